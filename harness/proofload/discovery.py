@@ -1,0 +1,90 @@
+"""Finds the implementations of each extension point: one file each, never named by the core.
+
+A module of the kind's package that defines `create` is an implementation; its file name, with
+hyphens for underscores, is its name. People who installed the wheel add theirs through an entry
+point group of the same name as the package (`proofload.transports`, …) whose value is the module.
+
+A module whose import fails is kept as unavailable, with the reason, so that a missing optional
+library disables one thing and breaks nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from types import MappingProxyType, ModuleType
+
+from proofload.errors import InputError, Unavailable
+
+KINDS = {
+    "arrival": "proofload.workloads.arrivals",
+    "transport": "proofload.transports",
+    "runtime": "proofload.runtimes",
+    "probe": "proofload.probes",
+    "procedure": "proofload.procedures",
+    "report format": "proofload.report.formats",
+}
+"""Extension points: what people call one, and the package (and entry point group) it lives in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One implementation: its module, or why it cannot be used here."""
+
+    name: str
+    module: ModuleType | None
+    reason: str = ""
+
+
+@functools.cache
+def implementations(kind: str) -> Mapping[str, Found]:
+    """All implementations of a kind, by name, built-in ones first; entry points cannot replace them."""
+    package_name = KINDS[kind]
+    found: dict[str, Found] = {}
+    package = importlib.import_module(package_name)
+    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda item: item.name):
+        if not info.name.startswith("_"):
+            _add(found, info.name.replace("_", "-"), f"{package_name}.{info.name}")
+    for entry in sorted(metadata.entry_points(group=package_name), key=lambda item: item.name):
+        if entry.name not in found:
+            _add(found, entry.name, entry.value)
+    return MappingProxyType(found)
+
+
+def module_for(kind: str, name: str) -> ModuleType:
+    """The module that implements `name`.
+
+    Raises InputError for an unknown name (naming the nearest known one), Unavailable for one whose
+    import failed.
+    """
+    known = implementations(kind)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise InputError(
+            f"there is no {kind} named {name!r}",
+            evidence=f"known: {', '.join(sorted(known))}",
+            remedy=f"did you mean {near[0]!r}?" if near else "choose one of the known names",
+        )
+    found = known[name]
+    if found.module is None:
+        raise Unavailable(
+            f"the {kind} {name!r} is unavailable here",
+            evidence=found.reason,
+            remedy="install what is missing; `proofload doctor` lists all parts and what they need",
+        )
+    return found.module
+
+
+def _add(found: dict[str, Found], name: str, module_name: str) -> None:
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as exc:  # any failure of an optional part: kept as its reason, shown by doctor
+        found[name] = Found(name, None, f"{type(exc).__name__}: {exc}")
+        return
+    if hasattr(module, "create"):
+        found[name] = Found(name, module)

@@ -1,0 +1,64 @@
+"""Where a target lives. One file per runtime, found by discovery.
+
+A runtime module defines
+
+    create() -> Runtime
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from proofload.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """How the lab wants the target placed."""
+
+    log_dir: Path
+    """Where the target's standard output and error go, one file per process started."""
+    cpus: Sequence[int] = ()
+    """Cores to pin the target to; empty: leave it alone."""
+    device: str = "cpu"
+    env: Mapping[str, str] = field(default_factory=dict)
+    arm: int = 0
+
+
+class Server(Protocol):
+    """A target that is up: started and ready, or found running."""
+
+    @property
+    def target(self) -> Target:
+        """The target with every placeholder filled in."""
+
+    @property
+    def pids(self) -> Sequence[int]:
+        """Root process ids for the process probe; empty when unknown."""
+
+    @property
+    def timeline(self) -> Mapping[str, int]:
+        """Instants of coming up: spawn_ns, port_bound_ns, ready_ns (those that were seen)."""
+
+    @property
+    def cpus(self) -> Sequence[int]:
+        """Cores it may use, as far as the lab knows (for the cost); empty when unknown."""
+
+    def check_alive(self) -> None:
+        """Raises TargetError, with the end of its log, if it died."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """What is worth recording of it: runtime, command, image, limits, broker."""
+
+
+class Runtime(Protocol):
+    def start(self, target: Target, placement: Placement) -> AbstractContextManager[Server]:
+        """Start the target and wait until it is ready; on leaving, stop it and all it started.
+
+        Raises TargetError when it dies, does not get ready in time or its port is taken, with the end
+        of its log as evidence.
+        """

@@ -1,0 +1,1 @@
+"""Reference model servers, as a good team would run them in production. Programs: nothing imports them."""
