@@ -1,0 +1,201 @@
+"""The one queue and the one thread between callers and the model.
+
+Admission is bounded twice, by count and by expected wait, because a queue that is short in requests may be long in
+seconds. What expired while it waited is dropped before the computation, which nobody would read.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from .answer import Answer
+from .metrics import Metrics
+from .policy import Policy
+from .refusals import Expired, Failed, NotReady, Overloaded, Refusal
+
+Result = Answer | Refusal
+LOG = logging.getLogger("proofload_servers.batcher")
+SMOOTHING = 0.2  # weight of the newest batch in the measured service time
+SHORTEST_RETRY_S = 0.05
+
+
+@dataclass(slots=True)
+class Work:
+    """One admitted request. `row` is what the kind of model prepared; `done` is called once, on the batching thread."""
+
+    id: str
+    request_id: str
+    row: Any
+    deadline_ns: int | None
+    done: Callable[[Result], None]
+    features: Mapping[str, Any] | None = None
+    future: Future[Answer] | None = None  # a cancelled one is not computed
+    enqueued_ns: int = 0
+
+
+Compute = Callable[[list[Any]], Sequence[Any]]
+"""Rows -> predictions, as many and in the same order."""
+Finish = Callable[[Work, Any, float, float], Answer]
+"""(work, prediction, queue_ms, compute_ms) -> answer."""
+
+
+class Batcher:
+    """Owns the batching thread. `put` from any thread; `compute` runs on the batching thread alone."""
+
+    def __init__(
+        self,
+        compute: Compute,
+        finish: Finish,
+        policy: Policy,
+        metrics: Metrics,
+        *,
+        max_queue: int,
+        max_wait_s: float,
+        item_s: float,
+    ) -> None:
+        self._compute = compute
+        self._finish = finish
+        self._policy = policy
+        self._metrics = metrics
+        self._max_queue = max_queue
+        self._max_wait_s = max_wait_s
+        self._item_s = item_s  # measured seconds of computation per request, batching gain included
+        self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._admission = threading.Lock()
+        self._pending = 0  # admitted and not yet answered, under the lock
+        self._settled = threading.Condition(self._admission)
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
+        self._thread.start()
+
+    @property
+    def depth(self) -> int:
+        """Requests waiting, those being computed not included."""
+        return self._queue.qsize()
+
+    @property
+    def pending(self) -> int:
+        """Requests admitted and not yet answered."""
+        return self._pending
+
+    def retry_after_s(self) -> float:
+        """When the present queue will have been served, by the measured service rate."""
+        return max(SHORTEST_RETRY_S, self._queue.qsize() * self._item_s)
+
+    def put(self, works: Sequence[Work]) -> None:
+        """Admits all or none. Raises Overloaded, or NotReady once closed."""
+        count = len(works)
+        with self._admission:
+            if self._closed:
+                raise NotReady("the server is shutting down")
+            waiting = self._queue.qsize()
+            expected_s = waiting * self._item_s
+            if waiting + count > self._max_queue or (0.0 < self._max_wait_s < expected_s):
+                self._metrics.shed(count)
+                raise Overloaded(retry_after_s=max(SHORTEST_RETRY_S, expected_s))
+            self._pending += count
+            now = time.monotonic_ns()
+            for work in works:
+                work.enqueued_ns = now
+                self._queue.put(work)
+
+    def close(self, timeout_s: float) -> bool:
+        """Admits nothing more, lets what was admitted finish, ends the thread. False when the time was too short.
+
+        What is left then is answered with NotReady, so that no caller waits for ever.
+        """
+        with self._settled:
+            self._closed = True
+            settled = self._settled.wait_for(lambda: self._pending == 0, timeout_s)
+        if not settled:
+            self._refuse_the_rest()
+        self._queue.put(None)
+        self._thread.join(timeout=1.0 if settled else 0.1)
+        return settled
+
+    def _refuse_the_rest(self) -> None:
+        while True:
+            try:
+                work = self._queue.get_nowait()
+            except queue.Empty:
+                return
+            if work is not None:
+                self._answer([(work, NotReady("the server is shutting down"))])
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = self._collect(first)
+            self._metrics.depth(self._queue.qsize())
+            if batch:
+                self._serve(batch)
+
+    def _collect(self, first: Work) -> list[Work]:
+        """A batch of work that is still wanted, by the policy's size and delay."""
+        batch: list[Work] = []
+        self._take(first, batch)
+        size, wait_s = self._policy(self._queue.qsize() + 1)
+        until_ns = first.enqueued_ns + int(wait_s * 1e9)
+        while len(batch) < size:
+            try:
+                if self._queue.qsize():
+                    work = self._queue.get_nowait()
+                else:
+                    left_s = (until_ns - time.monotonic_ns()) / 1e9
+                    if left_s <= 0.0 or not batch:
+                        break
+                    work = self._queue.get(timeout=left_s)
+            except queue.Empty:
+                break
+            if work is None:  # closing: this batch is the last
+                self._queue.put(None)
+                break
+            self._take(work, batch)
+        return batch
+
+    def _take(self, work: Work, batch: list[Work]) -> None:
+        if work.future is not None and work.future.cancelled():
+            self._answer([(work, Expired("the caller gave up"))])
+        elif work.deadline_ns is not None and time.monotonic_ns() >= work.deadline_ns:
+            self._metrics.expired()
+            self._answer([(work, Expired())])
+        else:
+            batch.append(work)
+
+    def _serve(self, batch: list[Work]) -> None:
+        begun_ns = time.monotonic_ns()
+        results: list[tuple[Work, Result]]
+        try:
+            predictions = self._compute([work.row for work in batch])
+            if len(predictions) != len(batch):
+                raise ValueError(f"{len(predictions)} predictions for {len(batch)} requests")
+        except Exception:  # noqa: BLE001  whatever broke, the callers get an answer and the thread lives on
+            LOG.exception("a batch failed", extra={"request_ids": [work.request_id for work in batch]})
+            results = [(work, Failed()) for work in batch]
+        else:
+            taken_s = (time.monotonic_ns() - begun_ns) / 1e9
+            self._item_s += SMOOTHING * (taken_s / len(batch) - self._item_s)
+            queued_s = [(begun_ns - work.enqueued_ns) / 1e9 for work in batch]
+            self._metrics.batch(queued_s, taken_s)
+            results = [
+                (work, self._finish(work, prediction, wait_s * 1e3, taken_s * 1e3))
+                for work, prediction, wait_s in zip(batch, predictions, queued_s, strict=True)
+            ]
+        self._answer(results)
+
+    def _answer(self, results: list[tuple[Work, Result]]) -> None:
+        for work, result in results:
+            try:
+                work.done(result)
+            except Exception:  # noqa: BLE001  one caller's broken callback must not cost the others their answers
+                LOG.exception("a caller's callback failed", extra={"request_id": work.request_id})
+        with self._settled:
+            self._pending -= len(results)
+            if self._pending == 0:
+                self._settled.notify_all()

@@ -1,0 +1,72 @@
+"""What a model eats, one file per kind: from a request to a row, from rows to a batch, from outputs to predictions.
+
+`prepare` runs on the caller's thread, so it is cheap and says no early; `stack` and `predictions` run on the batching
+thread. Rows stay small while they wait: an image waits as its bytes, not as its 600 kB of floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..card import Card
+from ..refusals import InvalidInput, StartupError
+
+MEMBERS = ("transaction", "values", "image")
+
+
+class Kind(Protocol):
+    """One kind of model."""
+
+    member: str  # the member of the request that carries the input
+
+    def prepare(self, given: Any) -> Any:
+        """The row of one request's input. Raises InvalidInput, whose message names the field and echoes no value."""
+
+    def explain(self, row: Any) -> Mapping[str, Any]:
+        """The model's features by name, None for a missing one; empty where a model has no named features."""
+
+    def stack(self, rows: Sequence[Any]) -> NDArray[np.float32]:
+        """The batch, (len(rows), …)."""
+
+    def predictions(self, outputs: NDArray[Any]) -> list[Any]:
+        """JSON-ready predictions, one per row of the output."""
+
+    def sample(self) -> Any:
+        """A row to warm up with."""
+
+
+def kind_of(card: Card) -> Kind:
+    """The kind that the card names. Raises StartupError for an unknown one."""
+    from .image import ImageKind
+    from .transaction import TransactionKind
+    from .vector import VectorKind
+
+    kinds: dict[str, Callable[[Card], Kind]] = {
+        "transaction": TransactionKind,
+        "vector": VectorKind,
+        "image": ImageKind,
+    }
+    if card.kind not in kinds:
+        raise StartupError(f"{card.folder}: unknown kind {card.kind!r}; known: {', '.join(kinds)}")
+    return kinds[card.kind](card)
+
+
+def input_of(request: Mapping[str, Any], member: str) -> Any:
+    """The one input of a request, which must be `member` and no other. Raises InvalidInput."""
+    given = [name for name in MEMBERS if name in request]
+    if given != [member]:
+        raise InvalidInput(
+            f"this model takes exactly the member {member!r}" + (f", not {', '.join(given)}" if given else "")
+        )
+    return request[member]
+
+
+def scalars(outputs: NDArray[Any]) -> list[float]:
+    """One number per row: the only column, or the last one of class probabilities (the positive class)."""
+    column = outputs if outputs.ndim == 1 else outputs[:, -1]
+    numbers: list[float] = column.tolist()
+    return numbers
