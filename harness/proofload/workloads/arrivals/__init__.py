@@ -5,8 +5,8 @@ An arrival module defines
     create(spec: ArrivalSpec) -> Iterator[NDArray[np.int64]]
 
 which yields blocks of due times: nanoseconds from the phase's start, not decreasing, all below the
-phase's duration, the same for the same spec whatever the block size. Every engine process
-makes the whole schedule and keeps its own share, so nothing is sent between them.
+phase's duration, the same for the same spec. Every engine process makes the whole schedule and keeps
+its own share, so nothing is sent between them. It raises InputError for a shape it cannot follow.
 """
 
 from __future__ import annotations

@@ -1,0 +1,186 @@
+"""Sends what is due, never early. A slow target changes nothing about when requests are due.
+
+Between sends it judges answers; a due request always comes first. Due times are absolute, so a late
+wake-up makes the requests that were due meanwhile late (their send lag tells) and never the later ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from time import monotonic_ns
+
+from proofload.clock import NS_PER_MS, NS_PER_S
+from proofload.engine.ledger import Ledger
+from proofload.engine.schedule import Block, PhasePlan
+from proofload.engine.timer import AbsoluteTimer
+from proofload.transports import Transport
+
+_FAR = 1 << 62
+_BURST = 64
+"""Sends in a row before answers are read again: bounds how long a burst can delay a stamp."""
+_PLAN_AHEAD_ROWS = 8192
+_SWEEP_NS = 5 * NS_PER_MS
+_BACKLOG = 20_000
+"""Answers that may wait to be judged before judging takes precedence over sending: bounds memory."""
+
+
+class Dispatcher:
+    """Drives one transport by the phases it is given, back to back."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: Ledger, transport: Transport, *, worker: int) -> None:
+        self._loop = loop
+        self._ledger = ledger
+        self._transport = transport
+        self._worker = worker
+        self._timer = AbsoluteTimer(loop, self._tick)
+        self._blocks: Iterator[tuple[PhasePlan, int, Block]] = iter(())
+        self._exhausted = True
+        self._planned = ledger.ring.planned
+        self._head = self._planned  # next row to dispatch
+        self._next_due = _FAR
+        self._next_sweep = 0
+        self._scheduled = False
+        self._on_idle: Callable[[], None] | None = None
+        self.counts: dict[int, int] = {}
+        """Requests planned so far, by phase."""
+        ledger.wake = self._soon
+
+    def start(self, blocks: Iterator[tuple[PhasePlan, int, Block]], on_idle: Callable[[], None]) -> None:
+        """Take up phases: (phase, its start instant, block) in order. `on_idle` is called when every
+        request of them is final."""
+        self._blocks = blocks
+        self._exhausted = False
+        self._on_idle = on_idle
+        self._plan_more()
+        self._next_due = self._due()
+        self._next_sweep = monotonic_ns() + _SWEEP_NS
+        self._arm()
+
+    def cut(self, *, now_ns: int) -> None:
+        """Stop planning. What was due by now and not dispatched stays unsent; the rest never was planned."""
+        self._blocks, self._exhausted = iter(()), True
+        ring, ledger = self._ledger.ring, self._ledger
+        keep = self._head
+        while keep < self._planned and ledger.intended[keep & ring.mask] <= now_ns:
+            keep += 1
+        for row in range(keep, self._planned):
+            self.counts[ring.views["phase"][row & ring.mask]] -= 1
+        self._planned = ring.planned = keep
+        self._next_due = _FAR
+        self._arm()
+
+    def close(self) -> None:
+        self._timer.close()
+
+    # One turn: send what is due, judge answers while nothing is, time out what is too old.
+
+    def _soon(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def _tick(self) -> None:
+        self._turn()
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        now = monotonic_ns()
+        if now >= self._next_due:
+            self._send_due(now)
+        self._check_waiting()
+        now = monotonic_ns()
+        if now >= self._next_sweep:
+            self._sweep(now)
+        self._arm()
+
+    def _send_due(self, now: int) -> None:
+        ledger = self._ledger
+        mask, intended, dispatched, payload = ledger.ring.mask, ledger.intended, ledger.dispatched, ledger.payload
+        send = self._transport.send
+        row = self._head
+        last = min(row + _BURST, self._planned)
+        while row < last and intended[row & mask] <= now:
+            slot = row & mask
+            dispatched[slot] = now = monotonic_ns()
+            self._head = row + 1
+            send(row, payload[slot])
+            row += 1
+        if self._planned - row < _PLAN_AHEAD_ROWS and not self._exhausted:
+            self._plan_more()
+        self._next_due = self._due()
+
+    def _check_waiting(self) -> None:
+        ledger = self._ledger
+        waiting, check = ledger.waiting, ledger.check_one
+        while waiting:
+            if monotonic_ns() >= self._next_due and len(waiting) < _BACKLOG:
+                self._soon()
+                return
+            check()
+
+    def _sweep(self, now: int) -> None:
+        self._ledger.advance(self._head, now, self._transport.abandon)
+        self._next_sweep = now + _SWEEP_NS
+        if not self._exhausted and self._next_due == _FAR:  # the ring was full, or nothing planned yet
+            self._plan_more()
+            self._next_due = self._due()
+        if self._exhausted and self._next_due == _FAR and self._ledger.settled >= self._head:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._next_sweep = _FAR
+        self._head = self._ledger.settled = self._ledger.ring.settled = self._planned  # what was cut stays unsent
+        on_idle, self._on_idle = self._on_idle, None
+        if on_idle is not None:
+            on_idle()
+
+    def _due(self) -> int:
+        if self._head >= self._planned:
+            return _FAR
+        return self._ledger.intended[self._head & self._ledger.ring.mask]
+
+    def _arm(self) -> None:
+        at = min(self._next_due, self._next_sweep)
+        if at >= _FAR:
+            self._timer.disarm()
+        elif at <= monotonic_ns():
+            self._soon()
+        else:
+            self._timer.arm(at)
+
+    def _plan_more(self) -> None:
+        """Write the plan of further blocks into the ring, as long as there is room."""
+        ring = self._ledger.ring
+        while self._planned - self._head < _PLAN_AHEAD_ROWS:
+            if self._planned - ring.drained + 2 * _PLAN_AHEAD_ROWS > ring.capacity:
+                return  # the lab is behind with draining: dispatch stalls, and send lag will tell
+            following = next(self._blocks, None)
+            if following is None:
+                self._exhausted = True
+                return
+            self._write(*following)
+
+    def _write(self, plan: PhasePlan, start_ns: int, block: Block) -> None:
+        ring = self._ledger.ring
+        arrays = ring.arrays
+        for slots, part in ring.slots(self._planned, len(block)):
+            arrays["seq"][slots] = block.seq[part]
+            arrays["intended_ns"][slots] = block.due_ns[part] + start_ns
+            arrays["payload"][slots] = block.payload[part]
+            for name in ("dispatched_ns", "sent_ns", "done_ns", "bytes_in", "error", "version", "outcome", "arm"):
+                arrays[name][slots] = 0
+            arrays["status"][slots] = -1
+            arrays["phase"][slots] = plan.index
+            arrays["worker"][slots] = self._worker
+        self.counts[plan.index] = self.counts.get(plan.index, 0) + len(block)
+        self._planned += len(block)
+        ring.planned = self._planned
+
+
+def timeline(phases: list[tuple[PhasePlan, Iterator[Block]]], start_ns: int) -> Iterator[tuple[PhasePlan, int, Block]]:
+    """The blocks of phases that follow one another without a gap, each with its phase's start instant."""
+    for plan, blocks in phases:
+        for block in blocks:
+            yield plan, start_ns, block
+        start_ns += round(plan.duration_s * NS_PER_S)

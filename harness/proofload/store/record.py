@@ -1,0 +1,138 @@
+"""Reading a run folder back, complete or cut short."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from proofload.errors import RunFolderError
+from proofload.records import Event, Phase, Result, Samples
+from proofload.store.result_json import result_from_json
+from proofload.store.segments import read_samples, segment_files
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One probe value over time: instants (int64 ns) and values, in order of time."""
+
+    t_ns: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+class RunRecord:
+    """One run folder, read lazily. Nothing here measures or judges."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises RunFolderError when `path` is no run folder."""
+        self.path = path
+        try:
+            self.run: Mapping[str, Any] = orjson.loads((path / "run.json").read_bytes())
+        except (OSError, orjson.JSONDecodeError) as exc:
+            raise RunFolderError(
+                f"{path} is not a run folder",
+                evidence=f"{path / 'run.json'}: {exc}",
+                remedy="name the folder that `proofload run` printed, the one that holds run.json",
+            ) from exc
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """All events, in order of writing. A last line cut off by a kill is left out."""
+        try:
+            lines = (self.path / "events.jsonl").read_bytes().split(b"\n")
+        except OSError:
+            return ()
+        return tuple(event for line in lines if (event := _event(line)) is not None)
+
+    @cached_property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases that began, from their events."""
+        planned = {
+            event.detail["phase"]: event.detail["planned"] for event in self.events if event.kind == "phase-planned"
+        }
+        ended = {event.detail["phase"]: event.detail for event in self.events if event.kind == "phase-cut"}
+        found = []
+        for event in self.events:
+            if event.kind != "phase":
+                continue
+            detail = event.detail
+            cut = ended.get(detail["phase"])
+            found.append(
+                Phase(
+                    index=detail["phase"],
+                    name=detail["name"],
+                    arrival=detail["arrival"],
+                    rate_rps=detail["rate_rps"],
+                    duration_s=detail["duration_s"] if cut is None else cut["ran_s"],
+                    planned=planned.get(detail["phase"], -1),
+                    start_ns=detail["start_ns"],
+                    measured=detail["measured"],
+                )
+            )
+        return tuple(found)
+
+    @cached_property
+    def names(self) -> Mapping[tuple[str, int], str]:
+        """Interned texts by kind and number: ("error", 3) → "reset"."""
+        return {
+            (event.detail["of"], event.detail["number"]): event.detail["text"]
+            for event in self.events
+            if event.kind == "name"
+        }
+
+    @property
+    def complete(self) -> bool:
+        """Did the lab reach the end of the run by itself?"""
+        return any(event.kind == "run-complete" for event in self.events)
+
+    @cached_property
+    def result(self) -> Result:
+        """result.json. Raises RunFolderError when there is none yet."""
+        path = self.path / "result.json"
+        try:
+            return result_from_json(orjson.loads(path.read_bytes()))
+        except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as exc:
+            raise RunFolderError(
+                f"{path} cannot be read", evidence=repr(exc), remedy=f"proofload report {self.path}"
+            ) from exc
+
+    def samples(self, phase: int | None = None) -> Samples:
+        """Samples of one phase, or of all, in order of due time."""
+        return Samples(read_samples(self.path / "samples", phase=phase))
+
+    def readings(self) -> Mapping[tuple[int, str, str], Series]:
+        """Probe readings by (arm, source, name)."""
+        files = segment_files(self.path / "probes")
+        if not files:
+            return {}
+        tables = [pq.read_table(path) for path in files]
+        found: dict[tuple[int, str, str], Series] = {}
+        frame = _concatenated(tables)
+        for key, part in frame.groupby(["arm", "source", "name"], sort=True):
+            arm, source, name = key
+            ordered = part.sort_values("t_ns", kind="stable")
+            found[int(arm), str(source), str(name)] = Series(
+                ordered["t_ns"].to_numpy(dtype=np.int64), ordered["value"].to_numpy(dtype=np.float64)
+            )
+        return found
+
+
+def _concatenated(tables: list[Any]) -> Any:
+    import pyarrow as pa
+
+    return pa.concat_tables(tables).to_pandas()
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        fields = orjson.loads(line)
+        return Event(t_ns=fields.pop("t_ns"), kind=fields.pop("kind"), detail=fields)
+    except (orjson.JSONDecodeError, KeyError, AttributeError):
+        return None
