@@ -1,0 +1,158 @@
+"""From what a person names — a target's name, a file, a URL — to a `Target`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from proofload import discovery
+from proofload.errors import InputError, ProofloadError
+from proofload.overrides import applied
+from proofload.resources import Layout
+from proofload.target_model import (
+    Container,
+    Health,
+    Limits,
+    ProbeTable,
+    RequestTable,
+    ResponseTable,
+    Start,
+    Target,
+)
+from proofload.toml_input import read_toml, validated
+
+__all__ = [
+    "Container",
+    "Health",
+    "Limits",
+    "Listed",
+    "ProbeTable",
+    "RequestTable",
+    "ResponseTable",
+    "Start",
+    "Target",
+    "known_targets",
+    "load_target",
+]
+
+EMPTY: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One file that can be named: for listings. `problem` says why it cannot be used."""
+
+    name: str
+    description: str
+    path: Path
+    problem: str = ""
+
+
+def load_target(
+    what: str, *, payloads: str | None = None, overrides: Mapping[str, Any] = EMPTY, layout: Layout | None = None
+) -> Target:
+    """The target that `what` names: a known name, a `*.target.toml` file, or a bare URL.
+
+    `payloads` (relative to the working directory) takes the place of the file's own; `overrides` are
+    dotted keys of the target file. Raises InputError, or Unavailable when its transport cannot be used here.
+    """
+    layout = layout or Layout.here()
+    source: Path | None = None
+    if "://" in what:
+        tables, shown = _from_url(what), what
+    else:
+        source = _file_named(what, layout)
+        tables, shown = _with_name(read_toml(source), source), str(source)
+    if payloads is not None:
+        tables = {**tables, "payloads": str(Path(payloads).absolute())}
+    if overrides:
+        tables, shown = applied(tables, overrides, "--set target."), f"{shown} with --set"
+    target = _checked(tables, source, shown)
+    discovery.module_for("transport", target.transport)
+    return target
+
+
+def known_targets(layout: Layout | None = None) -> Iterator[Listed]:
+    """Every target that has a name, each once, the file that wins; broken files with what is wrong."""
+    seen: set[str] = set()
+    for path in (layout or Layout.here()).target_files():
+        try:
+            target = _checked(_with_name(read_toml(path), path), path, str(path))
+            listed = Listed(target.name, target.description, path)
+        except ProofloadError as exc:
+            listed = Listed(_default_name(path), "", path, problem=exc.what)
+        if listed.name not in seen:
+            seen.add(listed.name)
+            yield listed
+
+
+def _checked(tables: Mapping[str, Any], source: Path | None, shown: str) -> Target:
+    if "source" in tables:
+        raise InputError(f"{shown}: unknown key `source`", remedy="remove it")
+    target = validated(Target, tables, shown).model_copy(update={"source": source})
+    slips = target.misspelt_placeholders()
+    if slips:
+        raise InputError(f"{shown}: unknown placeholder {slips[0]}", remedy="known: {port}, {port:NAME}, {python}, "
+                         "{device}, {model}, {fixtures}, {broker}")  # fmt: skip
+    return target
+
+
+def _file_named(what: str, layout: Layout) -> Path:
+    path = Path(what)
+    if path.is_file():
+        return path.absolute()
+    if path.is_dir() and (path / "target.toml").is_file():
+        return (path / "target.toml").absolute()
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        raise InputError(f"there is no file {what}", evidence=f"looked in {layout.working}", remedy="check the path")
+    names: dict[str, Path] = {}
+    for file in layout.target_files():
+        names.setdefault(_name_in(file), file)
+    if what in names:
+        return names[what]
+    near = difflib.get_close_matches(what, names, n=1)
+    remedy = (
+        f"did you mean {near[0]!r}?" if near else "`proofload targets` lists the names; a file or a URL will do too"
+    )
+    if re.fullmatch(r"[\w.-]+:\d+", what):
+        remedy = f"a URL needs a scheme: http://{what}/…"
+    raise InputError(
+        f"there is no target named {what!r}", evidence=f"known: {', '.join(sorted(names)) or 'none'}", remedy=remedy
+    )
+
+
+def _from_url(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    schemes: dict[str, str] = {}
+    for name, found in discovery.implementations("transport").items():
+        for scheme in getattr(found.module, "SCHEMES", ()):
+            schemes.setdefault(scheme, name)
+    if parts.scheme.lower() not in schemes:
+        near = difflib.get_close_matches(parts.scheme.lower(), schemes, n=1)
+        raise InputError(
+            f"no transport serves URLs that begin with {parts.scheme}://",
+            evidence=f"known: {', '.join(f'{scheme}://' for scheme in sorted(schemes))}",
+            remedy=f"did you mean {near[0]}://?" if near else "write a target file that names its `transport`",
+        )
+    return {"name": parts.netloc.rpartition("@")[2] or url, "transport": schemes[parts.scheme.lower()], "url": url}
+
+
+def _with_name(tables: dict[str, Any], path: Path) -> dict[str, Any]:
+    return tables if "name" in tables else {"name": _default_name(path), **tables}
+
+
+def _default_name(path: Path) -> str:
+    return path.parent.name if path.name == "target.toml" else path.name.partition(".")[0]
+
+
+def _name_in(path: Path) -> str:
+    try:
+        name = read_toml(path).get("name")
+    except InputError:
+        return _default_name(path)
+    return name if isinstance(name, str) else _default_name(path)
