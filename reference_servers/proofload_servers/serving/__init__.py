@@ -10,13 +10,15 @@ A front end does four things:
     service.begin_drain()                  # on SIGTERM: state becomes "draining", health says not ready
     service.drain(timeout_s=30)            # waits for what is in flight, then stops the thread
 
-`submit` and `submit_many` raise InvalidInput, Overloaded, NotReady or Expired at once and cost no computation then; the future
-completes with an Answer, or raises Expired or Failed. Every one of these is a Refusal with `status` (as in HTTP), `code` and
-`message`, all safe to send to a caller. `submit_to` is the same with a callback on the batching thread in place of a future,
-for front ends that cannot afford one future per request.
+`submit` and `submit_many` raise InvalidInput, Overloaded, NotReady or Expired at once and then cost no computation; the
+future completes with an Answer, or raises Expired or Failed. Each of these is a Refusal with `status` (as in HTTP),
+`code` and `message`, all safe to send to a caller. `submit_to` is the same with a callback on the batching thread in
+place of a future, for front ends that cannot afford one future per request.
 
 Deadlines are absolute nanoseconds of time.monotonic_ns(); `deadline_from_ms` makes one from a relative timeout.
-Request ids from outside pass through `correlation_id` first. `wire` has the JSON of requests, answers and errors.
+Request ids from outside pass through `correlation_id` first. `wire` has the JSON of requests, answers and errors;
+`health` what probes and scrapes are told; `side_port` serves that on a second port where the first speaks no HTTP;
+`logs` makes log lines JSON.
 """
 
 from .answer import Answer

@@ -175,7 +175,7 @@ class Batcher:
             predictions = self._compute([work.row for work in batch])
             if len(predictions) != len(batch):
                 raise ValueError(f"{len(predictions)} predictions for {len(batch)} requests")
-        except Exception:  # noqa: BLE001  whatever broke, the callers get an answer and the thread lives on
+        except Exception:  # whatever broke, the callers get an answer and the thread lives on
             LOG.exception("a batch failed", extra={"request_ids": [work.request_id for work in batch]})
             results = [(work, Failed()) for work in batch]
         else:
@@ -193,7 +193,7 @@ class Batcher:
         for work, result in results:
             try:
                 work.done(result)
-            except Exception:  # noqa: BLE001  one caller's broken callback must not cost the others their answers
+            except Exception:  # one caller's broken callback must not cost the others their answers
                 LOG.exception("a caller's callback failed", extra={"request_id": work.request_id})
         with self._settled:
             self._pending -= len(results)

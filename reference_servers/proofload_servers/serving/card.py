@@ -1,4 +1,4 @@
-"""The model's card, model.json: what the model is called, what it takes and what it gives. Read and checked once at start."""
+"""The model's card, model.json: what the model is called, what it takes and what it gives. Read once, at start."""
 
 from __future__ import annotations
 

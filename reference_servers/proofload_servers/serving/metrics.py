@@ -51,9 +51,7 @@ class Metrics:
             "proofload_compute_seconds", "Computation of the batch", registry=registry, buckets=FINE_SECONDS
         )
         self._batch = Histogram("proofload_batch_size", "Requests per batch", registry=registry, buckets=BATCHES)
-        self._depth = Gauge(
-            "proofload_queue_depth", "Requests waiting", registry=registry, multiprocess_mode="livesum"
-        )
+        self._depth = Gauge("proofload_queue_depth", "Requests waiting", registry=registry, multiprocess_mode="livesum")
         self._shed = Counter("proofload_shed_total", "Requests refused on purpose", registry=registry)
         self._expired = Counter("proofload_expired_total", "Requests dropped at their deadline", registry=registry)
         self._info = Gauge(

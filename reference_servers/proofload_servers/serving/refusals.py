@@ -1,11 +1,11 @@
 """Every way in which the core says no, each with the status that HTTP, gRPC and Kafka front ends translate.
 
-    Refusal                 code, message: both are safe to show to a caller, no exception text ever enters them
-    ├── InvalidInput    400 the request itself is wrong (413 when it is too large)
-    ├── Overloaded      503 shed on purpose before any work was done; carries retry_after_s
-    ├── NotReady        503 still warming up, or draining
-    ├── Expired         504 its deadline passed before its computation began, which was therefore not begun
-    └── Failed          500 the model could not compute; the reason is in the log under the request id
+Refusal                 code, message: both are safe to show to a caller, no exception text ever enters them
+├── InvalidInput    400 the request itself is wrong (413 when it is too large)
+├── Overloaded      503 shed on purpose before any work was done; carries retry_after_s
+├── NotReady        503 still warming up, or draining
+├── Expired         504 its deadline passed before its computation began, which was therefore not begun
+└── Failed          500 the model could not compute; the reason is in the log under the request id
 """
 
 from __future__ import annotations

@@ -49,8 +49,8 @@ def check_device(device: str) -> None:
     if PROVIDERS[device] not in available:
         names = [name for name, provider in PROVIDERS.items() if provider in available]
         raise StartupError(
-            f"--device {device} needs {PROVIDERS[device]}, which onnxruntime {onnxruntime.__version__} here does not have "
-            f"(available: {', '.join(available)}; that is --device {' or '.join(names)}); {REMEDY[device]}"
+            f"--device {device} needs {PROVIDERS[device]}, which the installed onnxruntime {onnxruntime.__version__} "
+            f"lacks (available: {', '.join(available)}; that is --device {' or '.join(names)}); {REMEDY[device]}"
         )
 
 
@@ -130,7 +130,7 @@ def _providers(device: str, trt_cache: str, shapes: dict[str, str]) -> list[Any]
 
 
 def _shape_profile(model_file: Path, input_name: str | None, max_batch: int) -> dict[str, str]:
-    """One TensorRT optimisation profile for batches of 1 to `max_batch`, so that no batch size builds an engine anew."""
+    """One TensorRT optimisation profile for batches of 1 to `max_batch`: no size then builds an engine anew."""
     import onnxruntime
 
     reader = onnxruntime.InferenceSession(str(model_file), providers=[PROVIDERS["cpu"]])

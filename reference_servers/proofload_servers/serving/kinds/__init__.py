@@ -6,14 +6,14 @@ thread. Rows stay small while they wait: an image waits as its bytes, not as its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..card import Card
-from ..refusals import InvalidInput, StartupError
+from proofload_servers.serving.card import Card
+from proofload_servers.serving.refusals import InvalidInput, StartupError
 
 MEMBERS = ("transaction", "values", "image")
 
@@ -41,18 +41,21 @@ class Kind(Protocol):
 
 def kind_of(card: Card) -> Kind:
     """The kind that the card names. Raises StartupError for an unknown one."""
-    from .image import ImageKind
-    from .transaction import TransactionKind
-    from .vector import VectorKind
+    match card.kind:
+        case "transaction":
+            from .transaction import TransactionKind
 
-    kinds: dict[str, Callable[[Card], Kind]] = {
-        "transaction": TransactionKind,
-        "vector": VectorKind,
-        "image": ImageKind,
-    }
-    if card.kind not in kinds:
-        raise StartupError(f"{card.folder}: unknown kind {card.kind!r}; known: {', '.join(kinds)}")
-    return kinds[card.kind](card)
+            return TransactionKind(card)
+        case "vector":
+            from .vector import VectorKind
+
+            return VectorKind(card)
+        case "image":
+            from .image import ImageKind
+
+            return ImageKind(card)
+        case _:
+            raise StartupError(f"{card.folder}: unknown kind {card.kind!r}; known: transaction, vector, image")
 
 
 def input_of(request: Mapping[str, Any], member: str) -> Any:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import features
-from ..card import Card
-from ..refusals import InvalidInput
+from proofload_servers.serving import features
+from proofload_servers.serving.card import Card
+from proofload_servers.serving.refusals import InvalidInput, StartupError
+
 from . import scalars
 
 
@@ -21,6 +22,11 @@ class TransactionKind:
     member = "transaction"
 
     def __init__(self, card: Card) -> None:
+        if card.schema_sha256 != features.schema_sha256():
+            raise StartupError(
+                f"{card.folder}: the model was trained on features with schema {card.schema_sha256[:12]}…, this server "
+                f"computes {features.schema_sha256()[:12]}…; serving it would be skew: build the model again"
+            )
         self._names = [str(feature["name"]) for feature in card.features]
 
     def prepare(self, given: Any) -> list[float]:
@@ -32,9 +38,7 @@ class TransactionKind:
             raise InvalidInput(f"transaction.{exc.field}: {exc.problem}") from exc
 
     def explain(self, row: list[float]) -> Mapping[str, Any]:
-        return {
-            name: None if math.isnan(value) else value for name, value in zip(self._names, row, strict=True)
-        }
+        return {name: None if math.isnan(value) else value for name, value in zip(self._names, row, strict=True)}
 
     def stack(self, rows: Sequence[list[float]]) -> NDArray[np.float32]:
         return np.array(rows, dtype=np.float32)

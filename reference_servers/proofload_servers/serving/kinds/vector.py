@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..card import Card
-from ..refusals import InvalidInput
+from proofload_servers.serving.card import Card
+from proofload_servers.serving.refusals import InvalidInput
+
 from . import scalars
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -50,9 +51,8 @@ class VectorKind:
 
 
 def _listed(given: Any) -> list[Any]:
-    if isinstance(given, str | bytes) or not isinstance(given, Sequence) and not hasattr(given, "__iter__"):
-        raise InvalidInput("values must be a list of numbers")
-    if isinstance(given, Mapping):
+    """Any other sequence as a list: protobuf's repeated fields, tuples, arrays."""
+    if isinstance(given, str | bytes | Mapping) or not hasattr(given, "__iter__"):
         raise InvalidInput("values must be a list of numbers")
     return list(given)
 

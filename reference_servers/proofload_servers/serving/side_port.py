@@ -1,0 +1,46 @@
+"""Health, model info and metrics over plain HTTP, on a thread beside a server whose main port speaks no HTTP."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from . import health
+from .refusals import StartupError
+from .service import Service
+
+
+class SidePort:
+    """`port` is the one that was bound, also when 0 was asked for. Raises StartupError when it is taken."""
+
+    def __init__(self, service: Service, host: str, port: int) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            timeout = 30.0
+
+            def do_GET(self) -> None:
+                answer = health.respond(service, self.path.partition("?")[0])
+                status, kind, body = answer or (404, "text/plain", b"not found\n")
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  probes are not news
+                pass
+
+        try:
+            self._server = ThreadingHTTPServer((host, port), Handler)
+        except OSError as exc:
+            raise StartupError(f"the metrics port {host}:{port} cannot be opened: {exc.strerror}") from exc
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, name="side-port", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=2.0)
