@@ -113,7 +113,7 @@ def test_a_killed_lab_leaves_no_daemon_no_orphan_and_no_watchdog() -> None:
 
 @pytest.mark.real
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGABRT])
-def test_any_signal_that_ends_the_lab_ends_its_servers(signum: signal.Signals):
+def test_any_signal_that_ends_the_lab_ends_its_servers(signum: signal.Signals) -> None:
     with lab(SLEEPER) as (process, told):
         members = [identity(told["child"]), identity(told["watchdog"])]
         process.send_signal(signum)
@@ -237,7 +237,7 @@ def test_a_lost_watchdog_refuses_new_processes() -> None:
         child.wait()
 
 
-def test_a_process_name_with_spaces_and_parentheses_is_read_right(tmp_path: Path):
+def test_a_process_name_with_spaces_and_parentheses_is_read_right(tmp_path: Path) -> None:
     program = tmp_path / "a ) R 1 (b"
     program.symlink_to("/bin/sleep")
     child = subprocess.Popen([str(program), "600"])
