@@ -29,7 +29,7 @@ class Answer:
             "id": self.id,
             "prediction": self.prediction,
             "model": {"name": self.model_name, "version": self.model_version},
-            "timing_ms": {"queue": self.queue_ms, "compute": self.compute_ms},
+            "timing_ms": {"queue": round(self.queue_ms, 3), "compute": round(self.compute_ms, 3)},
         }
         if self.features is not None:
             body["features"] = self.features
