@@ -1,0 +1,105 @@
+"""The binomial percentile rule: "the q-percentile is within the limit", judged by counting.
+
+A percentile is within a limit exactly when at most a share 1 − q of all requests takes longer. The
+number over the limit is compared with the smallest sample that would pass with so many (MLPerf
+LoadGen's early stopping rule), on effective counts, because requests are not independent. The same
+rule, read from the other side, shows that a limit is broken.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scipy import optimize, stats
+
+from proofload.analysis.effective import effective_size
+from proofload.records import Interval, Status
+
+_HOPELESS = 1e12
+"""Effective samples beyond which no amount of data is called enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the counts say of "at most a share `allowed` is over"."""
+
+    status: Status
+    share: float | None
+    allowed: float
+    interval: Interval
+    """Bounds of the share: low at the error rate of a fail, high at that of a pass."""
+    effective_n: float
+    needs: int | None
+    """Samples in all that would settle it if things go on like this; None when settled, or when none would."""
+
+
+def requires(over: int, q: float, confidence: float = 0.99) -> int:
+    """Independent samples needed in all to show the q-percentile within a limit that `over` exceeded."""
+    low, high = over, max(over, 1)
+    while stats.binom.cdf(over, high, 1.0 - q) > 1.0 - confidence:
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        if stats.binom.cdf(over, middle, 1.0 - q) > 1.0 - confidence:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def holds(
+    over: int, n: int, q: float, *, effect: float = 1.0, confidence: float = 0.99, alpha_fail: float = 0.001
+) -> Ruling:
+    """Judge "the q-percentile is within the limit" when `over` of n samples exceeded the limit.
+
+    `effect` is the design effect of the exceedance; 1 with `over` at 0 means that nothing suggests
+    correlation, and then n counts in full. Pass: wrongly at most at a rate 1 − confidence. Fail:
+    wrongly at most at a rate alpha_fail.
+    """
+    allowed = 1.0 - q
+    if n == 0:
+        return Ruling(Status.INCONCLUSIVE, None, allowed, Interval(None, None), 0.0, requires(0, q, confidence))
+    share = over / n
+    exact = over == 0 and effect <= 1.0
+    pass_size = float(n) if exact else effective_size(n, effect, confidence)
+    fail_size = effective_size(n, effect, 1.0 - 2.0 * alpha_fail)
+    high = _upper(share, pass_size, 1.0 - confidence)
+    low = _lower(share, fail_size, alpha_fail)
+    interval = Interval(low, high)
+    if low > allowed:
+        return Ruling(Status.FAIL, share, allowed, interval, fail_size, None)
+    if high <= allowed:
+        return Ruling(Status.PASS, share, allowed, interval, pass_size, None)
+    per_effective = n / (pass_size if share <= allowed else fail_size)
+    needed = _settling_size(share, allowed, 1.0 - confidence, alpha_fail)
+    needs = None if needed is None else math.ceil(needed * per_effective)
+    return Ruling(Status.INCONCLUSIVE, share, allowed, interval, pass_size, needs)
+
+
+def _upper(share: float, size: float, tail: float) -> float:
+    """Clopper and Pearson's upper bound; fractional counts by way of the beta distribution."""
+    hits, misses = size * share, size * (1.0 - share)
+    return 1.0 if misses <= 0.0 else float(stats.beta.isf(tail, hits + 1.0, misses))
+
+
+def _lower(share: float, size: float, tail: float) -> float:
+    hits, misses = size * share, size * (1.0 - share)
+    return 0.0 if hits <= 0.0 else float(stats.beta.ppf(tail, hits, misses + 1.0))
+
+
+def _settling_size(share: float, allowed: float, pass_tail: float, fail_tail: float) -> float | None:
+    """Effective size at which this share would be settled; None where only a miracle would settle it."""
+
+    def gap(log_size: float) -> float:
+        size = math.exp(log_size)
+        if share <= allowed:
+            return _upper(share, size, pass_tail) - allowed
+        return allowed - _lower(share, size, fail_tail)
+
+    top = math.log(_HOPELESS)
+    if gap(top) > 0.0:
+        return None
+    if gap(0.0) <= 0.0:
+        return 1.0
+    return math.exp(optimize.brentq(gap, 0.0, top, xtol=1e-6))

@@ -1,0 +1,181 @@
+"""The SLO, limit by limit, as three-valued checks with evidence in words.
+
+A percentile limit is judged by counting what was over it (analysis/rule.py), an ok share by counting
+what was not ok; both with the design effect, because requests of one run are not independent.
+The error rate of a fail is shared by the checks (Bonferroni); a pass needs every check and no correction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proofload.analysis.effective import design_effect
+from proofload.analysis.percentiles import LEVEL, tail_effect
+from proofload.analysis.rule import Ruling, holds
+from proofload.analysis.summary import due_since, latencies, outcome_counts
+from proofload.clock import NS_PER_MS
+from proofload.records import Check, Interval, Outcome, PhaseSummary, Samples, Status
+
+ALPHA_FAIL = 0.001
+"""Chance of a false alarm, for a scenario as a whole."""
+ALPHA_PASS = 0.01
+"""Chance of passing what is worse than the limit."""
+PERCENTILE_KEYS = {f"{name}_ms": name for name in LEVEL}
+NOT_CHECKED = frozenset({"deadline_ms"})
+"""Keys that shape outcomes (an answer after the deadline is late) and are no limit of their own."""
+
+
+def slo_checks(
+    summary: PhaseSummary,
+    samples: Samples,
+    slo: Mapping[str, float],
+    *,
+    cut_ns: int = 0,
+    alpha_fail: float = ALPHA_FAIL,
+    alpha_pass: float = ALPHA_PASS,
+    answers_checked: bool = True,
+    timeout_s: float | None = None,
+) -> tuple[Check, ...]:
+    """One check per limit in `slo`, for one phase's samples (with the `cut_ns` that `summary` was made with).
+
+    Keys p50_ms … p99_99_ms and ok_share are limits; wrong_share (default 0: none may be wrong) is one
+    too, unless the payloads carry no expected answers (`answers_checked` False).
+    """
+    unknown = set(slo) - set(PERCENTILE_KEYS) - NOT_CHECKED - {"ok_share", "wrong_share"}
+    if unknown:
+        raise ValueError(f"not a limit of an SLO: {', '.join(sorted(unknown))}")
+    measured = due_since(samples, cut_ns)
+    limits = [key for key in PERCENTILE_KEYS if key in slo]
+    count = len(limits) + ("ok_share" in slo) + answers_checked
+    each_fail = alpha_fail / max(1, count)
+    checks = []
+    if limits:
+        timed = _Timed.of(measured, timeout_s)
+        checks = [
+            _percentile(key, slo[key], summary, timed, alpha_fail=each_fail, alpha_pass=alpha_pass) for key in limits
+        ]
+    if "ok_share" in slo:
+        checks.append(_ok_share(slo["ok_share"], measured, each_fail, alpha_pass))
+    if answers_checked:
+        checks.append(_wrong_share(slo.get("wrong_share", 0.0), measured, each_fail, alpha_pass))
+    return tuple(checks)
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """Latencies in due order, which of them are timeouts, and the same latencies sorted."""
+
+    latency_ns: NDArray[np.int64]
+    gave_up: NDArray[np.bool_]
+    ordered: NDArray[np.int64]
+
+    @staticmethod
+    def of(samples: Samples, timeout_s: float | None) -> _Timed:
+        latency_ns, gave_up = latencies(samples, timeout_s=timeout_s)
+        return _Timed(latency_ns, gave_up, np.sort(latency_ns))
+
+
+def _percentile(
+    key: str, limit_ms: float, summary: PhaseSummary, timed: _Timed, /, *, alpha_fail: float, alpha_pass: float
+) -> Check:
+    level = LEVEL[PERCENTILE_KEYS[key]]
+    n = len(timed.latency_ns)
+    # How long a timeout would have taken is unknown, so it is over any limit.
+    over = (timed.latency_ns > round(limit_ms * NS_PER_MS)) | timed.gave_up
+    effect = max(design_effect(over), tail_effect(timed.latency_ns, timed.ordered, level)) if n else 1.0
+    count = int(np.count_nonzero(over))
+    ruling = holds(count, n, level.q, effect=effect, confidence=1.0 - alpha_pass, alpha_fail=alpha_fail)
+    quantile = summary.latency.quantiles[level.name]
+    told = f"{count:,} of {n:,} answers ({_percent(ruling.share)}) took longer than {limit_ms:g} ms or never came"
+    return Check(
+        name=key.removesuffix("_ms"),
+        status=ruling.status,
+        observed=quantile.value,
+        limit=limit_ms,
+        unit="ms",
+        interval=quantile.interval,
+        evidence=f"{told}; {_percent(ruling.allowed)} may. {_bounds(ruling, effect)}" if n else "no answer to judge by",
+        settle=_settle(ruling, n),
+    )
+
+
+def _ok_share(limit: float, measured: Samples, alpha_fail: float, alpha_pass: float) -> Check:
+    outcome = measured.outcome
+    due = outcome[outcome != Outcome.UNSENT]
+    bad = due != Outcome.OK
+    count, n = int(np.count_nonzero(bad)), len(due)
+    effect = design_effect(bad) if n else 1.0
+    ruling = holds(count, n, limit, effect=effect, confidence=1.0 - alpha_pass, alpha_fail=alpha_fail)
+    kinds = ", ".join(
+        f"{number:,} {name}"
+        for name, number in outcome_counts(measured).items()
+        if number and name not in {"ok", "unsent"}
+    )
+    told = f"{count:,} of {n:,} requests ({_percent(ruling.share)}) did not end ok" + (f" ({kinds})" if kinds else "")
+    return Check(
+        name="ok_share",
+        status=ruling.status,
+        observed=None if ruling.share is None else 1.0 - ruling.share,
+        limit=limit,
+        unit="share",
+        interval=_complement(ruling.interval),
+        evidence=f"{told}; {_percent(ruling.allowed)} may. {_bounds(ruling, effect)}" if n else "no request was sent",
+        settle=_settle(ruling, n),
+    )
+
+
+def _wrong_share(limit: float, measured: Samples, alpha_fail: float, alpha_pass: float) -> Check:
+    """At the limit 0 one wrong answer is proof, not chance; no sample can prove that there never is one."""
+    outcome = measured.outcome
+    answered = outcome[(outcome == Outcome.OK) | (outcome == Outcome.WRONG) | (outcome == Outcome.LATE)]
+    wrong = answered == Outcome.WRONG
+    count, n = int(np.count_nonzero(wrong)), len(answered)
+    effect = design_effect(wrong) if n else 1.0
+    ruling = holds(count, n, 1.0 - limit, effect=effect, confidence=1.0 - alpha_pass, alpha_fail=alpha_fail)
+    status = ruling.status
+    if limit <= 0.0 and n:
+        status = Status.FAIL if count else Status.PASS
+    told = f"{count:,} of {n:,} answers ({_percent(ruling.share)}) differ from the expected one"
+    return Check(
+        name="wrong_share",
+        status=status,
+        observed=ruling.share,
+        limit=limit,
+        unit="share",
+        interval=ruling.interval,
+        evidence=f"{told}; {'none' if limit <= 0 else _percent(limit)} may. {_bounds(ruling, effect)}"
+        if n
+        else "no answer to judge by",
+        settle=_settle(ruling, n) if status is Status.INCONCLUSIVE else "",
+    )
+
+
+def _bounds(ruling: Ruling, effect: float) -> str:
+    low, high = ruling.interval.low or 0.0, ruling.interval.high
+    worth = "" if effect < 1.05 else f" Correlation makes them worth {ruling.effective_n:,.0f} independent ones."
+    return f"The true share lies between {_percent(low)} and {_percent(high)}.{worth}"
+
+
+def _settle(ruling: Ruling, n: int) -> str:
+    if ruling.status is not Status.INCONCLUSIVE:
+        return ""
+    if ruling.needs is None:
+        return "the share is too close to what is allowed for any run to settle it; change the limit or the load"
+    if n == 0:
+        return f"at least {ruling.needs:,} answers"
+    return f"about {ruling.needs:,} answers in all (now {n:,}) if things go on like this"
+
+
+def _complement(share: Interval) -> Interval:
+    return Interval(
+        None if share.high is None else 1.0 - share.high,
+        None if share.low is None else 1.0 - share.low,
+    )
+
+
+def _percent(share: float | None) -> str:
+    return "unknown" if share is None else f"{100.0 * share:.3g} %"

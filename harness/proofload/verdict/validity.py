@@ -1,0 +1,299 @@
+"""May this measurement be believed? The closed list of reasons why not, and the functions that look.
+
+The client is a suspect: each code names something that the client, the host or the lab did to the
+numbers, with a published threshold and a remedy. What the target did is never on this list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from proofload.analysis.health import STALL_MS, readings_within, worst_mean
+from proofload.analysis.lag import DEEP, breaches, plain_percentiles
+from proofload.analysis.summary import due_since, latencies, outcome_counts, send_lags
+from proofload.clock import NS_PER_MS
+from proofload.records import ClientHealth, Phase, Samples, Validity
+
+CPU_FULL = 0.95
+STARVED = 0.25
+STARVED_WITH_LAG = 0.10
+HARMFUL_LAG_MS = 0.5
+STALLS_ALWAYS_FREE = 2
+STALL_EVERY_S = 10.0
+STEAL = 0.10
+BROKER_MESSAGES = 80_000
+BROKER_BYTES = 4 * 1024 * 1024
+CLOCK_SLACK_NS = NS_PER_MS // 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One code of the closed list: when it is raised, and what to do about it."""
+
+    code: str
+    threshold: str
+    remedy: str
+
+
+_RULES = (
+    Rule(
+        "send-lag",
+        "p50, p90, p95 or p99 of the send lag above max(1 ms, 10 % of the same percentile of latency); "
+        "p99.9 and p99.99 are withheld instead",
+        "lower rate_rps, add engine workers, or free the client's core of other work",
+    ),
+    Rule(
+        "cpu-starved",
+        f"an engine process waited for a core {STARVED:.0%} of the time, or {STARVED_WITH_LAG:.0%} of it with "
+        f"send lag p99 above {HARMFUL_LAG_MS} ms",
+        "stop what else runs on the client's core, or pin the target to other cores",
+    ),
+    Rule(
+        "loop-stall",
+        f"the client's loop stood still for {STALL_MS:.0f} ms or longer more than {STALLS_ALWAYS_FREE} times "
+        f"and more often than once in {STALL_EVERY_S:.0f} s",
+        "find what blocks the engine process: swapping, a debugger, a stopped process, a plug-in that computes",
+    ),
+    Rule(
+        "client-cpu",
+        f"an engine process used more than {CPU_FULL:.0%} of a core and send lag p99 is above {HARMFUL_LAG_MS} ms",
+        "add engine workers or lower rate_rps",
+    ),
+    Rule(
+        "conservation",
+        "any planned request without exactly one record",
+        "report this as a defect of proofload if the run was neither interrupted nor killed",
+    ),
+    Rule(
+        "unsent",
+        "any request that was due and never dispatched",
+        "let the run end by itself, or lower rate_rps so that the client can keep up",
+    ),
+    Rule(
+        "client-ports",
+        "any request failed because this host had no free local port or network buffer",
+        "cap `connections`, reuse them, or widen net.ipv4.ip_local_port_range",
+    ),
+    Rule(
+        "client-fds",
+        "any request failed because this process had no free file descriptor",
+        "raise `ulimit -n`, or cap `connections`",
+    ),
+    Rule("recorder", "any sample lost because its buffer was full", "lower rate_rps, or use a faster disk for --out"),
+    Rule("interrupted", "the run ended before its plan did", "run it again and let it end by itself"),
+    Rule("no-data", "no request reached the target", "see the errors by kind, and `proofload doctor`"),
+    Rule(
+        "host-steal",
+        f"the hypervisor took {STEAL:.0%} of the client's core or more",
+        "use a machine whose cores are not shared, or run at another time",
+    ),
+    Rule(
+        "shared-core",
+        "client and target may run on the same core, and the client shows it (send-lag, cpu-starved or loop-stall)",
+        "give the machine a second core, or the target other cores",
+    ),
+    Rule(
+        "broker-backlog",
+        f"more than {BROKER_MESSAGES:,} messages or {BROKER_BYTES // 2**20} MiB waited in one partition of the "
+        "embedded broker, which forgets the oldest beyond 100,000 or 5 MiB",
+        "lower rate_rps, or name a real broker",
+    ),
+    Rule(
+        "clock",
+        "any sample whose instants are out of order (dispatched before it was due, sent before dispatched, "
+        "done before sent) by more than 0.1 ms",
+        "check the host's clock source; run all engine processes on one host",
+    ),
+)
+RULES: Mapping[str, Rule] = MappingProxyType({rule.code: rule for rule in _RULES})
+"""The closed list, in the order in which it is reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The fullest partition of an embedded broker at its worst moment."""
+
+    messages: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that validity is judged by, for one phase."""
+
+    phase: Phase
+    samples: Samples
+    """All samples of the phase; what is due before `cut_ns` only counts for conservation and the clock."""
+    health: ClientHealth
+    cut_ns: int = 0
+    duration_s: float = 0.0
+    """Length of the measured stretch; 0: the phase's planned length."""
+    worker_stats: Sequence[Mapping[str, Any]] = ()
+    client_errors: Mapping[str, int] = field(default_factory=dict)
+    """Errors by kind; those of the client's own making are named "client-ports" and "client-fds"."""
+    samples_lost: int = 0
+    interrupted: str = ""
+    """Why the run ended early, or empty."""
+    shared_cores: Sequence[int] = ()
+    """Cores that both the client and the target may run on."""
+    backlog: Backlog | None = None
+    """None where no embedded broker was used."""
+
+
+def judge(evidence: Evidence) -> tuple[Validity, ...]:
+    """Every code of the closed list, in order, each with what was seen."""
+    measured = due_since(evidence.samples, evidence.cut_ns)
+    lag = plain_percentiles(send_lags(measured))
+    lagging = _send_lag(lag, measured)
+    found: dict[str, tuple[bool, str]] = {"send-lag": lagging}
+    looks: dict[str, Callable[[], tuple[bool, str]]] = {
+        "cpu-starved": lambda: _starved(evidence.health, lag),
+        "loop-stall": lambda: _stalls(evidence.health, evidence.duration_s or evidence.phase.duration_s),
+        "client-cpu": lambda: _cpu(evidence.health, lag),
+        "conservation": lambda: _conservation(evidence.samples, evidence.phase.planned),
+        "unsent": lambda: _unsent(measured),
+        "client-ports": lambda: _own_errors(evidence.client_errors, "client-ports"),
+        "client-fds": lambda: _own_errors(evidence.client_errors, "client-fds"),
+        "recorder": lambda: (evidence.samples_lost == 0, f"{evidence.samples_lost:,} samples were lost"),
+        "interrupted": lambda: (not evidence.interrupted, evidence.interrupted or "the run ended by itself"),
+        "no-data": lambda: _no_data(measured, evidence.client_errors),
+        "host-steal": lambda: _steal(measured, evidence.worker_stats),
+        "shared-core": lambda: _shared(evidence.shared_cores, found),
+        "broker-backlog": lambda: _backlog(evidence.backlog),
+        "clock": lambda: _clock(evidence.samples),
+    }
+    for code, look in looks.items():
+        found[code] = look()
+    return tuple(
+        Validity(code, ok=found[code][0], detail=found[code][1], remedy="" if found[code][0] else rule.remedy)
+        for code, rule in RULES.items()
+    )
+
+
+def merged(by_phase: Mapping[str, Iterable[Validity]]) -> tuple[Validity, ...]:
+    """One list for a run of several phases: a code is ok only where every phase says so.
+
+    The detail is that of the first phase that is not, with the phases' names; else of the last one.
+    """
+    judged = {name: {item.code: item for item in items} for name, items in by_phase.items()}
+    result = []
+    for code in RULES:
+        seen = [(name, items[code]) for name, items in judged.items() if code in items]
+        bad = [(name, item) for name, item in seen if not item.ok]
+        if bad:
+            names = ", ".join(name for name, _ in bad)
+            result.append(Validity(code, ok=False, detail=f"{names}: {bad[0][1].detail}", remedy=bad[0][1].remedy))
+        elif seen:
+            result.append(seen[-1][1])
+    return tuple(result)
+
+
+def _send_lag(lag: Mapping[str, float], measured: Samples) -> tuple[bool, str]:
+    if not lag:
+        return True, "nothing was dispatched"
+    latency_ns, _ = latencies(measured)
+    spoiled = breaches(lag, plain_percentiles(latency_ns))
+    grave = {name: limit for name, limit in spoiled.items() if name not in DEEP}
+    if grave:
+        worst = max(grave, key=lambda name: lag[name] / grave[name])
+        return False, f"send lag {_spoken(worst)} was {lag[worst]:.3g} ms where {grave[worst]:.3g} ms is permitted"
+    detail = f"send lag p50 {lag['p50']:.3g} ms, p99 {lag['p99']:.3g} ms"
+    deep = [_spoken(name) for name in DEEP if name in spoiled]
+    return True, detail + (f"; too late to report latency {' and '.join(deep)}" if deep else "")
+
+
+def _starved(health: ClientHealth, lag: Mapping[str, float]) -> tuple[bool, str]:
+    share = health.runqueue_share
+    if share is None:
+        return True, "the kernel does not tell how long the client waited for a core"
+    harmed = lag.get("p99", 0.0) > HARMFUL_LAG_MS
+    starved = share >= STARVED or (share >= STARVED_WITH_LAG and harmed)
+    return not starved, f"an engine process was ready to run and waited for a core {share:.1%} of the time"
+
+
+def _stalls(health: ClientHealth, duration_s: float) -> tuple[bool, str]:
+    free = max(STALLS_ALWAYS_FREE, duration_s / STALL_EVERY_S)
+    times = "once" if health.loop_stalls == 1 else f"{health.loop_stalls} times"
+    return (
+        health.loop_stalls <= free,
+        f"the loop stood still for {STALL_MS:.0f} ms or longer {times} in {duration_s:.3g} s",
+    )
+
+
+def _cpu(health: ClientHealth, lag: Mapping[str, float]) -> tuple[bool, str]:
+    if health.cpu_share is None:
+        return True, "the client's CPU share is unknown"
+    full = health.cpu_share > CPU_FULL and lag.get("p99", 0.0) > HARMFUL_LAG_MS
+    return not full, f"the busiest engine process used {health.cpu_share:.0%} of a core"
+
+
+def _conservation(samples: Samples, planned: int) -> tuple[bool, str]:
+    seq = np.ascontiguousarray(samples.table["seq"])
+    inside = seq[(seq >= 0) & (seq < planned)]
+    seen = np.zeros(planned, dtype=np.bool_)
+    seen[inside] = True
+    distinct = int(np.count_nonzero(seen))
+    missing, surplus = planned - distinct, len(samples) - distinct
+    named = sum(outcome_counts(samples).values())
+    ok = missing == 0 and surplus == 0 and named == len(samples)
+    if ok:
+        return True, f"{planned:,} planned, {planned:,} recorded once each"
+    return False, f"of {planned:,} planned requests {missing:,} have no record; {surplus:,} records are surplus"
+
+
+def _unsent(measured: Samples) -> tuple[bool, str]:
+    unsent = outcome_counts(measured)["unsent"]
+    return unsent == 0, f"{unsent:,} of {len(measured):,} due requests were never dispatched"
+
+
+def _own_errors(errors: Mapping[str, int], kind: str) -> tuple[bool, str]:
+    count = errors.get(kind, 0)
+    return count == 0, f"{count:,} requests failed for it"
+
+
+def _no_data(measured: Samples, errors: Mapping[str, int]) -> tuple[bool, str]:
+    own = sum(errors.get(kind, 0) for kind in ("client-ports", "client-fds"))
+    reached = len(measured) - outcome_counts(measured)["unsent"] - own
+    return reached > 0, f"{max(0, reached):,} requests reached the target or failed on its side"
+
+
+def _steal(measured: Samples, worker_stats: Sequence[Mapping[str, Any]]) -> tuple[bool, str]:
+    share = worst_mean(readings_within(measured, worker_stats), "steal_share")
+    if share is None:
+        return True, "the host does not tell how much of the client's core was taken"
+    return share < STEAL, f"{share:.1%} of the client's core was taken by the hypervisor"
+
+
+def _shared(cores: Sequence[int], found: Mapping[str, tuple[bool, str]]) -> tuple[bool, str]:
+    if not cores:
+        return True, "client and target have cores of their own, or are not placed by the lab"
+    named = ", ".join(str(core) for core in cores)
+    harmed = [code for code in ("send-lag", "cpu-starved", "loop-stall") if not found[code][0]]
+    if harmed:
+        return False, f"client and target share core {named}, and the client suffers from it ({', '.join(harmed)})"
+    return True, f"client and target share core {named}; the client kept its schedule all the same"
+
+
+def _backlog(backlog: Backlog | None) -> tuple[bool, str]:
+    if backlog is None:
+        return True, "no embedded broker was used"
+    ok = backlog.messages <= BROKER_MESSAGES and backlog.bytes <= BROKER_BYTES
+    return ok, f"at most {backlog.messages:,} messages ({backlog.bytes / 2**20:.2g} MiB) waited in one partition"
+
+
+def _clock(samples: Samples) -> tuple[bool, str]:
+    table = samples.table
+    wrong = 0
+    for earlier, later in (("intended_ns", "dispatched_ns"), ("dispatched_ns", "sent_ns"), ("sent_ns", "done_ns")):
+        both = (table[earlier] > 0) & (table[later] > 0)
+        wrong += int(np.count_nonzero(both & (table[later] - table[earlier] < -CLOCK_SLACK_NS)))
+    return wrong == 0, f"{wrong:,} instants out of order"
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", ".")
