@@ -1,12 +1,12 @@
 """The engine: schedule → dispatch → record, in processes of their own.
 
-    client.py      the lab's side: starts engine processes, hands them phases, drains their samples
-    worker.py      one engine process: `python -m proofload.engine`
-    schedule.py    this process's share of a phase's due times and payloads
-    dispatcher.py  sends what is due, never early, with absolute times
-    ledger.py      stamps and judges: the Sink that transports report to
-    answers.py     is this the expected answer?
-    ring.py        sample columns in shared memory
-    timer.py       wakes the event loop at an absolute instant
-    health.py      the client watches itself
+client.py      the lab's side: starts engine processes, hands them phases, drains their samples
+worker.py      one engine process: `python -m proofload.engine`
+schedule.py    this process's share of a phase's due times and payloads
+dispatcher.py  sends what is due, never early, with absolute times
+ledger.py      stamps and judges: the Sink that transports report to
+answers.py     is this the expected answer?
+ring.py        sample columns in shared memory
+timer.py       wakes the event loop at an absolute instant
+health.py      the client watches itself
 """

@@ -142,7 +142,9 @@ def compile_path(path: str) -> Callable[[Any], Any]:
     try:
         compiled = parse_jsonpath(path)
     except (JSONPathError, ValueError) as exc:
-        raise InputError(f"{path!r} is not a JSONPath", evidence=str(exc), remedy='write for example "$.score"') from exc
+        raise InputError(
+            f"{path!r} is not a JSONPath", evidence=str(exc), remedy='write for example "$.score"'
+        ) from exc
 
     def search(value: Any) -> Any:
         found = compiled.find(value)

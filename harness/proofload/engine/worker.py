@@ -87,9 +87,9 @@ async def _serve(control: socket.socket, ring_fd: int) -> None:
 
 
 class _Worker:
-    def __init__(self, spec: WorkerSpec, ring: Ring, transport: Transport, ledger: Ledger, say: Any) -> None:
+    def __init__(self, spec: WorkerSpec, payloads: int, transport: Transport, ledger: Ledger, say: Any) -> None:
         self._spec = spec
-        self._ring = ring
+        self._payloads = payloads
         self._transport = transport
         self._ledger = ledger
         self._say = say
@@ -126,20 +126,22 @@ class _Worker:
         )
         ledger.check = AnswerCheck(
             transport.decode,
-            [NO_EXPECTATION if absent else expect for expect, absent in zip(payloads.expects, payloads.unexpected, strict=True)],
+            [
+                NO_EXPECTATION if absent else expect
+                for expect, absent in zip(payloads.expects, payloads.unexpected, strict=True)
+            ],
             prediction=spec.response.get("prediction") or "$.prediction",
             version=spec.response.get("version"),
             expected_version=spec.response.get("expected_version"),
             rtol=spec.response.get("rtol", 1e-4),
         )
         await transport.open()
-        return cls(spec, ring, transport, ledger, say)
+        return cls(spec, len(payloads), transport, ledger, say)
 
     def start(self, phases: list[dict[str, Any]], start_ns: int) -> None:
         plans = [PhasePlan(**phase) for phase in phases]
-        payloads = len(self._ledger.check._expects)  # type: ignore[union-attr]  # noqa: SLF001
         blocks = [
-            (plan, share(plan, payloads=payloads, worker=self._spec.worker, workers=self._spec.workers))
+            (plan, share(plan, payloads=self._payloads, worker=self._spec.worker, workers=self._spec.workers))
             for plan in plans
         ]
         self._ledger.new_phase()

@@ -32,9 +32,7 @@ class Answer:
     reusable: bool
 
 
-def build_requests(
-    url: SplitResult, method: str, headers: Mapping[str, str], bodies: tuple[bytes, ...]
-) -> list[bytes]:
+def build_requests(url: SplitResult, method: str, headers: Mapping[str, str], bodies: tuple[bytes, ...]) -> list[bytes]:
     """The bytes of one request per body. Raises InputError for a header that could not be sent."""
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     fixed = {"Host": url.netloc.rpartition("@")[2], "User-Agent": "proofload", "Accept": "*/*"}
@@ -53,7 +51,17 @@ def build_requests(
 class AnswerParser:
     """Feeds on received bytes; gives the answer once it is complete. One instance per connection."""
 
-    __slots__ = ("_buffer", "_chunked", "_have", "_max_bytes", "_need", "_parts", "_reusable", "_status", "_until_close")
+    __slots__ = (
+        "_buffer",
+        "_chunked",
+        "_have",
+        "_max_bytes",
+        "_need",
+        "_parts",
+        "_reusable",
+        "_status",
+        "_until_close",
+    )
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes

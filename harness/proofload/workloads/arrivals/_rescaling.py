@@ -65,7 +65,9 @@ def rescaled(units: Iterator[NDArray[np.float64]], inverse: Inverse, duration_s:
 def positive(value: object, name: str) -> float:
     """A number above zero out of the user's shape table."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise InputError(f"{name} is {value!r}", cause="it has to be a number above zero", remedy=f"--set {name}=NUMBER")
+        raise InputError(
+            f"{name} is {value!r}", cause="it has to be a number above zero", remedy=f"--set {name}=NUMBER"
+        )
     return float(value)
 
 

@@ -33,7 +33,7 @@ def _steps(spec: ArrivalSpec) -> tuple[list[float], list[float]]:
     if not isinstance(steps, list) or not steps or not all(isinstance(one, list) and len(one) == 2 for one in steps):
         raise InputError(
             f"shape.steps is {steps!r}",
-            cause="arrival \"step\" needs a list of [rate_rps, seconds] pairs",
+            cause='arrival "step" needs a list of [rate_rps, seconds] pairs',
             remedy="for example --set 'shape.steps=[[100, 10], [200, 10]]'",
         )
     rates = [positive(rate, "shape.steps rate") for rate, _ in steps]

@@ -1,0 +1,295 @@
+"""Brings samples home: drains the rings, writes segments, passes on what engine processes say.
+
+One thread of the lab. Its memory is bounded by the segments' size, whatever the run's length.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from proofload import errors
+from proofload.clock import NS_PER_S
+from proofload.engine.ring import Ring
+from proofload.engine.schedule import PhasePlan
+from proofload.errors import MeasurementError, ProofloadError
+from proofload.records import Event, Outcome
+from proofload.store.folder import RunFolder
+
+_DRAIN_EVERY_S = 0.05
+_SEGMENT_EVERY_NS = 2 * NS_PER_S
+_SEGMENT_ROWS = 400_000
+_RECENT_NS = 2 * NS_PER_S
+
+
+@dataclass(slots=True)
+class _Source:
+    """One engine process: its socket, its ring, what it said so far."""
+
+    number: int
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    ring: Ring
+    received: bytes = b""
+    opened: bool = False
+    idle: bool = True
+    planned: Mapping[str, int] = field(default_factory=dict)
+    lookup: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(1, dtype=np.uint16))
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """The last two seconds, for the progress line and nothing else."""
+
+    due_rps: float
+    done_rps: float
+    p50_ms: float | None
+    p99_ms: float | None
+    not_ok: int
+    send_lag_ms: float | None
+
+
+class Recorder:
+    """See the module's text. `attach` all sources, `start`, …, `stop`."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._sources: list[_Source] = []
+        self._selector = selectors.DefaultSelector()
+        self._lock = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._failure: Exception | None = None
+        self._pending: list[NDArray[np.void]] = []
+        self._segment_due = 0
+        self._names: dict[tuple[str, str], int] = {}
+        self._recent: list[NDArray[np.void]] = []
+        self._begun_ns = 0
+        self.outcomes: Counter[int] = Counter()
+        """Outcomes recorded since `begin`."""
+
+    # Called by the lab's thread.
+
+    def attach(self, number: int, process: subprocess.Popen[bytes], control: socket.socket, ring: Ring) -> None:
+        source = _Source(number, process, control, ring)
+        self._sources.append(source)
+        self._selector.register(control, selectors.EVENT_READ, source)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is left and hang up on the engine processes."""
+        self._stopping = True
+        if self._thread.is_alive():
+            self._thread.join()
+        self._drain()
+        self._write_segment()
+        for source in self._sources:
+            source.control.close()
+            source.ring.close()
+        self._selector.close()
+
+    def order(self, message: Mapping[str, Any]) -> None:
+        for source in self._sources:
+            self.order_one(source.number, message)
+
+    def order_one(self, number: int, message: Mapping[str, Any]) -> None:
+        source = self._sources[number]
+        try:
+            source.control.sendall(orjson.dumps(message, default=str) + b"\n")
+        except OSError as exc:
+            raise _died(source, self._folder.logs) from exc
+
+    def begin(self, plans: Sequence[PhasePlan]) -> None:
+        """New phases are about to be ordered."""
+        self.raise_failure()
+        with self._lock:
+            for source in self._sources:
+                source.idle = False
+            self.outcomes.clear()
+            self._recent.clear()
+            self._begun_ns = monotonic_ns()
+
+    def wait_opened(self, patience_s: float) -> None:
+        with self._lock:
+            done = self._lock.wait_for(
+                lambda: self._failure is not None or all(source.opened for source in self._sources), patience_s
+            )
+        self.raise_failure()
+        if not done:
+            raise MeasurementError(
+                f"an engine process was not ready within {patience_s:g} s", remedy="look at logs/engine-*.log"
+            )
+
+    def wait_idle(self, patience_s: float) -> bool:
+        """True once every request of the ordered phases is final and drained."""
+        with self._lock:
+            done = self._lock.wait_for(
+                lambda: self._failure is not None or all(source.idle for source in self._sources), patience_s
+            )
+        self.raise_failure()
+        return done
+
+    def flush(self) -> None:
+        """Everything settled so far is in closed segments when this returns."""
+        with self._lock:
+            self._drain()
+            self._write_segment()
+
+    @property
+    def planned(self) -> dict[int, int]:
+        """Requests planned by phase, as the engine processes count them."""
+        totals: Counter[int] = Counter()
+        for source in self._sources:
+            totals.update({int(phase): count for phase, count in source.planned.items()})
+        return totals
+
+    def live(self) -> Live:
+        """The last two seconds in numbers."""
+        with self._lock:
+            recent = list(self._recent)
+            not_ok = sum(count for outcome, count in self.outcomes.items() if outcome != Outcome.OK)
+        if not recent:
+            return Live(0.0, 0.0, None, None, not_ok, None)
+        rows = np.concatenate(recent)
+        span_s = max(0.1, min(_RECENT_NS, monotonic_ns() - self._begun_ns) / NS_PER_S)
+        answered = rows[rows["done_ns"] > 0]
+        latency = (answered["done_ns"] - answered["intended_ns"]) / 1e6
+        sent = rows[rows["dispatched_ns"] > 0]
+        lag = (sent["dispatched_ns"] - sent["intended_ns"]) / 1e6
+        return Live(
+            due_rps=len(rows) / span_s,
+            done_rps=float(np.count_nonzero(rows["outcome"] == Outcome.OK)) / span_s,
+            p50_ms=float(np.quantile(latency, 0.5)) if len(latency) else None,
+            p99_ms=float(np.quantile(latency, 0.99)) if len(latency) else None,
+            not_ok=not_ok,
+            send_lag_ms=float(np.quantile(lag, 0.99)) if len(lag) else None,
+        )
+
+    def raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    # The recorder's own thread.
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                for key, _ in self._selector.select(_DRAIN_EVERY_S):
+                    self._receive(key.data)
+                with self._lock:
+                    self._drain()
+                    if monotonic_ns() >= self._segment_due or sum(map(len, self._pending)) >= _SEGMENT_ROWS:
+                        self._write_segment()
+                        self._folder.flush_readings()
+        except Exception as exc:  # noqa: BLE001  whatever it is, the lab's thread must hear of it
+            self._fail(exc)
+
+    def _fail(self, exc: Exception) -> None:
+        with self._lock:
+            self._failure = self._failure or exc
+            self._lock.notify_all()
+
+    def _receive(self, source: _Source) -> None:
+        try:
+            data = source.control.recv(1 << 20, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._selector.unregister(source.control)
+            self._fail(_died(source, self._folder.logs))
+            return
+        *lines, source.received = (source.received + data).split(b"\n")
+        for line in lines:
+            self._hear(source, orjson.loads(line))
+
+    def _hear(self, source: _Source, message: dict[str, Any]) -> None:
+        match message.pop("event"):
+            case "opened":
+                with self._lock:
+                    source.opened = True
+                    self._lock.notify_all()
+            case "idle":
+                with self._lock:
+                    self._drain()
+                    source.planned = message["counts"]
+                    source.idle = True
+                    self._lock.notify_all()
+            case "failed":
+                self._fail(_error(message))
+            case event:
+                t_ns = message.pop("t_ns", monotonic_ns())
+                self._folder.add_event(Event(t_ns, event, message))
+
+    def _drain(self) -> None:
+        for source in self._sources:
+            rows = source.ring.drain()
+            if not len(rows):
+                continue
+            self._translate(source, rows)
+            self._pending.append(rows)
+            self.outcomes.update(dict(enumerate(np.bincount(rows["outcome"]).tolist())))
+            self._recent.append(rows)
+        oldest = monotonic_ns() - _RECENT_NS
+        self._recent = [rows for rows in self._recent if rows["intended_ns"][-1] >= oldest]
+
+    def _translate(self, source: _Source, rows: NDArray[np.void]) -> None:
+        """Engine processes number texts for themselves; the run folder has one numbering."""
+        top = max(int(rows["error"].max()), int(rows["version"].max()))
+        if top >= len(source.lookup):
+            source.lookup = np.array([0, *map(self._number, source.ring.names())], dtype=np.uint16)
+        if top:
+            rows["error"] = source.lookup[rows["error"]]
+            rows["version"] = source.lookup[rows["version"]]
+
+    def _number(self, name: tuple[str, str]) -> int:
+        number = self._names.get(name)
+        if number is None:
+            number = self._names[name] = len(self._names) + 1
+            kind, text = name
+            self._folder.add_event(Event(monotonic_ns(), "name", {"of": kind, "number": number, "text": text}))
+        return number
+
+    def _write_segment(self) -> None:
+        self._segment_due = monotonic_ns() + _SEGMENT_EVERY_NS
+        if self._pending:
+            pending, self._pending = self._pending, []
+            self._folder.add_samples(np.concatenate(pending))
+
+
+def _died(source: _Source, logs: Path) -> MeasurementError:
+    log = logs / f"engine-{source.number}.log"
+    try:
+        end = log.read_text(encoding="utf-8", errors="replace")[-1500:]
+    except OSError:
+        end = ""
+    return MeasurementError(
+        f"engine process {source.number} ended in mid-run",
+        evidence=end or f"exit status {source.process.poll()}",
+        cause="it was killed (out of memory?) or met a defect in proofload",
+        remedy=f"look at {log}; what was recorded until then is kept",
+    )
+
+
+def _error(message: Mapping[str, Any]) -> ProofloadError:
+    """The error that an engine process met, as the same kind of error here."""
+    kind = getattr(errors, message["type"], ProofloadError)
+    error: ProofloadError = kind(
+        message["what"], evidence=message["evidence"], cause=message["cause"], remedy=message["remedy"]
+    )
+    return error
