@@ -79,7 +79,7 @@ class Engine:
         """
         start_ns = monotonic_ns() + _LEAD_NS
         plans = [_plan(next(self._numbers), stretch) for stretch in stretches]
-        self._recorder.begin(plans)
+        self._recorder.begin()
         at_ns = start_ns
         for plan, stretch in zip(plans, stretches, strict=True):
             detail = {key: value for key, value in asdict(plan).items() if key != "index"}

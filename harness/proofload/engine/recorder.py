@@ -10,7 +10,7 @@ import socket
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic_ns
@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from proofload import errors
 from proofload.clock import NS_PER_S
 from proofload.engine.ring import Ring
-from proofload.engine.schedule import PhasePlan
 from proofload.errors import MeasurementError, ProofloadError
 from proofload.records import Event, Outcome
 from proofload.store.folder import RunFolder
@@ -113,7 +112,7 @@ class Recorder:
         except OSError as exc:
             raise _died(source, self._folder.logs) from exc
 
-    def begin(self, plans: Sequence[PhasePlan]) -> None:
+    def begin(self) -> None:
         """New phases are about to be ordered."""
         self.raise_failure()
         with self._lock:

@@ -16,6 +16,7 @@ import mmap
 import os
 import struct
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ _NAMES_BYTES = 256 * 1024
 _NAMES_MAX = 2000
 _TEXT_MAX = 200
 _PLANNED, _SETTLED, _DRAINED, _NAMES_END = range(4)
-_TYPECODES = {"int64": "q", "int32": "i", "uint16": "H", "uint8": "B"}
+_TYPECODES: dict[str, Literal["q", "i", "H", "B"]] = {"int64": "q", "int32": "i", "uint16": "H", "uint8": "B"}
 
 
 class Ring:

@@ -90,7 +90,8 @@ class AnswerParser:
         if not self._status:
             end = data.find(b"\r\n\r\n")
             if end < 0:
-                return self._wait_for_head(data)
+                self._wait_for_head(data)
+                return None
             self._read_head(data[:end])
             data = data[end + 4 :]
             if self._status < 200:  # interim: the real answer follows

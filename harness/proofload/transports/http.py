@@ -46,7 +46,8 @@ class HttpTransport:
         self._spec = spec
         self._sink = sink
         self._url = urlsplit(spec.url)
-        if not self._url.hostname:
+        self._host = self._url.hostname or ""
+        if not self._host:
             raise InputError(f"{spec.url!r} names no host", remedy="write http://127.0.0.1:PORT/PATH")
         self._tls = ssl.create_default_context() if self._url.scheme == "https" else None
         self._port = self._url.port or (443 if self._tls else 80)
@@ -159,22 +160,21 @@ class HttpTransport:
             async with asyncio.timeout(self._spec.timeout_s):
                 _, protocol = await self._loop.create_connection(
                     lambda: _Connection(self),
-                    self._url.hostname,
+                    self._host,
                     self._port,
                     ssl=self._tls,
-                    server_hostname=self._url.hostname if self._tls else None,
+                    server_hostname=self._host if self._tls else None,
                 )
         except (OSError, TimeoutError) as exc:
             self._open -= 1
             self._could_not_connect(exc)
             return
         following = self._next_waiting()
-        connection = cast("_Connection", protocol)
         if following is not None:
-            connection.start(*following)
+            protocol.start(*following)
         else:
-            connection.idle_since_ns = monotonic_ns()
-            self._idle.append(connection)
+            protocol.idle_since_ns = monotonic_ns()
+            self._idle.append(protocol)
 
     def _could_not_connect(self, exc: Exception) -> None:
         following = self._next_waiting()
