@@ -5,9 +5,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 from proofload.errors import InputError
+from proofload.toml_input import validated
+
+M = TypeVar("M", bound=BaseModel)
 
 TARGET_PREFIX = "target."
 
@@ -54,6 +59,19 @@ def applied(tables: Mapping[str, Any], changes: Mapping[str, Any], flag: str = "
             table = inner
         table[last] = value
     return outcome
+
+
+def settled(
+    model: type[M], tables: Mapping[str, Any], changes: Mapping[str, Any], *, source: str, flag: str = "--set "
+) -> M:
+    """`tables` with `changes` as a `model`. An error names the file if it is wrong alone, else the flag."""
+    if not changes:
+        return validated(model, tables, source)
+    try:
+        return validated(model, applied(tables, changes, flag), flag.rstrip())
+    except InputError:
+        validated(model, tables, source)
+        raise
 
 
 def _pair(setting: str) -> tuple[str, Any]:

@@ -14,6 +14,16 @@ SCENARIO_PATTERNS = ("*.scenario.toml", "scenarios/*.scenario.toml")
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """One file that can be named. `problem` says why it cannot be used, or is empty."""
+
+    name: str
+    description: str
+    path: Path
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """The three places, in the order in which they are asked."""
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from proofload import discovery
 from proofload.errors import InputError, ProofloadError
-from proofload.overrides import applied
-from proofload.resources import Layout
+from proofload.overrides import settled
+from proofload.resources import Layout, Listed
 from proofload.target_model import (
     Container,
     Health,
@@ -24,13 +23,12 @@ from proofload.target_model import (
     Start,
     Target,
 )
-from proofload.toml_input import read_toml, validated
+from proofload.toml_input import read_toml
 
 __all__ = [
     "Container",
     "Health",
     "Limits",
-    "Listed",
     "ProbeTable",
     "RequestTable",
     "ResponseTable",
@@ -41,16 +39,6 @@ __all__ = [
 ]
 
 EMPTY: Mapping[str, Any] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """One file that can be named: for listings. `problem` says why it cannot be used."""
-
-    name: str
-    description: str
-    path: Path
-    problem: str = ""
 
 
 def load_target(
@@ -70,9 +58,7 @@ def load_target(
         tables, shown = _with_name(read_toml(source), source), str(source)
     if payloads is not None:
         tables = {**tables, "payloads": str(Path(payloads).absolute())}
-    if overrides:
-        tables, shown = applied(tables, overrides, "--set target."), f"{shown} with --set"
-    target = _checked(tables, source, shown)
+    target = _checked(tables, source, shown, overrides)
     discovery.module_for("transport", target.transport)
     return target
 
@@ -91,10 +77,14 @@ def known_targets(layout: Layout | None = None) -> Iterator[Listed]:
             yield listed
 
 
-def _checked(tables: Mapping[str, Any], source: Path | None, shown: str) -> Target:
-    if "source" in tables:
+def _checked(
+    tables: Mapping[str, Any], source: Path | None, shown: str, overrides: Mapping[str, Any] = EMPTY
+) -> Target:
+    if "source" in {**tables, **overrides}:
         raise InputError(f"{shown}: unknown key `source`", remedy="remove it")
-    target = validated(Target, tables, shown).model_copy(update={"source": source})
+    target = settled(Target, tables, overrides, source=shown, flag="--set target.").model_copy(
+        update={"source": source}
+    )
     slips = target.misspelt_placeholders()
     if slips:
         raise InputError(f"{shown}: unknown placeholder {slips[0]}", remedy="known: {port}, {port:NAME}, {python}, "
