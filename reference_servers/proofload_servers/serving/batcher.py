@@ -37,7 +37,7 @@ class Work:
     done: Callable[[Result], None]
     features: Mapping[str, Any] | None = None
     future: Future[Answer] | None = None  # a cancelled one is not computed
-    enqueued_ns: int = 0
+    enqueued_ns: int = 0  # when it arrived, if a front end knows that, else when it was admitted
 
 
 Compute = Callable[[list[Any]], Sequence[Any]]
@@ -90,20 +90,25 @@ class Batcher:
         return max(SHORTEST_RETRY_S, self._queue.qsize() * self._item_s)
 
     def put(self, works: Sequence[Work]) -> None:
-        """Admits all or none. Raises Overloaded, or NotReady once closed."""
+        """Admits all or none. Raises Overloaded, or NotReady once closed.
+
+        The wait that is bounded is the whole one: what a request has waited since its arrival, and what is expected.
+        """
         count = len(works)
         with self._admission:
             if self._closed:
                 raise NotReady("the server is shutting down")
+            now = time.monotonic_ns()
             waiting = self._queue.qsize()
             expected_s = waiting * self._item_s
+            if works[0].enqueued_ns:
+                expected_s += (now - works[0].enqueued_ns) / 1e9
             if waiting + count > self._max_queue or (0.0 < self._max_wait_s < expected_s):
                 self._metrics.shed(count)
                 raise Overloaded(retry_after_s=max(SHORTEST_RETRY_S, expected_s))
             self._pending += count
-            now = time.monotonic_ns()
             for work in works:
-                work.enqueued_ns = now
+                work.enqueued_ns = work.enqueued_ns or now
                 self._queue.put(work)
 
     def close(self, timeout_s: float) -> bool:

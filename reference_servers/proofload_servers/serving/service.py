@@ -14,9 +14,9 @@ from .batcher import Batcher, Result, Work
 from .card import Card, find_model, read_card
 from .kinds import Kind, input_of, kind_of
 from .metrics import Metrics
-from .model import LoadedModel, largest_batch, load
+from .model import LoadedModel, load
 from .policy import adaptive, static
-from .refusals import Expired, InvalidInput, NotReady, Refusal, StartupError
+from .refusals import Expired, InvalidInput, NotReady, StartupError
 from .session import check_device
 from .settings import Settings
 
@@ -151,18 +151,28 @@ class Service:
             },
         }
 
-    def submit(self, request: Mapping[str, Any], *, deadline_ns: int | None, request_id: str) -> Future[Answer]:
+    def submit(
+        self, request: Mapping[str, Any], *, deadline_ns: int | None, request_id: str, arrived_ns: int = 0
+    ) -> Future[Answer]:
         """Admits one request body of the contract; the answer's id is the body's, else `request_id`.
+
+        `arrived_ns` (time.monotonic_ns) is when the request reached the server, for a front end that knows of waiting
+        before this call: such waiting counts as queue time and against the longest wait.
 
         Raises InvalidInput, Overloaded, NotReady or Expired at once; the future raises Expired or Failed.
         Cancelling the future before its computation begins spares the computation.
         """
-        work, future = self._future_work(request, deadline_ns, request_id)
+        work, future = self._future_work(request, deadline_ns, request_id, arrived_ns)
         self._admit([work])
         return future
 
     def submit_many(
-        self, requests: Sequence[Mapping[str, Any]], *, deadline_ns: int | None, request_id: str
+        self,
+        requests: Sequence[Mapping[str, Any]],
+        *,
+        deadline_ns: int | None,
+        request_id: str,
+        arrived_ns: int = 0,
     ) -> list[Future[Answer]]:
         """Admits all of them or none, with futures in the same order. Ids left out are `request_id`-0, -1 and so on."""
         limit = min(self.settings.max_instances, self.settings.max_queue)
@@ -171,7 +181,7 @@ class Service:
         pairs = []
         for position, request in enumerate(requests):
             try:
-                pairs.append(self._future_work(request, deadline_ns, f"{request_id}-{position}"))
+                pairs.append(self._future_work(request, deadline_ns, f"{request_id}-{position}", arrived_ns))
             except InvalidInput as exc:
                 raise InvalidInput(f"instances[{position}]: {exc.message}", code=exc.code) from exc
         self._admit([work for work, _ in pairs])
@@ -184,12 +194,13 @@ class Service:
         *,
         deadline_ns: int | None,
         request_id: str,
+        arrived_ns: int = 0,
     ) -> None:
         """As `submit`, with `done(Answer | Refusal)` called once on the batching thread, which it must not hold up."""
-        self._admit([self._work(request, done, deadline_ns, request_id)])
+        self._admit([self._work(request, done, deadline_ns, request_id, arrived_ns)])
 
     def _future_work(
-        self, request: Mapping[str, Any], deadline_ns: int | None, request_id: str
+        self, request: Mapping[str, Any], deadline_ns: int | None, request_id: str, arrived_ns: int
     ) -> tuple[Work, Future[Answer]]:
         future: Future[Answer] = Future()
 
@@ -200,12 +211,17 @@ class Service:
                 else:
                     future.set_exception(result)
 
-        work = self._work(request, done, deadline_ns, request_id)
+        work = self._work(request, done, deadline_ns, request_id, arrived_ns)
         work.future = future
         return work, future
 
     def _work(
-        self, request: Mapping[str, Any], done: Callable[[Result], None], deadline_ns: int | None, request_id: str
+        self,
+        request: Mapping[str, Any],
+        done: Callable[[Result], None],
+        deadline_ns: int | None,
+        request_id: str,
+        arrived_ns: int,
     ) -> Work:
         if self._batcher is None:
             raise NotReady("the model is not ready")
@@ -217,7 +233,7 @@ class Service:
             raise InvalidInput(f"id must be text of at most {LONGEST_ID} characters")
         row = kind.prepare(input_of(request, kind.member))
         features = kind.explain(row) if request.get("explain") is True else None
-        return Work(given_id, request_id, row, deadline_ns, done, features)
+        return Work(given_id, request_id, row, deadline_ns, done, features, enqueued_ns=arrived_ns)
 
     def _admit(self, works: list[Work]) -> None:
         batcher = self._batcher
@@ -252,11 +268,14 @@ class Service:
 def check(settings: Settings) -> tuple[Card, Kind]:
     """Everything that can be refused without loading the graph: device, model folder, card. Raises StartupError.
 
-    Starts no thread, so a program may call it before it forks.
+    Imports ONNX Runtime, which must not happen before a fork: its background threads are missing in the child, where
+    ending the process then aborts.
     """
     check_device(settings.device)
+    return check_card(settings)
+
+
+def check_card(settings: Settings) -> tuple[Card, Kind]:
+    """The part of `check` that a program may do before it forks."""
     card = read_card(find_model(settings.model, settings.fixtures))
     return card, kind_of(card)
-
-
-__all__ = ["Refusal", "Service", "State", "check", "largest_batch"]

@@ -1,0 +1,1 @@
+"""Flask under gunicorn's threads: `python -m proofload_servers.flask_app --model scorer`."""

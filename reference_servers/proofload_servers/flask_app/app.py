@@ -1,0 +1,118 @@
+"""The routes. A thread waits for its own prediction; the batching thread computes for all of them together."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from proofload_servers.serving import (
+    Failed,
+    InvalidInput,
+    Refusal,
+    Service,
+    correlation_id,
+    deadline_from_ms,
+    health,
+)
+from proofload_servers.serving.logs import access
+from proofload_servers.serving.wire import answer_json, batch_json, error_json, read_instances, read_request
+
+from . import arrival
+
+LOG = logging.getLogger("proofload_servers.flask")
+SERVICE = "proofload-service"
+WORDS = {404: ("not_found", "no such path"), 405: ("method_not_allowed", "this path takes another method")}
+Predict = Callable[[bytes, int | None, str, int], bytes]
+
+
+def create_app(service: Service) -> Flask:
+    """The application over a service that may still be loading. Whoever made the service drains it."""
+    app = Flask("proofload_servers.flask_app", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_kib * 1024
+    app.extensions[SERVICE] = service
+
+    def predict(body: bytes, deadline_ns: int | None, request_id: str, arrived_ns: int) -> bytes:
+        future = service.submit(
+            read_request(body), deadline_ns=deadline_ns, request_id=request_id, arrived_ns=arrived_ns
+        )
+        return answer_json(future.result())
+
+    def predict_batch(body: bytes, deadline_ns: int | None, request_id: str, arrived_ns: int) -> bytes:
+        instances = read_instances(read_request(body))
+        futures = service.submit_many(instances, deadline_ns=deadline_ns, request_id=request_id, arrived_ns=arrived_ns)
+        return batch_json([future.result() for future in futures])
+
+    app.post("/v1/predict", endpoint="predict")(_prediction(service, "/v1/predict", predict))
+    app.post("/v1/predict/batch", endpoint="batch")(_prediction(service, "/v1/predict/batch", predict_batch))
+    for path in health.PATHS:
+        app.get(path, endpoint=path)(_operational(service, path))
+    app.register_error_handler(HTTPException, _on_http_exception)
+    app.register_error_handler(Exception, _on_exception)
+    return app
+
+
+def _prediction(service: Service, route: str, predict: Predict) -> Callable[[], Response]:
+    """A view with what both calls share: headers, deadline, metrics, errors."""
+
+    def view() -> Response:
+        begun_ns = arrival.of_request()
+        request_id = _request_id()
+        try:
+            deadline_ns = deadline_from_ms(request.headers.get("X-Request-Timeout-Ms"), since_ns=begun_ns)
+            response = _respond(200, predict(_body(), deadline_ns, request_id, begun_ns), request_id)
+        except Refusal as refusal:
+            response = _refuse(refusal, request_id)
+        elapsed_s = (time.monotonic_ns() - begun_ns) / 1e9
+        service.metrics.request(route, response.status_code, elapsed_s)
+        if service.settings.access_log:
+            access(route, response.status_code, elapsed_s, request_id)
+        return response
+
+    return view
+
+
+def _body() -> bytes:
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise InvalidInput("the body is too large", code="body_too_large", status=413) from None
+
+
+def _operational(service: Service, path: str) -> Callable[[], Response]:
+    def view() -> Response:
+        found = health.respond(service, path)
+        if found is None:
+            raise KeyError(path)
+        status, content_type, body = found
+        return Response(body, status, content_type=content_type)
+
+    return view
+
+
+def _request_id() -> str:
+    return correlation_id(request.headers.get("X-Request-Id"))
+
+
+def _respond(status: int, body: bytes, request_id: str) -> Response:
+    return Response(body, status, {"X-Request-Id": request_id}, content_type=health.JSON)
+
+
+def _refuse(refusal: Refusal, request_id: str) -> Response:
+    response = _respond(refusal.status, error_json(refusal, request_id), request_id)
+    if refusal.retry_after_header is not None:
+        response.headers["Retry-After"] = refusal.retry_after_header
+    return response
+
+
+def _on_http_exception(exc: HTTPException) -> Response:
+    code, message = WORDS.get(exc.code or 500, ("http_error", "the request was refused"))
+    return _refuse(Refusal(message, code=code, status=exc.code), _request_id())
+
+
+def _on_exception(exc: Exception) -> Response:
+    LOG.error("unexpected", exc_info=exc)
+    return _refuse(Failed("internal error"), _request_id())
