@@ -6,14 +6,12 @@ wake-up makes the requests that were due meanwhile late (their send lag tells) a
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
-from time import monotonic_ns
+from typing import Protocol
 
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.engine.ledger import Ledger
 from proofload.engine.schedule import Block, PhasePlan
-from proofload.engine.timer import AbsoluteTimer
 from proofload.transports import Transport
 
 _FAR = 1 << 62
@@ -25,15 +23,44 @@ _BACKLOG = 20_000
 """Answers that may wait to be judged before judging takes precedence over sending: bounds memory."""
 
 
+class Timer(Protocol):
+    """Wakes at an absolute instant: AbsoluteTimer, or a virtual one in tests."""
+
+    def arm(self, at_ns: int) -> None: ...
+
+    def disarm(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Loop(Protocol):
+    """What of an event loop is needed here."""
+
+    def call_soon(self, callback: Callable[[], None], /) -> object: ...
+
+
+TimerFactory = Callable[[Callable[[], None]], Timer]
+"""Makes a timer that calls what it is given."""
+
+
 class Dispatcher:
     """Drives one transport by the phases it is given, back to back."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ledger: Ledger, transport: Transport, *, worker: int) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        timer: TimerFactory,
+        ledger: Ledger,
+        transport: Transport,
+        *,
+        worker: int,
+    ) -> None:
         self._loop = loop
         self._ledger = ledger
+        self._now = ledger.now
         self._transport = transport
         self._worker = worker
-        self._timer = AbsoluteTimer(loop, self._tick)
+        self._timer = timer(self._turn)
         self._blocks: Iterator[tuple[PhasePlan, int, Block]] = iter(())
         self._exhausted = True
         self._planned = ledger.ring.planned
@@ -54,7 +81,7 @@ class Dispatcher:
         self._on_idle = on_idle
         self._plan_more()
         self._next_due = self._due()
-        self._next_sweep = monotonic_ns() + _SWEEP_NS
+        self._next_sweep = self._now() + _SWEEP_NS
         self._arm()
 
     def cut(self, *, now_ns: int) -> None:
@@ -80,16 +107,13 @@ class Dispatcher:
             self._scheduled = True
             self._loop.call_soon(self._turn)
 
-    def _tick(self) -> None:
-        self._turn()
-
     def _turn(self) -> None:
         self._scheduled = False
-        now = monotonic_ns()
+        now = self._now()
         if now >= self._next_due:
             self._send_due(now)
         self._check_waiting()
-        now = monotonic_ns()
+        now = self._now()
         if now >= self._next_sweep:
             self._sweep(now)
         self._arm()
@@ -102,7 +126,7 @@ class Dispatcher:
         last = min(row + _BURST, self._planned)
         while row < last and intended[row & mask] <= now:
             slot = row & mask
-            dispatched[slot] = now = monotonic_ns()
+            dispatched[slot] = now = self._now()
             self._head = row + 1
             send(row, payload[slot])
             row += 1
@@ -114,7 +138,7 @@ class Dispatcher:
         ledger = self._ledger
         waiting, check = ledger.waiting, ledger.check_one
         while waiting:
-            if monotonic_ns() >= self._next_due and len(waiting) < _BACKLOG:
+            if self._now() >= self._next_due and len(waiting) < _BACKLOG:
                 self._soon()
                 return
             check()
@@ -144,7 +168,7 @@ class Dispatcher:
         at = min(self._next_due, self._next_sweep)
         if at >= _FAR:
             self._timer.disarm()
-        elif at <= monotonic_ns():
+        elif at <= self._now():
             self._soon()
         else:
             self._timer.arm(at)

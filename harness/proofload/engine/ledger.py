@@ -29,9 +29,16 @@ class Ledger:
     """
 
     def __init__(
-        self, ring: Ring, *, deadline_ns: int, timeout_ns: int, report: Callable[[str, dict[str, Any]], None]
+        self,
+        ring: Ring,
+        *,
+        deadline_ns: int,
+        timeout_ns: int,
+        report: Callable[[str, dict[str, Any]], None],
+        now: Callable[[], int] = monotonic_ns,
     ) -> None:
         self.ring = ring
+        self.now = now
         self.timeout_ns = timeout_ns
         self.check: AnswerCheck | None = None
         self.wake: Callable[[], None] = _nothing
@@ -50,10 +57,10 @@ class Ledger:
     # What transports call.
 
     def sent(self, row: int) -> None:
-        self._sent[row & self._mask] = monotonic_ns()
+        self._sent[row & self._mask] = self.now()
 
     def answered(self, row: int, status: int, body: bytes) -> None:
-        now = monotonic_ns()
+        now = self.now()
         slot = row & self._mask
         if row < self.settled or self.done[slot]:
             return
@@ -119,7 +126,7 @@ class Ledger:
         self.ring.settled = self.settled
 
     def _finish(self, row: int, outcome: int, status: int) -> bool:
-        now = monotonic_ns()
+        now = self.now()
         slot = row & self._mask
         if row < self.settled or self.done[slot]:
             return False

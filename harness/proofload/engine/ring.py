@@ -26,7 +26,7 @@ from proofload.records import SAMPLE_DTYPE
 _HEADER_BYTES = 4096
 _NAMES_BYTES = 256 * 1024
 _NAMES_MAX = 2000
-_TEXT_MAX = 200
+_ENTRY_BYTES = 128
 _PLANNED, _SETTLED, _DRAINED, _NAMES_END = range(4)
 _TYPECODES: dict[str, Literal["q", "i", "H", "B"]] = {"int64": "q", "int32": "i", "uint16": "H", "uint8": "B"}
 
@@ -101,13 +101,13 @@ class Ring:
 
     def intern(self, kind: str, text: str) -> int:
         """The number of a text (the engine's side). The list is bounded: later texts share "(other)"."""
-        key = (kind, text[:_TEXT_MAX])
+        key = (kind, text[:_ENTRY_BYTES])
         number = self._ids.get(key)
         if number is not None:
             return number
         if len(self._ids) >= _NAMES_MAX and text != "(other)":
             return self.intern(kind, "(other)")
-        entry = f"{kind}\0{key[1]}".encode("utf-8", "replace")
+        entry = f"{kind}\0{key[1]}".encode("utf-8", "replace")[:_ENTRY_BYTES]
         end = self._counters[_NAMES_END]
         self._names[end : end + 2] = struct.pack("<H", len(entry))
         self._names[end + 2 : end + 2 + len(entry)] = entry

@@ -27,6 +27,7 @@ from proofload.engine.health import SelfWatch
 from proofload.engine.ledger import Ledger
 from proofload.engine.ring import Ring
 from proofload.engine.schedule import PhasePlan, share
+from proofload.engine.timer import AbsoluteTimer
 from proofload.errors import ProofloadError
 from proofload.transports import Transport, TransportSpec
 from proofload.workloads.payloads import load_payloads
@@ -94,7 +95,9 @@ class _Worker:
         self._ledger = ledger
         self._say = say
         loop = asyncio.get_running_loop()
-        self._dispatcher = Dispatcher(loop, ledger, transport, worker=spec.worker)
+        self._dispatcher = Dispatcher(
+            loop, lambda wake: AbsoluteTimer(loop, wake), ledger, transport, worker=spec.worker
+        )
         self._watch = SelfWatch(loop, lambda readings: say("health", worker=spec.worker, **readings), spec.core)
         self._watch.start()
 

@@ -1,0 +1,98 @@
+"""One phase of load, judged: warm-up left out, numbers, SLO, and whether the client may be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from proofload.analysis.health import client_health
+from proofload.analysis.summary import error_counts, summarise, with_outcome
+from proofload.analysis.warmup import Warmup, warmup_end
+from proofload.procedures import Evidence
+from proofload.records import Check, ClientHealth, Outcome, Phase, PhaseSummary, Samples, Validity
+from proofload.scenarios import Scenario
+from proofload.verdict import validity as validity_rules
+from proofload.verdict.slo import slo_checks
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPhase:
+    """What one phase showed."""
+
+    summary: PhaseSummary
+    checks: tuple[Check, ...]
+    validity: tuple[Validity, ...]
+    health: ClientHealth
+    warmup: Warmup | None
+
+    @property
+    def valid(self) -> bool:
+        return all(item.ok for item in self.validity)
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What is known of a run besides its samples."""
+
+    names: Mapping[int, str]
+    worker_stats: Sequence[Mapping[str, Any]]
+    answers_checked: bool
+    shared_cores: Sequence[int] = ()
+    interrupted: str = ""
+
+    @staticmethod
+    def of(evidence: Evidence) -> Circumstances:
+        return Circumstances(
+            names={number: text for (kind, number), text in evidence.names.items() if kind == "error"},
+            worker_stats=evidence.worker_stats(),
+            answers_checked=bool(evidence.run.get("answers_checked")),
+            shared_cores=evidence.run.get("placement", {}).get("shared_cores", ()),
+            interrupted=_ended_early(evidence),
+        )
+
+
+def measure(
+    phase: Phase, samples: Samples, scenario: Scenario, around: Circumstances, *, find_warmup: bool, alpha_fail: float
+) -> MeasuredPhase:
+    """Judge one phase. `find_warmup`: look for a change point in its first fifth and leave out what precedes it."""
+    warmup = _warmup(samples) if find_warmup and len(samples) else None
+    cut_ns = warmup.cut_ns if warmup is not None else 0
+    summary = summarise(phase, samples, cut_ns=cut_ns, timeout_s=scenario.timeout_s)
+    checks = slo_checks(
+        summary,
+        samples,
+        {**{f"{name}_ms": limit for name, limit in scenario.slo.limits().items()}, "ok_share": scenario.slo.ok_share},
+        cut_ns=cut_ns,
+        alpha_fail=alpha_fail,
+        alpha_pass=scenario.alpha_pass,
+        answers_checked=around.answers_checked,
+        timeout_s=scenario.timeout_s,
+    )
+    health = client_health(samples, around.worker_stats)
+    validity = validity_rules.judge(
+        validity_rules.Evidence(
+            phase=phase,
+            samples=samples,
+            health=health,
+            cut_ns=cut_ns,
+            duration_s=summary.duration_s,
+            worker_stats=around.worker_stats,
+            client_errors={kind.kind: kind.count for kind in error_counts(samples, around.names)},
+            interrupted=around.interrupted,
+            shared_cores=around.shared_cores,
+        )
+    )
+    return MeasuredPhase(summary, checks, validity, health, warmup)
+
+
+def _warmup(samples: Samples) -> Warmup:
+    table = samples.table
+    return warmup_end(table["intended_ns"], samples.latency_ns, with_outcome(samples, Outcome.OK))
+
+
+def _ended_early(evidence: Evidence) -> str:
+    for event in evidence.events:
+        if event.kind == "interrupted":
+            return str(event.detail.get("reason", "interrupted"))
+    return "" if evidence.complete else "the lab was killed before the run ended"
