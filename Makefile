@@ -1,0 +1,53 @@
+# proofload: `make help` lists what there is. Every target sets up what it needs first.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+OUT ?= out/demo
+
+.PHONY: help setup demo test check format bench fixtures clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Put everything into .venv, .venv/bin/proofload included
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "proofload needs Python 3.11 or later; $$($(PYTHON) --version 2>&1) is what '$(PYTHON)' gives." ; \
+	  echo "next: install one and name it, like: make setup PYTHON=python3.12" ; exit 2 ; }
+	@$(PYTHON) -m venv $(VENV) || { \
+	  echo "This Python cannot make a virtual environment (on Debian and Ubuntu the venv module is a package of its own)." ; \
+	  echo "next: sudo apt-get install python3-venv" ; exit 2 ; }
+	@echo "installing into $(VENV): about a minute"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+fixtures: setup ## Build the models, payloads and goldens into fixtures/build
+	@$(BIN)/proofload fixtures
+
+demo: setup ## Compare the four reference servers: rate within the SLO, latency, cost (about four minutes)
+	@rm -rf $(OUT)
+	@$(BIN)/proofload run capacity --quick --out $(OUT)
+
+test: setup fixtures ## Run the tests
+	@$(BIN)/python -m pytest -q
+
+check: setup ## Lint, format and type gates
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/mypy tests fixtures benchmarks
+
+format: setup ## Put the code into the house's format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: setup fixtures ## Ratios against peers, measured in one run (nginx, wrk and hey are used if installed)
+	@$(BIN)/python benchmarks/run_all.py
+
+clean: ## Remove what was built; run folders in out/ stay
+	@rm -rf $(VENV) dist fixtures/build .pytest_cache .mypy_cache .ruff_cache .hypothesis
