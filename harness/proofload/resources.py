@@ -5,9 +5,16 @@ An installed proofload and a checkout behave alike because every name goes throu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import fcntl
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from proofload.errors import InputError, Unavailable
 
 TARGET_PATTERNS = ("*.target.toml", "targets/*.target.toml", "reference_servers/proofload_servers/*/target.toml")
 SCENARIO_PATTERNS = ("*.scenario.toml", "scenarios/*.scenario.toml")
@@ -65,7 +72,96 @@ class Layout:
         folders = [self.working / "fixtures", self.package / "data" / "fixtures"]
         if self.checkout is not None:
             folders.insert(1, self.checkout / "fixtures")
-        return _unique([folder for folder in folders if (folder / "make_fixtures.py").is_file()])
+        return _unique([folder for folder in folders if _makes_fixtures(folder)])
+
+
+MODEL_FILES = ("model.onnx", "model.json", "payloads.jsonl")
+"""What a built model's folder holds."""
+
+
+def fixtures_dir(layout: Layout | None = None) -> Path:
+    """Where built models are, or would be built: $PROOFLOAD_FIXTURES, ./fixtures/build, the checkout's, else a cache."""
+    layout = layout or Layout.here()
+    named = os.environ.get("PROOFLOAD_FIXTURES")
+    if named:
+        return Path(named).absolute()
+    for root in (layout.working, layout.checkout):
+        if root is not None and ((root / "fixtures" / "build").is_dir() or _makes_fixtures(root / "fixtures")):
+            return root / "fixtures" / "build"
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path(os.environ.get("HOME") or "~").expanduser() / ".cache")
+    return Path(cache).absolute() / "proofload" / "fixtures"
+
+
+def ensure_fixtures(model: str, say: Callable[[str], None] = lambda _: None, layout: Layout | None = None) -> Path:
+    """The folder of a built model, built first when it is missing (some ten seconds; `say` is told).
+
+    Raises InputError when the model is neither there nor one that can be built, Unavailable when building fails.
+    """
+    layout = layout or Layout.here()
+    home = fixtures_dir(layout)
+    with _one_at_a_time(home):
+        if not all((home / model / name).is_file() for name in MODEL_FILES):
+            say(f"building the model {model} and its payloads in {home} (once)")
+            _build(model, home, layout)
+    return home / model
+
+
+def build_fixtures(models: Sequence[str], layout: Layout | None = None, *, verbose: bool = False) -> Path:
+    """Build these models (none named: all), whether they are there or not; returns the folder they are in."""
+    layout = layout or Layout.here()
+    home = fixtures_dir(layout)
+    with _one_at_a_time(home):
+        _run_builder([*models], home, layout, verbose=verbose)
+    return home
+
+
+def _build(model: str, home: Path, layout: Layout) -> None:
+    _run_builder([model], home, layout, verbose=False)
+    missing = [name for name in MODEL_FILES if not (home / model / name).is_file()]
+    if missing:
+        raise InputError(
+            f"the model {model} was not built",
+            evidence=f"{home / model} lacks {', '.join(missing)}",
+            remedy="`proofload fixtures` lists the models there are",
+        )
+
+
+def _run_builder(models: Sequence[str], home: Path, layout: Layout, *, verbose: bool) -> None:
+    sources = layout.fixture_sources()
+    if not sources:
+        raise Unavailable(
+            "this installation has no fixture builders",
+            evidence="no fixtures/make_fixtures.py in the working directory, the checkout or the package",
+            remedy="install the complete wheel, or set PROOFLOAD_FIXTURES to a folder of built models",
+        )
+    command = [sys.executable, str(sources[0] / "make_fixtures.py"), "--out", str(home), *models]
+    done = subprocess.run(command, check=False, stdout=sys.stderr if verbose else subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    if done.returncode != 0:
+        raise Unavailable(
+            f"building {', '.join(models) or 'the models'} failed",
+            evidence="\n".join((done.stdout or f"exit status {done.returncode}").strip().splitlines()[-12:]),
+            cause="the libraries that build models (onnx, skl2onnx, scikit-learn) are missing, or the model is unknown",
+            remedy="pip install 'proofload[servers]', then `proofload fixtures`",
+        )
+
+
+@contextmanager
+def _one_at_a_time(home: Path) -> Iterator[None]:
+    """Two labs on one host do not build into one folder at once. Needs no cleaning up: a lock ends with its holder."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = (home / ".building").open("ab")
+    except OSError:  # read-only: there is nothing to guard, what is built can be used
+        yield
+        return
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _makes_fixtures(folder: Path) -> bool:
+    return (folder / "make_fixtures.py").is_file()
 
 
 def _matching(root: Path | None, patterns: Sequence[str]) -> Iterator[Path]:
