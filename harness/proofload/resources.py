@@ -5,12 +5,10 @@ An installed proofload and a checkout behave alike because every name goes throu
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +78,7 @@ MODEL_FILES = ("model.onnx", "model.json", "payloads.jsonl")
 
 
 def fixtures_dir(layout: Layout | None = None) -> Path:
-    """Where built models are, or would be built: $PROOFLOAD_FIXTURES, ./fixtures/build, the checkout's, else a cache."""
+    """Where built models are or would be: $PROOFLOAD_FIXTURES, ./fixtures/build, the checkout's, else a cache."""
     layout = layout or Layout.here()
     named = os.environ.get("PROOFLOAD_FIXTURES")
     if named:
@@ -99,24 +97,25 @@ def ensure_fixtures(model: str, say: Callable[[str], None] = lambda _: None, lay
     """
     layout = layout or Layout.here()
     home = fixtures_dir(layout)
-    with _one_at_a_time(home):
-        if not all((home / model / name).is_file() for name in MODEL_FILES):
-            say(f"building the model {model} and its payloads in {home} (once)")
-            _build(model, home, layout)
+    if not all((home / model / name).is_file() for name in MODEL_FILES):
+        say(f"building the model {model} and its payloads in {home} (once)")
+        _build(model, home, layout)
     return home / model
 
 
-def build_fixtures(models: Sequence[str], layout: Layout | None = None, *, verbose: bool = False) -> Path:
-    """Build these models (none named: all), whether they are there or not; returns the folder they are in."""
+def build_fixtures(models: Sequence[str] = (), layout: Layout | None = None) -> Path:
+    """Build these models (none named: all) where they are missing or out of date; returns the folder they are in.
+
+    The builder says on standard output what it did to each.
+    """
     layout = layout or Layout.here()
     home = fixtures_dir(layout)
-    with _one_at_a_time(home):
-        _run_builder([*models], home, layout, verbose=verbose)
+    _run_builder(models, home, layout, capture=False)
     return home
 
 
 def _build(model: str, home: Path, layout: Layout) -> None:
-    _run_builder([model], home, layout, verbose=False)
+    _run_builder([model], home, layout, capture=True)
     missing = [name for name in MODEL_FILES if not (home / model / name).is_file()]
     if missing:
         raise InputError(
@@ -126,7 +125,7 @@ def _build(model: str, home: Path, layout: Layout) -> None:
         )
 
 
-def _run_builder(models: Sequence[str], home: Path, layout: Layout, *, verbose: bool) -> None:
+def _run_builder(models: Sequence[str], home: Path, layout: Layout, *, capture: bool) -> None:
     sources = layout.fixture_sources()
     if not sources:
         raise Unavailable(
@@ -134,30 +133,26 @@ def _run_builder(models: Sequence[str], home: Path, layout: Layout, *, verbose: 
             evidence="no fixtures/make_fixtures.py in the working directory, the checkout or the package",
             remedy="install the complete wheel, or set PROOFLOAD_FIXTURES to a folder of built models",
         )
-    command = [sys.executable, str(sources[0] / "make_fixtures.py"), "--out", str(home), *models]
-    done = subprocess.run(command, check=False, stdout=sys.stderr if verbose else subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True)  # fmt: skip
+    chosen = [argument for model in models for argument in ("--only", model)]
+    command = [sys.executable, str(sources[0] / "make_fixtures.py"), "--out", str(home), *chosen]
+    done = subprocess.run(
+        command,
+        check=False,
+        stdout=subprocess.PIPE if capture else None,
+        stderr=subprocess.STDOUT if capture else subprocess.PIPE,
+        text=True,
+    )
     if done.returncode != 0:
         raise Unavailable(
             f"building {', '.join(models) or 'the models'} failed",
-            evidence="\n".join((done.stdout or f"exit status {done.returncode}").strip().splitlines()[-12:]),
+            evidence="\n".join(_said(done).strip().splitlines()[-12:]),
             cause="the libraries that build models (onnx, skl2onnx, scikit-learn) are missing, or the model is unknown",
             remedy="pip install 'proofload[servers]', then `proofload fixtures`",
         )
 
 
-@contextmanager
-def _one_at_a_time(home: Path) -> Iterator[None]:
-    """Two labs on one host do not build into one folder at once. Needs no cleaning up: a lock ends with its holder."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = (home / ".building").open("ab")
-    except OSError:  # read-only: there is nothing to guard, what is built can be used
-        yield
-        return
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    return f"{done.stdout or ''}{done.stderr or ''}" or f"exit status {done.returncode}"
 
 
 def _makes_fixtures(folder: Path) -> bool:
