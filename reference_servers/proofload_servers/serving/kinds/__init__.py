@@ -68,8 +68,8 @@ def input_of(request: Mapping[str, Any], member: str) -> Any:
     return request[member]
 
 
-def scalars(outputs: NDArray[Any]) -> list[float]:
-    """One number per row: the only column, or the last one of class probabilities (the positive class)."""
-    column = outputs if outputs.ndim == 1 else outputs[:, -1]
-    numbers: list[float] = column.tolist()
+def scalars(outputs: NDArray[Any], column: int) -> list[float]:
+    """One number per row: the card's column of the output."""
+    chosen = outputs if outputs.ndim == 1 else outputs[:, column]
+    numbers: list[float] = chosen.tolist()
     return numbers

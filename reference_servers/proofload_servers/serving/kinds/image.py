@@ -14,9 +14,7 @@ from proofload_servers.serving import images
 from proofload_servers.serving.card import Card
 from proofload_servers.serving.refusals import InvalidInput
 
-SIDE = 32
-LENGTH = SIDE * SIDE * 3
-LONGEST_BASE64 = 4 * ((LENGTH + 2) // 3)
+LONGEST_BASE64 = 4 * ((images.BYTES + 2) // 3)
 
 
 class ImageKind:
@@ -25,20 +23,20 @@ class ImageKind:
     member = "image"
 
     def __init__(self, card: Card) -> None:
-        self._softmax = card.output.get("activation") == "softmax"
+        del card  # nothing in it that the bytes themselves do not say
 
     def prepare(self, given: Any) -> bytes:
         if isinstance(given, str):
             if len(given) > LONGEST_BASE64:
-                raise InvalidInput(f"image must be base64 of {LENGTH} bytes; this is too long")
+                raise InvalidInput(f"image must be base64 of {images.BYTES} bytes; this is too long")
             try:
                 given = base64.b64decode(given, validate=True)
             except (binascii.Error, ValueError):
                 raise InvalidInput("image must be base64") from None
         if not isinstance(given, bytes):
             raise InvalidInput("image must be base64 text")
-        if len(given) != LENGTH:
-            raise InvalidInput(f"image must be {SIDE}×{SIDE}×3 = {LENGTH} bytes, not {len(given)}")
+        if len(given) != images.BYTES:
+            raise InvalidInput(f"image must be {images.SIDE}×{images.SIDE}×3 = {images.BYTES} bytes, not {len(given)}")
         return given
 
     def explain(self, row: bytes) -> Mapping[str, Any]:  # noqa: ARG002  pixels have no names
@@ -54,4 +52,4 @@ class ImageKind:
         return [{"class": int(index), "score": float(score)} for index, score in zip(best, top, strict=True)]
 
     def sample(self) -> bytes:
-        return bytes(LENGTH)
+        return bytes(images.BYTES)

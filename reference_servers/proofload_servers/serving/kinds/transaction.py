@@ -27,6 +27,7 @@ class TransactionKind:
                 f"{card.folder}: the model was trained on features with schema {card.schema_sha256[:12]}…, this server "
                 f"computes {features.schema_sha256()[:12]}…; serving it would be skew: build the model again"
             )
+        self._column = int(card.output.get("column", -1))
         self._names = [str(feature["name"]) for feature in card.features]
 
     def prepare(self, given: Any) -> list[float]:
@@ -44,7 +45,7 @@ class TransactionKind:
         return np.array(rows, dtype=np.float32)
 
     def predictions(self, outputs: NDArray[Any]) -> list[Any]:
-        return scalars(outputs)
+        return scalars(outputs, self._column)
 
     def sample(self) -> list[float]:
         return [0.0] * len(self._names)

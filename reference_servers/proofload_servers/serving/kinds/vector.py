@@ -24,6 +24,7 @@ class VectorKind:
     member = "values"
 
     def __init__(self, card: Card) -> None:
+        self._column = int(card.output.get("column", -1))
         self._names = [str(feature["name"]) for feature in card.features]
         self._width = len(self._names) or int(card.input.get("width", 0)) or _last(card.input.get("shape"))
 
@@ -44,7 +45,7 @@ class VectorKind:
         return np.array(rows, dtype=np.float32)
 
     def predictions(self, outputs: NDArray[Any]) -> list[Any]:
-        return scalars(outputs)
+        return scalars(outputs, self._column)
 
     def sample(self) -> list[float]:
         return [0.5] * self._width
