@@ -1,0 +1,60 @@
+"""One self-contained HTML page: no script, nothing loaded from elsewhere, pictures as inline SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from proofload.records import Status
+from proofload.report.document import Block, Document, Picture
+from proofload.report.sections import report_document
+from proofload.report.states import STATES
+from proofload.report.view import RunView
+
+_TEMPLATES = "templates"
+
+
+class Html:
+    """Escapes everything but the pictures, which escape themselves."""
+
+    suffix = ".html"
+
+    def render(self, runs: Sequence[RunView]) -> str:
+        document = report_document(runs)
+        environment = Environment(
+            loader=FunctionLoader(_template),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        return environment.get_template("report.html.j2").render(
+            document=document,
+            states=STATES,
+            style=Markup(_template("report.css")),  # noqa: S704  our own file
+            is_state=lambda cell: isinstance(cell, Status),
+            kind_of=lambda block: type(block).__name__,
+            svg=_svg,
+            look_css=_look_css(document),
+        )
+
+
+def create() -> Html:
+    return Html()
+
+
+def _template(name: str) -> str:
+    return (resources.files("proofload.report") / _TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _svg(block: Block) -> Markup:
+    assert isinstance(block, Picture)
+    return Markup(block.draw())  # noqa: S704  matplotlib's XML, in which text is escaped
+
+
+def _look_css(document: Document) -> dict[str, str]:
+    """Colour of each target, for the symbol before its name."""
+    return {label: look.colour for label, look in document.looks.items()}

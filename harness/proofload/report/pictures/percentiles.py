@@ -1,0 +1,76 @@
+"""The tail: latency against percentile, both axes logarithmic, so that p99.9 gets as much room as p50."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from proofload.report.document import Look
+from proofload.report.pictures.canvas import LIMIT, draw, limit_line, log_latency, short
+from proofload.report.reduce.tail import Tail
+from proofload.report.sentences import limit_phrase, percentile_of
+from proofload.report.view import RunView
+
+_TICKS = ((1, "0"), (2, "50"), (10, "90"), (20, "95"), (100, "99"), (1_000, "99.9"), (10_000, "99.99"))
+
+
+def tail_picture(key: str, runs: Sequence[RunView], looks: Mapping[str, Look]) -> str:
+    """One curve per run and measured phase, as deep as its sample supports, with its interval as a band."""
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        values: list[float] = []
+        for run in runs:
+            for index, curve in enumerate(run.tails):
+                label = run.label if len(run.tails) == 1 else f"{run.label} · {curve.phase}"
+                values += _curve(axes, curve, looks[run.label], short(label, 30), thin=index > 0)
+        limits = {
+            (percentile_of(check), check.limit): limit_phrase(check)
+            for run in runs
+            for check in run.result.checks
+            if percentile_of(check) and check.limit is not None
+        }
+        values += [limit for _, limit in limits]
+        log_latency(axes.yaxis, min(values, default=1), max(values, default=100))
+        for (percentile, limit), text in sorted(limits.items()):
+            limit_line(axes, limit, text)
+            where = 1.0 / max(1e-5, 1.0 - float(percentile[1:]) / 100)
+            axes.plot([where], [limit], marker="v", markersize=7, color=LIMIT, markeredgecolor="white", zorder=6)
+        axes.set_xscale("log")
+        deepest = max((1.0 / curve.beyond[-1] for run in runs for curve in run.tails), default=100)
+        axes.set_xlim(1, max(deepest * 1.15, 120))
+        axes.set_xticks([at for at, _ in _TICKS], [text for _, text in _TICKS])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(1, max(deepest * 1.15, 120))
+        axes.set_xlabel("percentile (%, log of what lies beyond)")
+        axes.set_ylabel("latency (ms, log)")
+        figure.legend(loc="outside upper left", ncols=3 if len(runs) > 1 else 1, columnspacing=1.4)
+
+    return draw(key, 3.5, paint)
+
+
+def _curve(axes: Axes, curve: Tail, look: Look, label: str, *, thin: bool) -> list[float]:
+    x = 1.0 / curve.beyond
+    known = np.isfinite(curve.low)
+    axes.fill_between(x[known], curve.low[known], curve.high[known], color=look.colour, alpha=0.16, linewidth=0)
+    end = len(x) if curve.censored_from is None else curve.censored_from
+    width = 1.0 if thin else 1.6
+    axes.plot(x[:end], curve.ms[:end], color=look.colour, linestyle=look.dash, linewidth=width, label=label, zorder=3)
+    if curve.censored_from is not None:
+        axes.plot(x[end - 1 :], curve.ms[end - 1 :], color=look.colour, linestyle=":", linewidth=1.2, zorder=3)
+        axes.annotate(
+            "≥ timeout",
+            (x[-1], curve.ms[-1]),
+            (-2, 4),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+            color=look.colour,
+        )
+    axes.plot([x[end - 1]], [curve.ms[end - 1]], marker=look.marker, markersize=4, color=look.colour, zorder=4)
+    shown = np.concatenate([curve.ms, curve.low[known], curve.high[known]])
+    return [float(value) for value in shown if value > 0]

@@ -1,0 +1,184 @@
+"""Several runs beside each other, in sentences: who is ahead, who cannot be told apart, who is not ranked.
+
+Two targets are ordered only when their intervals do not overlap. One run of each is one server lifetime
+of each, and that is said, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from proofload.records import Capacity, Interval, Result, Status
+from proofload.report import numbers
+from proofload.report.sentences import called, joined, limits_phrase, measured_phase
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One target's figure in a ranking."""
+
+    label: str
+    value: float
+    interval: Interval
+    text: str
+    """The value with its unit and interval."""
+
+    def tied_with(self, other: Entry) -> bool:
+        """Do the intervals overlap? An unknown end overlaps everything."""
+        low, high = self.interval.low, self.interval.high
+        other_low, other_high = other.interval.low, other.interval.high
+        if low is None or high is None or other_low is None or other_high is None:
+            return True
+        return low <= other_high and other_low <= high
+
+
+def compare(results: Sequence[Result], labels: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Ranking sentences over several runs; none for fewer than two. `labels` name the results in order."""
+    if len(results) < 2:
+        return ()
+    names = list(labels) if labels is not None else [called(result) for result in results]
+    pairs = list(zip(names, results, strict=True))
+    ranked = [(name, result) for name, result in pairs if _rankable(result)]
+    sentences: list[str] = []
+    mixed = _not_comparable(pairs)
+    if mixed:
+        sentences.append(mixed)
+    elif all(result.procedure == "capacity" for result in results):
+        sentences += _by_rate(ranked, results)
+    elif all(result.procedure == "load" for result in results):
+        sentences += _by_latency(ranked, results)
+    if not mixed:
+        sentences += _by_cost(ranked)
+    sentences += _left_out(pairs)
+    if len(ranked) > 1 and not mixed:
+        sentences.append(
+            "One run is one server lifetime: an order is certain only when it repeats over interleaved lifetimes."
+        )
+    return tuple(sentences)
+
+
+def _not_comparable(pairs: Sequence[tuple[str, Result]]) -> str:
+    procedures = {result.procedure for _, result in pairs}
+    if len(procedures) > 1:
+        return f"Not comparable: the runs are of different procedures ({', '.join(sorted(procedures))})."
+    limits = {limits_phrase(result.checks) for _, result in pairs if result.checks}
+    if len(limits) > 1:
+        told = "; ".join(sorted(phrase or "no limit" for phrase in limits))
+        return f"Not ranked: the runs were held to different limits ({told})."
+    return ""
+
+
+def _by_rate(ranked: Sequence[tuple[str, Result]], results: Sequence[Result]) -> list[str]:
+    entries = [
+        Entry(
+            name,
+            found.rate_rps,
+            found.interval if not found.censored else Interval(found.interval.low, None),
+            _bounded(found),
+        )
+        for name, result in ranked
+        if (found := result.capacity) is not None and found.rate_rps is not None
+    ]
+    slo = next((phrase for result in results if (phrase := limits_phrase(result.checks))), "")
+    within = f" within {slo}" if slo else ""
+    if not entries:
+        return [f"None of the {len(results)} targets has a confirmed rate{within}."]
+    return _ranking(entries, what=f"the most{within}", unit="requests/s", verb="holds", highest=True)
+
+
+def _by_latency(ranked: Sequence[tuple[str, Result]], results: Sequence[Result]) -> list[str]:
+    slo = next((phrase for result in results if (phrase := limits_phrase(result.checks))), "")
+    holding = joined([name for name, _ in ranked])
+    if not ranked:
+        return [f"None of the {len(results)} targets is shown to hold its rate{' within ' + slo if slo else ''}."]
+    if not slo:
+        sentences = []
+    elif len(ranked) == len(results):
+        sentences = [f"All {len(results)} targets hold their rate within {slo}."]
+    else:
+        sentences = [f"{len(ranked)} of {len(results)} targets are shown to hold their rate within {slo}: {holding}."]
+    entries = []
+    for name, result in ranked:
+        phase = measured_phase(result)
+        p99 = phase.latency.quantiles.get("p99") if phase else None
+        if p99 is not None and p99.value is not None and not p99.censored:
+            entries.append(Entry(name, p99.value, p99.interval, _with_interval(numbers.quantile(p99), p99.interval)))
+    if len(entries) > 1:
+        sentences += _ranking(entries, what="the lowest p99", unit="ms", verb="has", highest=False)
+    return sentences
+
+
+def _by_cost(ranked: Sequence[tuple[str, Result]]) -> list[str]:
+    entries = []
+    currencies = set()
+    for name, result in ranked:
+        cost = result.cost
+        if cost is None or not cost.priced or cost.per_million is None:
+            continue
+        currencies.add(cost.currency)
+        bounds = numbers.money_interval(cost.interval, cost.currency)
+        amount = numbers.money(cost.per_million, cost.currency)
+        text = f"{amount} ({bounds})" if bounds != numbers.MISSING else amount
+        entries.append(Entry(name, cost.per_million, cost.interval, text))
+    if len(entries) < 2 or len(currencies) != 1:
+        return []
+    return _ranking(entries, what="the least per million correct predictions", unit="", verb="costs", highest=False)
+
+
+def _ranking(entries: Sequence[Entry], *, what: str, unit: str, verb: str, highest: bool) -> list[str]:
+    order = sorted(entries, key=lambda entry: entry.value, reverse=highest)
+    best = order[0]
+    tied = [entry for entry in order[1:] if entry.tied_with(best)]
+    behind = [entry for entry in order[1:] if not entry.tied_with(best)]
+    of: Callable[[Entry], str] = lambda entry: f"{entry.text} {unit}".rstrip()  # noqa: E731  a name for one format
+    if tied:
+        first = [best, *tied]
+        plural = {"holds": "hold", "has": "have", "costs": "cost"}[verb]
+        told = joined([f"{entry.label} ({of(entry)})" for entry in first])
+        sentences = [f"{told} {plural} {what}; their intervals overlap, so this does not order them."]
+    else:
+        factor = ""
+        if behind:
+            high, low = (best.value, behind[0].value) if highest else (behind[0].value, best.value)
+            factor = f", {numbers.significant(high / low)} × {behind[0].label}'s" if highest and low > 0 else ""
+        sentences = [f"{best.label} {verb} {what}: {of(best)}{factor}."]
+    if behind:
+        sentences.append(f"Behind: {_chain(behind, of)}.")
+    return sentences
+
+
+def _chain(entries: Sequence[Entry], of: Callable[[Entry], str]) -> str:
+    parts = []
+    for index, entry in enumerate(entries):
+        tie = index > 0 and entry.tied_with(entries[index - 1])
+        parts.append(f"{entry.label} {of(entry)}{' [overlaps the one before]' if tie else ''}")
+    return ", ".join(parts)
+
+
+def _left_out(pairs: Sequence[tuple[str, Result]]) -> list[str]:
+    said = {
+        Status.PASS: "without a confirmed rate",
+        Status.FAIL: "failed",
+        Status.INCONCLUSIVE: "inconclusive",
+        Status.INVALID: "invalid measurement",
+    }
+    out = [f"{name} ({said[result.status]})" for name, result in pairs if not _rankable(result)]
+    return [f"Not ranked: {joined(out)}."] if out else []
+
+
+def _rankable(result: Result) -> bool:
+    """A confirmed capacity stands even when another check failed; any other procedure must have passed."""
+    if result.procedure == "capacity" and result.capacity is not None:
+        return result.status in {Status.PASS, Status.FAIL} and result.capacity.confirmed
+    return result.status is Status.PASS
+
+
+def _bounded(found: Capacity) -> str:
+    text = _with_interval(numbers.significant(found.rate_rps), found.interval)
+    return f"at least {text}" if found.censored else text
+
+
+def _with_interval(text: str, bounds: Interval) -> str:
+    shown = numbers.interval(bounds)
+    return text if shown == numbers.MISSING else f"{text} ({shown})"

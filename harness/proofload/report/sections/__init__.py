@@ -1,0 +1,68 @@
+"""What a report says, section by section, one file each: functions of a Page that return a Section.
+
+`report_document` puts them in the order of a reader's doubts. A section without data says why in a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proofload.errors import InputError
+from proofload.report.document import Document
+from proofload.report.sections import (
+    answer,
+    comparison,
+    cost,
+    environment,
+    errors,
+    load,
+    reproduce,
+    server,
+    tail,
+    time,
+    validity,
+    verdict,
+)
+from proofload.report.sections.page import Page, page_of
+from proofload.report.text import printable
+from proofload.report.view import RunView
+
+ORDER = (
+    answer.section,
+    validity.section,
+    verdict.section,
+    comparison.section,
+    cost.section,
+    load.section,
+    tail.section,
+    errors.section,
+    time.section,
+    server.section,
+    environment.section,
+    reproduce.section,
+)
+
+
+def report_document(runs: Sequence[RunView]) -> Document:
+    """The report of these runs, in the order given. Raises InputError for none."""
+    if not runs:
+        raise InputError("a report needs at least one run", remedy="name a run folder")
+    page = page_of(runs)
+    return Document(
+        title=_title(page),
+        subtitle=_subtitle(page),
+        sections=tuple(make(page) for make in ORDER),
+        looks=page.looks,
+    )
+
+
+def _title(page: Page) -> str:
+    scenarios = list(dict.fromkeys(printable(run.result.scenario, 60) for run in page.runs))
+    return f"{', '.join(scenarios)}: {', '.join(run.label for run in page.runs)}"
+
+
+def _subtitle(page: Page) -> str:
+    procedures = list(dict.fromkeys(printable(run.result.procedure, 40) for run in page.runs))
+    starts = sorted(printable(run.result.started_at, 40) for run in page.runs)
+    when = starts[0] if starts[0] == starts[-1] else f"{starts[0]} to {starts[-1]}"
+    return f"proofload · {', '.join(procedures)} · {when}"

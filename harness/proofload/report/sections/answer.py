@@ -1,0 +1,59 @@
+"""The first thirty seconds: the answer in sentences, and each target in a glance."""
+
+from __future__ import annotations
+
+from proofload.records import Status
+from proofload.report import numbers
+from proofload.report.document import Block, Card, Cards, Lines, Section
+from proofload.report.ranking import compare
+from proofload.report.reduce.load_curve import share_of
+from proofload.report.sections.page import Page
+from proofload.report.sentences import measured_phase
+from proofload.report.view import RunView
+
+
+def section(page: Page) -> Section:
+    blocks: list[Block]
+    cards = Cards(tuple(_card(run) for run in page.runs))
+    if page.several:
+        ranking = compare([run.result for run in page.runs], [run.label for run in page.runs])
+        each = tuple(" ".join(run.sentences[: 2 if _doubtful(run) else 1]) for run in page.runs)
+        blocks = [Lines(ranking, big=True), cards, Lines(each)]
+    else:
+        sentences = page.runs[0].sentences
+        blocks = [Lines(sentences[:1], big=True), cards, Lines(sentences[1:])]
+    return Section("answer", "Answer", tuple(blocks))
+
+
+def _doubtful(run: RunView) -> bool:
+    return run.result.status in {Status.INVALID, Status.INCONCLUSIVE}
+
+
+def _card(run: RunView) -> Card:
+    result = run.result
+    figures: list[tuple[str, str]] = []
+    if result.capacity is not None:
+        found = result.capacity
+        bounds = numbers.interval(found.interval)
+        at_least = "≥ " if found.censored and found.rate_rps is not None else ""
+        within = f" ({bounds})" if bounds != numbers.MISSING else ""
+        figures.append((f"{at_least}{numbers.significant(found.rate_rps)}", f"requests/s held{within}"))
+    phase = measured_phase(result)
+    if phase is not None:
+        if result.capacity is None:
+            figures.append((numbers.significant(phase.offered_rps), "requests/s offered"))
+        p99 = phase.latency.quantiles.get("p99")
+        if p99 is not None and p99.value is not None:
+            bounds = numbers.interval(p99.interval)
+            within = f" ({bounds})" if bounds != numbers.MISSING else ""
+            n = numbers.count(phase.latency.n)
+            figures.append((f"{numbers.quantile(p99)} ms", f"p99{within}, n = {n}"))
+        shed, error = share_of(phase, "shed"), share_of(phase, "error")
+        beside = f"correct and in time; shed {numbers.share(shed)}, errors {numbers.share(error)}"
+        figures.append((numbers.share(share_of(phase, "ok")), beside))
+    cost = result.cost
+    if cost is not None and cost.priced and cost.per_million is not None:
+        bounds = numbers.money_interval(cost.interval, cost.currency)
+        within = f" ({bounds})" if bounds != numbers.MISSING else ""
+        figures.append((numbers.money(cost.per_million, cost.currency), f"per million correct{within}"))
+    return Card(run.label, result.status, tuple(figures))

@@ -1,0 +1,220 @@
+"""What a run says, in sentences made from its data: the first thing a reader sees.
+
+`headline` answers the question one run asked; `compare` ranks several. A procedure's sentences are one
+function in BY_PROCEDURE; sentences that an analysis has put into `Result.headline` come first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from proofload.records import Check, Interval, PhaseSummary, Quantile, Result, Status
+from proofload.report import numbers
+from proofload.report.reduce.load_curve import share_of
+from proofload.report.text import printable
+
+_PERCENTILE = re.compile(r"^(?:slo\.)?p(\d+(?:_\d+)?)_ms$")
+
+
+def headline(result: Result) -> tuple[str, ...]:
+    """Sentences for one run, the most important first. Invalid and inconclusive say so before anything else."""
+    if result.headline:
+        return tuple(printable(sentence, 400) for sentence in result.headline)
+    answer = BY_PROCEDURE.get(result.procedure, _other)(result)
+    return (*_warning(result), *answer)
+
+
+def called(result: Result) -> str:
+    """What the run's target is called: its name, and its device where the name does not tell it."""
+    name = printable(result.target.get("name", "the target"), 60)
+    device = printable(result.target.get("device") or "", 20)
+    return f"{name}-{device}" if device and device not in name else name
+
+
+def limits_phrase(checks: Sequence[Check]) -> str:
+    """The SLO in short: "p99 ≤ 50 ms and ≥ 99.9 % ok"; empty when none of the checks is an SLO's."""
+    return joined([phrase for check in checks if (phrase := limit_phrase(check))])
+
+
+def limit_phrase(check: Check) -> str:
+    """ "p99 ≤ 50 ms", "≥ 99.9 % ok", or empty for a check that is not one of the SLO's."""
+    percentile = percentile_of(check)
+    if check.limit is None:
+        return ""
+    if percentile:
+        return f"{percentile} ≤ {numbers.plain(check.limit)} ms"
+    if check.name.removeprefix("slo.") == "ok_share":
+        return f"≥ {numbers.plain(check.limit * 100)} % ok"
+    return ""
+
+
+def percentile_of(check: Check) -> str:
+    """ "p99.9" for a check named "slo.p99_9_ms" or "p99_9_ms", else empty."""
+    found = _PERCENTILE.match(check.name)
+    return f"p{found[1].replace('_', '.')}" if found else ""
+
+
+def measured_phase(result: Result) -> PhaseSummary | None:
+    """The phase that the verdict is about: the last measured one."""
+    return next((phase for phase in reversed(result.phases) if phase.measured), None)
+
+
+# One run
+
+
+def _warning(result: Result) -> tuple[str, ...]:
+    who = called(result)
+    if result.status is Status.INVALID:
+        broken = [item for item in result.validity if not item.ok]
+        why = "; ".join(printable(item.detail, 240).rstrip(".") for item in broken) or "a validity item failed"
+        remedy = next((printable(item.remedy, 240).rstrip(".") for item in broken if item.remedy), "")
+        said = f"Invalid measurement: nothing here may be held for or against {who}, because {why}."
+        return (f"{said} Next: {remedy}." if remedy else said,)
+    if result.status is Status.INCONCLUSIVE:
+        open_checks = [check for check in result.checks if check.status is Status.INCONCLUSIVE]
+        names = joined([printable(limit_phrase(check) or check.name, 80) for check in open_checks])
+        said = f"Inconclusive: this run cannot tell whether {who} keeps {names or 'its limits'}."
+        settle = next((printable(check.settle, 240).rstrip(".") for check in open_checks if check.settle), "")
+        return (f"{said} What would settle it: {settle}." if settle else said,)
+    return ()
+
+
+def _capacity(result: Result) -> tuple[str, ...]:
+    who, found, slo = called(result), result.capacity, limits_phrase(result.checks)
+    within = f" within {slo}" if slo else " within its SLO"
+    if found is None:
+        return (*_other(result),)
+    if found.rate_rps is None:
+        tried = [float(step["rate_rps"]) for step in found.steps]
+        lowest = f": the lowest of {len(tried)} was {numbers.significant(min(tried))} requests/s" if tried else ""
+        return (f"{who} holds none of the rates that were tried{within}{lowest}.", *_broken(result))
+    rate = f"{numbers.significant(found.rate_rps)} requests/s{_in_brackets(found.interval)}"
+    if found.censored == "client":
+        bound = f"{who} holds at least {rate}{within}: beyond that this client, not the target, was the limit"
+    elif found.censored:
+        bound = f"{who} holds at least {rate}{within}, the highest rate that was tried"
+    elif result.status is Status.INVALID:
+        bound = f"As measured, and not to be relied on: {who} at {rate}{within}"
+    elif found.confirmed and result.status in {Status.PASS, Status.FAIL}:  # it may fail another check
+        bound = f"{who} holds {rate}{within}"
+    else:
+        bound = f"{who} got through the search at {rate}{within}, but the confirmation run did not confirm it"
+    first, more = _with_cost(bound, result)
+    sentences = [first, *more, *_at_that_rate(result), *_broken(result)]
+    if found.knee_rps is not None:
+        sentences.append(
+            f"Latency climbs steeply from about {numbers.significant(found.knee_rps)} requests/s (the knee)."
+        )
+    return tuple(sentences)
+
+
+def _load(result: Result) -> tuple[str, ...]:
+    who, phase, slo = called(result), measured_phase(result), limits_phrase(result.checks)
+    if phase is None:
+        return (f"{who} was not measured: no phase of this run counts.",)
+    rate = f"{numbers.significant(phase.offered_rps)} requests/s"
+    within = f" within {slo}" if slo else ""
+    if result.status is Status.PASS:
+        said = f"{who} holds {rate}{within}" if slo else f"{who} was offered {rate}; no limit was set"
+    elif result.status is Status.FAIL:
+        said = f"{who} does not hold {rate}{within}"
+    else:
+        said = f"{who} was offered {rate}" + (f"; the limits were {slo}" if slo else "")
+    first, more = _with_cost(said, result)
+    return (first, *_broken(result), *_at_that_rate(result), *more)
+
+
+def _other(result: Result) -> tuple[str, ...]:
+    """For a procedure without sentences of its own: the verdict, and what broke."""
+    who = called(result)
+    count = len(result.checks)
+    said = {
+        Status.PASS: f"{who} passes all {count} checks of {printable(result.scenario)}.",
+        Status.FAIL: f"{who} fails {printable(result.scenario)}.",
+        Status.INCONCLUSIVE: f"{who} ran {printable(result.scenario)}.",
+        Status.INVALID: f"{who} ran {printable(result.scenario)}.",
+    }[result.status]
+    return (said, *_broken(result), *_at_that_rate(result))
+
+
+BY_PROCEDURE: Mapping[str, Callable[[Result], tuple[str, ...]]] = {"load": _load, "capacity": _capacity}
+"""The answer of each procedure. The warning of an invalid or inconclusive run is put before it."""
+
+
+def _broken(result: Result) -> tuple[str, ...]:
+    """One sentence per failed check, with its evidence."""
+    return tuple(_failure(check) for check in result.checks if check.status is Status.FAIL)
+
+
+def _failure(check: Check) -> str:
+    percentile = percentile_of(check)
+    evidence = printable(check.evidence, 240).rstrip(".")
+    name = percentile or printable(check.name.removeprefix("slo."), 80).replace("_", " ")
+    if check.observed is None or check.limit is None:
+        return f"Failed: {name}{': ' + evidence if evidence else ''}."
+    return f"Failed: {name} is {observed_phrase(check)}, the limit is {limit_text(check)}."
+
+
+def observed_phrase(check: Check) -> str:
+    """Value, unit and interval: "81.0 ms (77.2–86.4)"."""
+    if check.unit in {"share", "ratio"} or check.name.endswith("_share"):
+        bounds = numbers.share_interval(check.interval)
+        return numbers.share(check.observed) + (f" ({bounds})" if bounds != numbers.MISSING else "")
+    value = f"{numbers.against(check.observed, check.limit)} {check.unit}".rstrip()
+    return value + _in_brackets(check.interval)
+
+
+def limit_text(check: Check) -> str:
+    if check.limit is None:
+        return numbers.MISSING
+    if check.unit in {"share", "ratio"} or check.name.endswith("_share"):
+        return f"{numbers.plain(check.limit * 100)} %"
+    return f"{numbers.plain(check.limit)} {check.unit}".rstrip()
+
+
+def _at_that_rate(result: Result) -> tuple[str, ...]:
+    """Percentiles never without n, their interval and the shares of shed and error."""
+    phase = measured_phase(result)
+    if phase is None or not phase.latency.n:
+        return ()
+    p50, p99 = phase.latency.quantiles.get("p50"), phase.latency.quantiles.get("p99")
+    shares = f"shed {numbers.share(share_of(phase, 'shed'))}, errors {numbers.share(share_of(phase, 'error'))}"
+    timeouts = share_of(phase, "timeout")
+    if timeouts:
+        shares += f", timeouts {numbers.share(timeouts)}"
+    wrong = share_of(phase, "wrong")
+    if wrong:
+        shares += f", wrong answers {numbers.share(wrong)}"
+    rate = numbers.significant(phase.offered_rps)
+    n = numbers.count(phase.latency.n)
+    return (f"At {rate} requests/s p50 is {_quantile(p50)} and p99 {_quantile(p99)} over {n} answers; {shares}.",)
+
+
+def _quantile(found: Quantile | None) -> str:
+    if found is None or found.value is None:
+        return numbers.quantile(found)
+    return f"{numbers.quantile(found)} ms{_in_brackets(found.interval)}"
+
+
+def _with_cost(sentence: str, result: Result) -> tuple[str, tuple[str, ...]]:
+    """The sentence with its cost in the same breath, or a second one that says why there is none."""
+    cost = result.cost
+    if cost is None or result.status in {Status.INVALID, Status.INCONCLUSIVE}:
+        return f"{sentence}.", ()
+    if not cost.priced or cost.per_million is None:
+        return f"{sentence}.", (f"Its cost is unpriced: {printable(cost.detail, 240).rstrip('.')}.",)
+    amount = numbers.money(cost.per_million, cost.currency)
+    bounds = numbers.money_interval(cost.interval, cost.currency)
+    brackets = f" ({bounds})" if bounds != numbers.MISSING else ""
+    return f"{sentence}, at {amount}{brackets} per million correct predictions.", ()
+
+
+def _in_brackets(bounds: Interval) -> str:
+    text = numbers.interval(bounds)
+    return "" if text == numbers.MISSING else f" ({text})"
+
+
+def joined(parts: Sequence[str]) -> str:
+    parts = list(parts)
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else ""

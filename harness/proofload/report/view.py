@@ -1,0 +1,186 @@
+"""Everything a report needs of one run, small enough to keep: `view` is the only reader of samples here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from proofload.clock import NS_PER_S
+from proofload.records import Event, Phase, PhaseSummary, Result, Samples
+from proofload.report.reduce.failures import Failure, Failures
+from proofload.report.reduce.load_curve import LoadPoint, load_curve
+from proofload.report.reduce.readings import Gauge, Readings, gauge
+from proofload.report.reduce.server_time import ClientMeans, Means, ServerTime, server_time
+from proofload.report.reduce.tail import Tail, tail
+from proofload.report.reduce.time_bins import TimeBins, TimeSeries
+from proofload.report.sentences import called, headline
+from proofload.report.text import printable
+
+_TOLD_ELSEWHERE = frozenset({"example", "name", "phase", "phase-planned"})
+_MAX_EVENTS = 200
+
+
+class Recorded(Protocol):
+    """What is read of the store's record of a run."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def run(self) -> Mapping[str, Any]: ...
+
+    @property
+    def phases(self) -> Sequence[Phase]: ...
+
+    @property
+    def events(self) -> Sequence[Event]: ...
+
+    @property
+    def result(self) -> Result: ...
+
+    @property
+    def names(self) -> Mapping[tuple[str, int], str]: ...
+
+    def samples(self, phase: int | None = None) -> Samples: ...
+
+    def readings(self) -> Mapping[tuple[int, str, str], Readings]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseMark:
+    """When a phase ran, in seconds since the first began."""
+
+    name: str
+    start_s: float
+    end_s: float
+    rate_rps: float
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EventMark:
+    """An event, in seconds since the first phase began (negative: before it), and its detail as text."""
+
+    t_s: float
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run as a report shows it. `label` is what its target is called; a report makes labels distinct."""
+
+    label: str
+    path: str
+    result: Result
+    sentences: tuple[str, ...]
+    run: Mapping[str, Any]
+    phases: tuple[PhaseMark, ...]
+    events: tuple[EventMark, ...]
+    events_left_out: int
+    time: TimeSeries | None
+    tails: tuple[Tail, ...]
+    failures: tuple[Failure, ...]
+    versions: Mapping[str, int]
+    load: tuple[LoadPoint, ...]
+    means: ClientMeans | None
+    server: ServerTime | None
+    gauges: tuple[Gauge, ...]
+
+
+def view(record: Recorded) -> RunView:
+    """Goes through the samples once, phase by phase, holding one phase at a time."""
+    result = record.result
+    phases = tuple(record.phases)
+    timeout_s = _timeout_s(record.run)
+    bins = TimeBins(phases, timeout_s=timeout_s)
+    failures = Failures(record.names, bins.start_ns)
+    means = Means()
+    tails: list[Tail] = []
+    for phase, summary in _paired(phases, result.phases):
+        samples = record.samples(phase.index)
+        bins.add(phase, samples)
+        failures.add(samples, measured=phase.measured)
+        counted = Samples(samples.table[summary.excluded if summary else 0 :])
+        if phase.measured and len(counted):
+            means.add(counted)
+            tails.extend(_tails(phase, counted, summary, timeout_s))
+        del samples, counted  # before the next phase is read
+    readings = record.readings()
+    marks, left_out = _events(record.events, bins.start_ns)
+    return RunView(
+        label=called(result),
+        path=str(record.path),
+        result=result,
+        sentences=headline(result),
+        run=record.run,
+        phases=tuple(_mark(phase, bins.start_ns) for phase in phases),
+        events=marks,
+        events_left_out=left_out,
+        time=bins.series(),
+        tails=tuple(tails),
+        failures=failures.found(record.events),
+        versions=failures.versions,
+        load=load_curve(result),
+        means=means.found(),
+        server=server_time(readings, [_window(phase) for phase in phases if phase.measured], bins.start_ns),
+        gauges=tuple(
+            found
+            for (arm, source, name), series in sorted(readings.items())
+            if source != "prometheus" and (found := gauge(source, name, arm, series, bins.start_ns)) is not None
+        ),
+    )
+
+
+def _paired(phases: Sequence[Phase], summaries: Sequence[PhaseSummary]) -> Iterator[tuple[Phase, PhaseSummary | None]]:
+    """Each phase with its summary: the next unused one of its name (search steps may share a name)."""
+    left = list(summaries)
+    for phase in phases:
+        match = next((summary for summary in left if summary.name == phase.name), None)
+        if match is not None:
+            left.remove(match)
+        yield phase, match
+
+
+def _tails(phase: Phase, samples: Samples, summary: PhaseSummary | None, timeout_s: float | None) -> Iterator[Tail]:
+    """One curve per arm; with two arms, the summary is of neither."""
+    name = printable(phase.name, 40)
+    arms = samples.table["arm"]
+    split = bool(arms.any())
+    for arm in range(int(arms.max()) + 1):
+        part = samples.where(arms == arm) if split else samples
+        known = summary.latency if summary is not None and not split else None
+        found = tail(name, part, known, arm=arm, timeout_s=timeout_s)
+        if found is not None:
+            yield found
+
+
+def _window(phase: Phase) -> tuple[int, int]:
+    return phase.start_ns, phase.start_ns + round(phase.duration_s * NS_PER_S)
+
+
+def _mark(phase: Phase, start_ns: int) -> PhaseMark:
+    start_s = (phase.start_ns - start_ns) / NS_PER_S
+    return PhaseMark(printable(phase.name, 40), start_s, start_s + phase.duration_s, phase.rate_rps, phase.measured)
+
+
+def _events(events: Sequence[Event], start_ns: int) -> tuple[tuple[EventMark, ...], int]:
+    marks = [
+        EventMark(
+            t_s=(event.t_ns - start_ns) / NS_PER_S,
+            kind=printable(event.kind, 40),
+            text=printable(", ".join(f"{key} {value}" for key, value in event.detail.items()), 200),
+        )
+        for event in sorted(events, key=lambda event: event.t_ns)
+        if event.kind not in _TOLD_ELSEWHERE
+    ]
+    return tuple(marks[:_MAX_EVENTS]), max(0, len(marks) - _MAX_EVENTS)
+
+
+def _timeout_s(run: Mapping[str, Any]) -> float | None:
+    """When the client gave up, as far as the run tells."""
+    scenario = run.get("scenario")
+    value = scenario.get("timeout_s") if isinstance(scenario, Mapping) else run.get("timeout_s")
+    return float(value) if isinstance(value, (int, float)) else None
