@@ -1,0 +1,88 @@
+"""Which reply belongs to which request: correlation ids that never repeat, and what became of each.
+
+An id is `<run nonce><worker>-<counter>` in hexadecimal. The counter, not the row, travels: a row's handle may be
+used again, and a reply that comes late must not be taken for the new request's.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+UNKNOWN: Final = -1
+"""Never issued here: another run's, another client's, or no correlation id at all."""
+DUPLICATE: Final = -2
+"""Its request had its answer already."""
+LATE: Final = -3
+"""Its request was given up before."""
+
+_REMEMBERED = 1 << 17
+"""Abandoned ids that are remembered; a late reply to an older one counts as a duplicate."""
+
+
+def new_nonce() -> str:
+    return secrets.token_hex(5)
+
+
+class Correlations:
+    """The open requests of one engine process."""
+
+    def __init__(self, worker: int, nonce: Callable[[], str] = new_nonce) -> None:
+        self._prefix = f"{nonce()}{worker:02x}-".encode("ascii")
+        self._start = len(self._prefix)
+        self._next = 0
+        self._rows: dict[int, int] = {}
+        self._counters: dict[int, int] = {}
+        self._abandoned: dict[int, None] = {}
+
+    def __len__(self) -> int:
+        """Requests without an answer."""
+        return len(self._rows)
+
+    def issue(self, row: int) -> bytes:
+        """A new id for the request that `row` now stands for."""
+        counter = self._next
+        self._next = counter + 1
+        self._rows[counter] = row
+        self._counters[row] = counter
+        return b"%b%x" % (self._prefix, counter)
+
+    def settle(self, correlation: bytes | None) -> int:
+        """The row a reply belongs to, which thereby has its answer; or UNKNOWN, DUPLICATE or LATE."""
+        if correlation is None or not correlation.startswith(self._prefix):
+            return UNKNOWN
+        try:
+            counter = int(correlation[self._start :], 16)
+        except ValueError:
+            return UNKNOWN
+        row = self._rows.pop(counter, None)
+        if row is not None:
+            if self._counters.get(row) == counter:
+                del self._counters[row]
+            return row
+        if counter in self._abandoned:
+            del self._abandoned[counter]
+            return LATE
+        return DUPLICATE if 0 <= counter < self._next else UNKNOWN
+
+    def abandon(self, row: int) -> bool:
+        """Nobody waits for this row any more; False when nobody did."""
+        counter = self._counters.pop(row, None)
+        if counter is None:
+            return False
+        del self._rows[counter]
+        self._remember(counter)
+        return True
+
+    def fail(self, correlation: bytes) -> int:
+        """As `settle`, for a request that ended without a reply; one may come all the same and is then LATE."""
+        row = self.settle(correlation)
+        if row >= 0:
+            self._remember(int(correlation[self._start :], 16))
+        return row
+
+    def _remember(self, counter: int) -> None:
+        self._abandoned[counter] = None
+        if len(self._abandoned) > _REMEMBERED:
+            del self._abandoned[next(iter(self._abandoned))]
