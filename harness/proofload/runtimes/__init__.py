@@ -3,6 +3,9 @@
 A runtime module defines
 
     create() -> Runtime
+
+and optionally `STARTS_TARGETS = False`, when what it gives is running already: nothing of its coming
+up can be seen, and it is not stopped.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from proofload.targets import Target
+from proofload.target_model import Target
+from proofload.watchdog import Watchdog
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,8 @@ class Placement:
     device: str = "cpu"
     env: Mapping[str, str] = field(default_factory=dict)
     arm: int = 0
+    watchdog: Watchdog | None = None
+    """The lab's; without one, the runtime keeps its own for as long as the target is up."""
 
 
 class Server(Protocol):
