@@ -84,7 +84,7 @@ def fixtures_dir(layout: Layout | None = None) -> Path:
     if named:
         return Path(named).absolute()
     for root in (layout.working, layout.checkout):
-        if root is not None and ((root / "fixtures" / "build").is_dir() or _makes_fixtures(root / "fixtures")):
+        if root is not None and _has_fixtures(root / "fixtures"):
             return root / "fixtures" / "build"
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path(os.environ.get("HOME") or "~").expanduser() / ".cache")
     return Path(cache).absolute() / "proofload" / "fixtures"
@@ -142,17 +142,24 @@ def _run_builder(models: Sequence[str], home: Path, layout: Layout, *, capture: 
         stderr=subprocess.STDOUT if capture else subprocess.PIPE,
         text=True,
     )
+    said = f"{done.stdout or ''}{done.stderr or ''}".strip()
+    if "invalid choice" in said:
+        raise InputError(
+            f"there is no model named {' or '.join(models)}",
+            evidence=said.splitlines()[-1],
+            remedy="correct `model` in the target file",
+        )
     if done.returncode != 0:
         raise Unavailable(
             f"building {', '.join(models) or 'the models'} failed",
-            evidence="\n".join(_said(done).strip().splitlines()[-12:]),
-            cause="the libraries that build models (onnx, skl2onnx, scikit-learn) are missing, or the model is unknown",
+            evidence="\n".join(said.splitlines()[-12:]) or f"exit status {done.returncode}",
+            cause="the libraries that build models (onnx, skl2onnx, scikit-learn) are missing",
             remedy="pip install 'proofload[servers]', then `proofload fixtures`",
         )
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
-    return f"{done.stdout or ''}{done.stderr or ''}" or f"exit status {done.returncode}"
+def _has_fixtures(folder: Path) -> bool:
+    return _makes_fixtures(folder) or any((folder / "build").glob("*/model.json"))
 
 
 def _makes_fixtures(folder: Path) -> bool:

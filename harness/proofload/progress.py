@@ -1,0 +1,196 @@
+"""What a run says while it runs: one live line per phase on a terminal, one line per phase otherwise."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+
+class Progress(Protocol):
+    """Where a run reports. Called from the lab's own thread; cheap enough for several ticks a second.
+
+    None stands for a number that is not known (yet).
+    """
+
+    def phase_started(self, name: str, rate_rps: float, duration_s: float) -> None: ...
+
+    def tick(
+        self,
+        *,
+        due_rps: float,
+        done_rps: float,
+        p50_ms: float | None,
+        p99_ms: float | None,
+        not_ok: int,
+        send_lag_ms: float | None,
+        left_s: float,
+    ) -> None:
+        """The rates, percentiles and send lag (p99) of the last second or so; `not_ok` since the phase began."""
+
+    def phase_done(
+        self, name: str, *, done_rps: float, p50_ms: float | None, p99_ms: float | None, not_ok: int
+    ) -> None:
+        """The same of the whole phase."""
+
+    def message(self, text: str) -> None:
+        """What is going on now, in a few words: "starting fastapi"."""
+
+
+class PlainProgress:
+    """One line per message and per phase. For pipes and logs."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+
+    def phase_started(self, name: str, rate_rps: float, duration_s: float) -> None:
+        """Nothing: the phase says its line when it is done."""
+
+    def tick(
+        self,
+        *,
+        due_rps: float,
+        done_rps: float,
+        p50_ms: float | None,
+        p99_ms: float | None,
+        not_ok: int,
+        send_lag_ms: float | None,
+        left_s: float,
+    ) -> None:
+        """Nothing: a log wants no line that changes."""
+
+    def phase_done(
+        self, name: str, *, done_rps: float, p50_ms: float | None, p99_ms: float | None, not_ok: int
+    ) -> None:
+        self.message(f"{name}: {rate(done_rps)} done, {percentiles(p50_ms, p99_ms)}, {not_ok:,} not ok")
+
+    def message(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+
+class LiveProgress:
+    """One line that moves, on a terminal; what is finished scrolls up. Use as a context manager."""
+
+    _BAR = 20
+
+    def __init__(self, console: Console) -> None:
+        from rich.live import Live
+
+        self._console = console
+        self._live = Live(
+            get_renderable=self._line, console=console, transient=True, refresh_per_second=5, redirect_stdout=False
+        )
+        self._lock = threading.Lock()
+        self._doing = ""
+        self._since = time.monotonic()
+        self._phase = ""
+        self._duration_s = 0.0
+        self._left_s = 0.0
+        self._numbers = ""
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def phase_started(self, name: str, rate_rps: float, duration_s: float) -> None:
+        with self._lock:
+            self._phase, self._duration_s, self._left_s = name, duration_s, duration_s
+            self._numbers = f"{rate(rate_rps)} due"
+
+    def tick(
+        self,
+        *,
+        due_rps: float,
+        done_rps: float,
+        p50_ms: float | None,
+        p99_ms: float | None,
+        not_ok: int,
+        send_lag_ms: float | None,
+        left_s: float,
+    ) -> None:
+        with self._lock:
+            self._left_s = max(0.0, left_s)
+            lag = f"send lag {milliseconds(send_lag_ms)}"
+            self._numbers = "  ".join(
+                (
+                    f"{rate(due_rps)} due",
+                    f"{rate(done_rps)} done",
+                    percentiles(p50_ms, p99_ms),
+                    f"{not_ok:,} not ok",
+                    lag,
+                )
+            )
+
+    def phase_done(
+        self, name: str, *, done_rps: float, p50_ms: float | None, p99_ms: float | None, not_ok: int
+    ) -> None:
+        with self._lock:
+            self._phase, self._doing, self._since = "", "", time.monotonic()
+        bad = f"{not_ok:,} not ok"
+        self._print(f"✓ {name}  {rate(done_rps)} done  {percentiles(p50_ms, p99_ms)}  {bad}")
+
+    def message(self, text: str) -> None:
+        with self._lock:
+            before, self._doing, self._since = self._doing, text, time.monotonic()
+        if before:
+            self._print(f"✓ {before}")
+
+    def _print(self, text: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text(text, style="dim"), soft_wrap=True)
+
+    def _line(self) -> RenderableType:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        with self._lock:
+            if not self._phase:
+                waited = time.monotonic() - self._since
+                return Text(
+                    f"… {self._doing}  {waited:.0f} s" if self._doing else "", no_wrap=True, overflow="ellipsis"
+                )
+            line = Table.grid(padding=(0, 1))
+            line.add_column(no_wrap=True)
+            line.add_column(no_wrap=True)
+            line.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+            share = 1 - self._left_s / self._duration_s if self._duration_s else 0.0
+            bar = ProgressBar(total=1.0, completed=share, width=self._BAR)
+            line.add_row(Text(self._phase), bar, Text(f"{self._left_s:.0f} s left  {self._numbers}"))
+            return line
+
+
+@contextmanager
+def progress_on(console: Console) -> Iterator[Progress]:
+    """Live where the console is a terminal, plain lines where it is not."""
+    if console.is_terminal and not console.is_dumb_terminal:
+        with LiveProgress(console) as live:
+            yield live
+    else:
+        yield PlainProgress(console.file if isinstance(console.file, TextIO) else None)
+
+
+def rate(value: float) -> str:
+    """Requests per second, three figures: "1,240/s", "0.5/s"."""
+    return f"{value:,.0f}/s" if value >= 100 else f"{value:.3g}/s"
+
+
+def milliseconds(value: float | None) -> str:
+    """ "—" where there is none: missing is not 0."""
+    if value is None:
+        return "—"
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
+
+
+def percentiles(p50_ms: float | None, p99_ms: float | None) -> str:
+    return f"p50 {milliseconds(p50_ms)}  p99 {milliseconds(p99_ms)}"
