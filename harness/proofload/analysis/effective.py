@@ -43,12 +43,17 @@ def design_effect(hits: NDArray[np.bool_]) -> float:
     return max(1.0, size * variance / (share * (1.0 - share)))
 
 
-def effective_size(n: int, effect: float, confidence: float) -> float:
-    """n over the design effect, shrunk by (z/t)² because the design effect was estimated from few batches."""
+def effective_size(n: int, effect: float, confidence: float, *, wary: bool = False) -> float:
+    """n over the design effect, shrunk by (z/t)² because the design effect was estimated from few batches.
+
+    `wary` halves the degrees of freedom: for one-sided claims that an estimate which happens to be too
+    small would tip (see rule.py).
+    """
     batches = batch_count(n)
     if batches < 2:
         return min(float(n), 1.0)
-    return n / effect * _t_shrink(batches - 1, confidence)
+    freedom = batches - 1
+    return n / effect * _t_shrink(max(1, freedom // 2) if wary else freedom, confidence)
 
 
 @functools.lru_cache(maxsize=256)

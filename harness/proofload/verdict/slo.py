@@ -129,20 +129,16 @@ def _ok_share(limit: float, measured: Samples, alpha_fail: float, alpha_pass: fl
 
 
 def _wrong_share(limit: float, measured: Samples, alpha_fail: float, alpha_pass: float) -> Check:
-    """At the limit 0 one wrong answer is proof, not chance; no sample can prove that there never is one."""
     outcome = measured.outcome
     answered = outcome[(outcome == Outcome.OK) | (outcome == Outcome.WRONG) | (outcome == Outcome.LATE)]
     wrong = answered == Outcome.WRONG
     count, n = int(np.count_nonzero(wrong)), len(answered)
     effect = design_effect(wrong) if n else 1.0
     ruling = holds(count, n, 1.0 - limit, effect=effect, confidence=1.0 - alpha_pass, alpha_fail=alpha_fail)
-    status = ruling.status
-    if limit <= 0.0 and n:
-        status = Status.FAIL if count else Status.PASS
     told = f"{count:,} of {n:,} answers ({_percent(ruling.share)}) differ from the expected one"
     return Check(
         name="wrong_share",
-        status=status,
+        status=ruling.status,
         observed=ruling.share,
         limit=limit,
         unit="share",
@@ -150,7 +146,7 @@ def _wrong_share(limit: float, measured: Samples, alpha_fail: float, alpha_pass:
         evidence=f"{told}; {'none' if limit <= 0 else _percent(limit)} may. {_bounds(ruling, effect)}"
         if n
         else "no answer to judge by",
-        settle=_settle(ruling, n) if status is Status.INCONCLUSIVE else "",
+        settle=_settle(ruling, n),
     )
 
 
@@ -163,10 +159,10 @@ def _bounds(ruling: Ruling, effect: float) -> str:
 def _settle(ruling: Ruling, n: int) -> str:
     if ruling.status is not Status.INCONCLUSIVE:
         return ""
+    if n == 0:
+        return "answers" if ruling.needs is None else f"at least {ruling.needs:,} answers"
     if ruling.needs is None:
         return "the share is too close to what is allowed for any run to settle it; change the limit or the load"
-    if n == 0:
-        return f"at least {ruling.needs:,} answers"
     return f"about {ruling.needs:,} answers in all (now {n:,}) if things go on like this"
 
 
