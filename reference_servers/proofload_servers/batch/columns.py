@@ -29,7 +29,7 @@ def reader_of(card: Card, columns: Collection[str]) -> Callable[[Row], Any]:
     """
     match card.kind:
         case "transaction":
-            _require(columns, NUMBERS | TEXTS)
+            _require(columns, sorted(NUMBERS | TEXTS))
             return transaction
         case "vector":
             names = [str(feature["name"]) for feature in card.features]
@@ -38,12 +38,12 @@ def reader_of(card: Card, columns: Collection[str]) -> Callable[[Row], Any]:
             _require(columns, names)
             return lambda row: [number(name, row[name]) for name in names]
         case _:
-            _require(columns, {"image"})
+            _require(columns, ["image"])
             return lambda row: row["image"]
 
 
 def _require(columns: Collection[str], wanted: Collection[str]) -> None:
-    missing = sorted(set(wanted) - set(columns))
+    missing = [name for name in wanted if name not in columns]
     if missing:
         raise StartupError(f"the input lacks the column(s) {', '.join(missing)}")
 

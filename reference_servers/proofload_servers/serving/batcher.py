@@ -85,9 +85,10 @@ class Batcher:
         """Requests admitted and not yet answered."""
         return self._pending
 
-    def retry_after_s(self) -> float:
-        """When the present queue will have been served, by the measured service rate."""
-        return max(SHORTEST_RETRY_S, self._queue.qsize() * self._item_s)
+    @property
+    def closed(self) -> bool:
+        """Nothing more is admitted."""
+        return self._closed
 
     def put(self, works: Sequence[Work]) -> None:
         """Admits all or none. Raises Overloaded, or NotReady once closed.
