@@ -84,7 +84,7 @@ class KafkaTransport:
         self._producer = client.producer(
             self._servers, mock=mock, timeout_s=self._spec.timeout_s, on_error=self._broker_error
         )
-        self._producer.list_topics(self._topic, timeout=_OPEN_S)  # or the first message would look for its leader
+        client.find_topic(self._producer, self._topic, self._servers, _OPEN_S)  # so that the first message need not
         self._consumer = client.consumer(
             self._servers,
             name=f"proofload-{id(self):x}",
