@@ -120,8 +120,10 @@ class Document:
 
 
 def table(caption: str, columns: Sequence[Column | str], rows: Sequence[Sequence[Cell]], *, wide: bool = True) -> Table:
-    """A Table with its number columns aligned. Columns that are empty or "n/a" in every row are dropped,
-    but for the first; a title alone means a text column."""
+    """A Table with its number columns aligned, a unit that all of a column's cells share moved to its title.
+
+    Columns that are empty or "n/a" in every row are dropped, but for the first; a title alone means text.
+    """
     titled = [Column(column) if isinstance(column, str) else column for column in columns]
     kept = [
         index
@@ -131,7 +133,11 @@ def table(caption: str, columns: Sequence[Column | str], rows: Sequence[Sequence
     cells: list[list[Cell]] = [[row[index] for index in kept] for row in rows]
     for place, index in enumerate(kept):
         if titled[index].kind == "number":
-            aligned = numbers.align([str(row[place]) for row in cells])
-            for row, text in zip(cells, aligned, strict=True):
+            texts = [str(row[place]) for row in cells]
+            unit = numbers.unit_of(texts)
+            if unit:
+                titled[index] = Column(f"{titled[index].title} ({unit})", "number")
+                texts = [text.removesuffix(f" {unit}") for text in texts]
+            for row, text in zip(cells, numbers.align(texts), strict=True):
                 row[place] = text
     return Table(caption, tuple(titled[index] for index in kept), tuple(tuple(row) for row in cells), wide=wide)

@@ -131,23 +131,15 @@ def seconds(value: float | None) -> str:
 def align(cells: Sequence[str]) -> tuple[str, ...]:
     """Pads the cells of a right-aligned column so that their decimal points stand in one line.
 
-    Cells that hold a range ("1,180–1,290") are aligned at both ends' points. Words are left alone.
+    Cells that hold a range ("1,180–1,290") are aligned on their dashes. Words are left alone, and so is a
+    column of different units, whose points have nothing to do with each other.
     """
+    if len({_unit(cell) for cell in cells if any(character.isdigit() for character in cell)} - {None}) > 1:
+        return tuple(cells)
     if any("–" in cell for cell in cells):
-        parts = [cell.split("–", 1) for cell in cells]
-        low = _align([part[0] if len(part) == 2 else "" for part in parts], left=True)
-        high = _align([part[-1] for part in parts], left=True)
-        return tuple(
-            f"{low[row]}–{high[row]}" if len(part) == 2 else high[row].lstrip(FIGURE_SPACE + POINT_SPACE)
-            for row, part in enumerate(parts)
-        )
-    return _align(cells)
-
-
-def _align(cells: Sequence[str], *, left: bool = False) -> tuple[str, ...]:
+        return _align_ranges(cells)
     split = [_split(cell) for cell in cells]
     fraction = max((len(part[1]) for part in split if part), default=0)
-    whole = max((len(part[0]) for part in split if part), default=0)
     out = []
     for cell, part in zip(cells, split, strict=True):
         if part is None:
@@ -156,9 +148,35 @@ def _align(cells: Sequence[str], *, left: bool = False) -> tuple[str, ...]:
         head, decimals, tail = part
         pad = fraction - len(decimals)
         blank = (POINT_SPACE if not decimals else FIGURE_SPACE) + FIGURE_SPACE * (pad - 1) if pad else ""
-        front = FIGURE_SPACE * (whole - len(head)) if left else ""
-        out.append(f"{front}{head}{decimals}{blank}{tail}")
+        out.append(f"{head}{decimals}{blank}{tail}")
     return tuple(out)
+
+
+def unit_of(cells: Sequence[str]) -> str:
+    """The unit that all numbers of a column share, or empty."""
+    units = {_unit(cell) for cell in cells} - {None}
+    return (units.pop() or "") if len(units) == 1 else ""
+
+
+def _align_ranges(cells: Sequence[str]) -> tuple[str, ...]:
+    """Puts the dashes of right-aligned ranges in one line; single bounds and words stay at the right."""
+    parts = [cell.split("–", 1) if "–" in cell else None for cell in cells]
+    digits = max(_figures(part[1])[0] for part in parts if part)
+    points = max(_figures(part[1])[1] for part in parts if part)
+    out = []
+    for cell, part in zip(cells, parts, strict=True):
+        if part is None:
+            out.append(cell)
+            continue
+        own_digits, own_points = _figures(part[1])
+        out.append(f"{cell}{FIGURE_SPACE * (digits - own_digits)}{POINT_SPACE * (points - own_points)}")
+    return tuple(out)
+
+
+def _figures(text: str) -> tuple[int, int]:
+    """Digits and punctuation marks, which are narrower."""
+    digits = sum(character.isdigit() for character in text)
+    return digits, sum(character in ",." for character in text)
 
 
 def _split(cell: str) -> tuple[str, str, str] | None:
@@ -170,6 +188,12 @@ def _split(cell: str) -> tuple[str, str, str] | None:
     if len(tail.strip()) > 2:  # a sentence that starts with a number, not a number with a unit
         return None
     return found["lead"] + found["whole"], found["fraction"] or "", tail
+
+
+def _unit(cell: str) -> str | None:
+    """What follows the last figure of a number or range; None for words."""
+    part = _split(cell.rpartition("–")[2])
+    return None if part is None else part[2].strip()
 
 
 def _bound(value: float | None, limit: float | None) -> str | None:

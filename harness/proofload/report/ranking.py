@@ -6,7 +6,7 @@ of each, and that is said, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proofload.records import Capacity, Interval, Result, Status
@@ -50,12 +50,12 @@ def compare(results: Sequence[Result], labels: Sequence[str] | None = None) -> t
         sentences += _by_latency(ranked, results)
     if not mixed:
         sentences += _by_cost(ranked)
-    sentences += _left_out(pairs)
+    caveats = _left_out(pairs)
     if len(ranked) > 1 and not mixed:
-        sentences.append(
+        caveats.append(
             "One run is one server lifetime: an order is certain only when it repeats over interleaved lifetimes."
         )
-    return tuple(sentences)
+    return (*sentences, " ".join(caveats)) if caveats else tuple(sentences)
 
 
 def _not_comparable(pairs: Sequence[tuple[str, Result]]) -> str:
@@ -131,29 +131,28 @@ def _ranking(entries: Sequence[Entry], *, what: str, unit: str, verb: str, highe
     best = order[0]
     tied = [entry for entry in order[1:] if entry.tied_with(best)]
     behind = [entry for entry in order[1:] if not entry.tied_with(best)]
-    of: Callable[[Entry], str] = lambda entry: f"{entry.text} {unit}".rstrip()  # noqa: E731  a name for one format
+    tail = f" {unit}" if unit else ""
     if tied:
         first = [best, *tied]
         plural = {"holds": "hold", "has": "have", "costs": "cost"}[verb]
-        told = joined([f"{entry.label} ({of(entry)})" for entry in first])
-        sentences = [f"{told} {plural} {what}; their intervals overlap, so this does not order them."]
+        names, values = joined([entry.label for entry in first]), joined([entry.text for entry in first])
+        said = f"{names} {plural} {what}: {values}{tail}. Their intervals overlap, so this does not order them."
     else:
         factor = ""
-        if behind:
-            high, low = (best.value, behind[0].value) if highest else (behind[0].value, best.value)
-            factor = f", {numbers.significant(high / low)} × {behind[0].label}'s" if highest and low > 0 else ""
-        sentences = [f"{best.label} {verb} {what}: {of(best)}{factor}."]
+        if behind and highest and behind[0].value > 0:
+            factor = f", {numbers.significant(best.value / behind[0].value)} × {behind[0].label}'s"
+        said = f"{best.label} {verb} {what}: {best.text}{tail}{factor}."
     if behind:
-        sentences.append(f"Behind: {_chain(behind, of)}.")
-    return sentences
+        said += f" Behind: {_chain(behind, tail)}."
+    return [said]
 
 
-def _chain(entries: Sequence[Entry], of: Callable[[Entry], str]) -> str:
+def _chain(entries: Sequence[Entry], tail: str) -> str:
     parts = []
     for index, entry in enumerate(entries):
         tie = index > 0 and entry.tied_with(entries[index - 1])
-        parts.append(f"{entry.label} {of(entry)}{' [overlaps the one before]' if tie else ''}")
-    return ", ".join(parts)
+        parts.append(f"{entry.label} {entry.text}{tail}{', not told apart from the one before' if tie else ''}")
+    return "; ".join(parts)
 
 
 def _left_out(pairs: Sequence[tuple[str, Result]]) -> list[str]:

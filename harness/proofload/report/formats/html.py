@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib import resources
 
@@ -15,6 +16,8 @@ from proofload.report.states import STATES
 from proofload.report.view import RunView
 
 _TEMPLATES = "templates"
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|MiB|requests/s|ok/s)(?:\W|$))")
+_AFTER_SIGN = re.compile(r"(?<=[≥≤×÷=]) (?=\S)")
 
 
 class Html:
@@ -31,6 +34,7 @@ class Html:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        environment.filters["tied"] = _tied
         return environment.get_template("report.html.j2").render(
             document=document,
             states=STATES,
@@ -48,6 +52,11 @@ def create() -> Html:
 
 def _template(name: str) -> str:
     return (resources.files("proofload.report") / _TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _tied(text: str) -> str:
+    """No line breaks between a number and its unit, or a sign and its number."""
+    return _AFTER_SIGN.sub("\u00a0", _BEFORE_UNIT.sub("\u00a0", text))
 
 
 def _svg(block: Block) -> Markup:

@@ -96,18 +96,19 @@ def counting(axis: Any, ticks: int = 6) -> None:
 
 
 def limit_line(axes: Axes, value: float, text: str, *, colour: str = LIMIT) -> None:
-    """A limit: a dashed line over the whole width, named at its right end."""
+    """A limit: a dashed line over the whole width, named at its left end."""
     axes.axhline(value, color=colour, linewidth=1.1, linestyle=(0, (5, 2)), zorder=2.5)
     axes.annotate(
         text,
-        xy=(1.0, value),
+        xy=(0.0, value),
         xycoords=("axes fraction", "data"),
-        xytext=(-2, 2.5),
+        xytext=(4, 2.5),
         textcoords="offset points",
-        ha="right",
+        ha="left",
         va="bottom",
         fontsize=8,
         color=colour,
+        bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
         zorder=5,
     )
 

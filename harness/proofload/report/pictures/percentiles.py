@@ -17,6 +17,8 @@ from proofload.report.view import RunView
 
 _TICKS = ((1, "0"), (2, "50"), (10, "90"), (20, "95"), (100, "99"), (1_000, "99.9"), (10_000, "99.99"))
 
+_SHOWN_FROM = 0.9
+
 
 def tail_picture(key: str, runs: Sequence[RunView], looks: Mapping[str, Look]) -> str:
     """One curve per run and measured phase, as deep as its sample supports, with its interval as a band."""
@@ -72,5 +74,6 @@ def _curve(axes: Axes, curve: Tail, look: Look, label: str, *, thin: bool) -> li
             color=look.colour,
         )
     axes.plot([x[end - 1]], [curve.ms[end - 1]], marker=look.marker, markersize=4, color=look.colour, zorder=4)
-    shown = np.concatenate([curve.ms, curve.low[known], curve.high[known]])
+    body = curve.beyond <= _SHOWN_FROM  # the fastest few would stretch the axis and say nothing
+    shown = np.concatenate([curve.ms[body], curve.low[known], curve.high[known]])
     return [float(value) for value in shown if value > 0]

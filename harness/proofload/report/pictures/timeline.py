@@ -61,7 +61,7 @@ def timeline_picture(key: str, run: RunView, marks: Sequence[EventMark], look: L
 def _span(run: RunView) -> tuple[float, float]:
     end = max((phase.end_s for phase in run.phases), default=1.0)
     if run.time is not None:
-        end = max(end, float(run.time.t_s[-1]))
+        end = max(end, float(run.time.edges_s[-1]))
     return 0.0, max(end, 0.1) * 1.01
 
 
@@ -86,8 +86,8 @@ def _rates(run: RunView, look: Look) -> _Panel | None:
 
     def paint(axes: Axes) -> None:
         top = max(float(series.due_rps.max()), float(series.ended_rps["ok"].max()), 1e-9)
-        axes.step(series.t_s, series.due_rps, where="mid", color=QUIET, linewidth=1.0, label="due")
-        axes.plot(series.t_s, series.ended_rps["ok"], color=look.colour, linewidth=1.4, label="ok")
+        axes.stairs(series.due_rps, series.edges_s, baseline=None, color=QUIET, linewidth=1.0, label="due")
+        axes.stairs(series.ended_rps["ok"], series.edges_s, baseline=None, color=look.colour, linewidth=1.4, label="ok")
         axes.set_ylim(0, top * 1.12)
         counting(axes.yaxis, 4)
         axes.set_ylabel("requests/s")
@@ -141,7 +141,8 @@ def _outcomes(axes: Axes, series: TimeSeries) -> None:
     for name in NOT_OK:
         if series.ended_rps[name].any():
             colour, dash = _OUTCOMES[name]
-            axes.plot(series.t_s, series.ended_rps[name], color=colour, linestyle=dash, linewidth=1.3, label=name)
+            rates = series.ended_rps[name]
+            axes.stairs(rates, series.edges_s, baseline=None, color=colour, linestyle=dash, linewidth=1.3, label=name)
 
 
 def _inside(run: RunView, look: Look) -> list[_Panel]:

@@ -27,6 +27,7 @@ class LatencyBins:
 
     phase: int
     t_s: NDArray[np.float64]
+    """Bin centres."""
     n: NDArray[np.int64]
     p50: NDArray[np.float64]
     p99: NDArray[np.float64]
@@ -35,10 +36,13 @@ class LatencyBins:
 
 @dataclass(frozen=True, slots=True)
 class TimeSeries:
-    """`due_rps`: planned requests by due time; `ended_rps[outcome]`: by the instant they ended. Bin centres in s."""
+    """Rates between `edges_s` (one more than rates), which fall on the phases' starts and ends.
+
+    `due_rps`: planned requests by due time; `ended_rps[outcome]`: by the instant they ended.
+    """
 
     width_s: float
-    t_s: NDArray[np.float64]
+    edges_s: NDArray[np.float64]
     due_rps: NDArray[np.float64]
     ended_rps: dict[str, NDArray[np.float64]]
     latency: tuple[LatencyBins, ...]
@@ -49,13 +53,14 @@ class TimeBins:
 
     def __init__(self, phases: Sequence[Phase], timeout_s: float | None = None) -> None:
         self.start_ns = min((phase.start_ns for phase in phases), default=0)
-        end = max((phase.start_ns + round(phase.duration_s * NS_PER_S) for phase in phases), default=0)
-        span_s = max((end - self.start_ns) / NS_PER_S, 0.1)
+        spans = [_span(phase) for phase in phases]
+        span_s = max((max(end for _, end in spans) - self.start_ns) / NS_PER_S if spans else 0.0, 0.1)
         planned = sum(max(phase.planned, round(phase.rate_rps * phase.duration_s)) for phase in phases)
         self.width_s = _width(span_s, planned)
         self._timeout_s = timeout_s
         patience_s = min(timeout_s or 0.0, span_s)  # requests due at the end may end this much later
-        bins = max(1, int(np.ceil((span_s + patience_s) / self.width_s)))
+        self._edges = _edges(spans, round(self.width_s * NS_PER_S), round(patience_s * NS_PER_S))
+        bins = max(1, len(self._edges) - 1)
         self._due = np.zeros(bins, np.int64)
         self._ended = np.zeros((bins, len(OUTCOME_NAMES)), np.int64)
         self._latency: list[LatencyBins] = []
@@ -65,11 +70,11 @@ class TimeBins:
             return
         table = samples.table
         bins = len(self._due)
-        self._due += np.bincount(self._bin(table["intended_ns"]), minlength=bins)[:bins]
-        outcome = samples.outcome
-        ended = np.where(table["done_ns"] > 0, table["done_ns"], table["intended_ns"])
-        flat = self._bin(ended) * len(OUTCOME_NAMES) + outcome
-        self._ended += np.bincount(flat, minlength=self._ended.size)[: self._ended.size].reshape(self._ended.shape)
+        self._due += np.bincount(self._bin(table["intended_ns"]), minlength=bins)
+        done = table["done_ns"]
+        ended = np.where(done > 0, done, table["intended_ns"])
+        flat = self._bin(ended) * len(OUTCOME_NAMES) + samples.outcome
+        self._ended += np.bincount(flat, minlength=self._ended.size).reshape(self._ended.shape)
         self._latency.append(self._latency_of(phase, samples))
 
     def series(self) -> TimeSeries | None:
@@ -77,35 +82,51 @@ class TimeBins:
         if not self._latency:
             return None
         used = int(np.flatnonzero(self._due + self._ended.sum(axis=1))[-1]) + 1
-        ended = self._ended[:used] / self.width_s
+        widths = np.diff(self._edges[: used + 1]) / NS_PER_S
+        ended = self._ended[:used] / widths[:, None]
         return TimeSeries(
             width_s=self.width_s,
-            t_s=(np.arange(used, dtype=np.float64) + 0.5) * self.width_s,
-            due_rps=self._due[:used] / self.width_s,
+            edges_s=(self._edges[: used + 1] - self.start_ns) / NS_PER_S,
+            due_rps=self._due[:used] / widths,
             ended_rps={name: ended[:, index] for index, name in enumerate(OUTCOME_NAMES)},
             latency=tuple(sorted(self._latency, key=lambda bins: bins.phase)),
         )
 
     def _bin(self, t_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        index = (t_ns - self.start_ns) // round(self.width_s * NS_PER_S)
+        index = np.searchsorted(self._edges, t_ns, side="right") - 1
         return np.clip(index, 0, len(self._due) - 1, out=index)
 
     def _latency_of(self, phase: Phase, samples: Samples) -> LatencyBins:
         intended = samples.table["intended_ns"][with_outcome(samples, *TIMED)]
         latency, _ = latencies(samples, timeout_s=self._timeout_s)
-        width_ns = round(self.width_s * NS_PER_S)
-        bins = max(1, int(np.ceil(phase.duration_s / self.width_s)))
-        edges = np.searchsorted(intended, phase.start_ns + np.arange(1, bins, dtype=np.int64) * width_ns)
-        rows = np.full((3, bins), np.nan)
-        counts = np.zeros(bins, np.int64)
-        for index, part in enumerate(np.split(latency, edges)):
+        edges = _edges([_span(phase)], round(self.width_s * NS_PER_S), 0)
+        rows = np.full((3, len(edges) - 1), np.nan)
+        counts = np.zeros(len(edges) - 1, np.int64)
+        for index, part in enumerate(np.split(latency, np.searchsorted(intended, edges[1:-1]))):
             counts[index] = len(part)
             if len(part):
                 rows[:, index] = _summary(part)
-        t_s = (phase.start_ns - self.start_ns) / NS_PER_S + (np.arange(bins) + 0.5) * self.width_s
-        end_s = (phase.start_ns - self.start_ns) / NS_PER_S + phase.duration_s
+        t_s = ((edges[:-1] + edges[1:]) / 2 - self.start_ns) / NS_PER_S
         p50, p99, highest = rows
-        return LatencyBins(phase.index, np.minimum(t_s, end_s), counts, p50, p99, highest)
+        return LatencyBins(phase.index, t_s, counts, p50, p99, highest)
+
+
+def _span(phase: Phase) -> tuple[int, int]:
+    return phase.start_ns, phase.start_ns + max(1, round(phase.duration_s * NS_PER_S))
+
+
+def _edges(spans: Sequence[tuple[int, int]], width: int, after: int) -> NDArray[np.int64]:
+    """Bin edges (ns): each phase in steps of `width`, its rest joined to its last bin when shorter than half; gaps
+    between phases as one bin each; and `after` the last one as many bins as it takes."""
+    edges: list[int] = []
+    for start, end in sorted(spans):
+        inner = list(range(start, end, width))
+        if len(inner) > 1 and end - inner[-1] < width / 2:
+            inner.pop()
+        edges += [*inner, end]
+    last = edges[-1] if edges else 0
+    edges += [last + width * step for step in range(1, -(-after // width) + 1)]
+    return np.unique(np.array(edges or [0, 1], np.int64))
 
 
 def _summary(latency_ns: NDArray[np.int64]) -> tuple[float, float, float]:

@@ -30,12 +30,13 @@ def section(page: Page) -> Section:
                 alt="Latency against offered load. " + " ".join(_told(run) for run in curves),
                 caption="Thick: p99 with its interval; thin: p50. Filled marks kept the SLO, hollow ones did not; the "
                 "large one is the confirmation run. Shaded upright: the rate that is held, and its interval. "
-                "Triangle on the axis: the knee. Dashed: the limit.",
+                "Triangle on the axis: the knee. Dashed: the limit. ≥: it falls into the timeouts.",
+                wide=True,
             )
         )
     else:
         blocks.append(Note("No step was long enough to support a percentile, so there is no curve."))
-    blocks.append(_steps(curves, wide=not any(isinstance(block, Picture) for block in blocks)))
+    blocks.append(_steps(curves))
     for run in page.runs:
         found = run.result.capacity
         if found is not None and found.censored:
@@ -44,7 +45,7 @@ def section(page: Page) -> Section:
     return Section("load", _TITLE, tuple(blocks))
 
 
-def _steps(curves: list[RunView], *, wide: bool) -> Block:
+def _steps(curves: list[RunView]) -> Block:
     rows = [(run.label, *_row(point)) for run in curves for point in run.load]
     columns = [
         Column("target", "target"),
@@ -60,7 +61,7 @@ def _steps(curves: list[RunView], *, wide: bool) -> Block:
         Column("shed", "number"),
         Column("errors", "number"),
     ]
-    return table("Every rate that was tried", columns, rows, wide=wide)
+    return table("Every rate that was tried", columns, rows)
 
 
 def _row(point: LoadPoint) -> tuple[Cell, ...]:

@@ -82,9 +82,10 @@ def _contradiction(run: RunView) -> str:
     inside = run.server.queue_ms + run.server.compute_ms
     if inside <= run.means.service_ms:
         return ""
+    own, seen = numbers.significant(inside), numbers.significant(run.means.service_ms)
     return (
-        f"{run.label}: the server's own means add up to {numbers.significant(inside)} ms, more than the service time of "
-        f"{numbers.significant(run.means.service_ms)} ms: its histograms include requests that the client does not count."
+        f"{run.label}: the server's own means add up to {own} ms, more than the service time of {seen} ms: its "
+        "histograms hold requests that are not counted here, too."
     )
 
 

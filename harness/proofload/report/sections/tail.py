@@ -26,10 +26,12 @@ def section(page: Page) -> Section:
                 caption="Each curve ends where its sample no longer supports a percentile. Bands: the intervals at "
                 "the percentiles of the table, interpolated between them. Dashed: the limit, with a mark at the "
                 "percentile that it binds. Dotted: timeouts, so at least this much.",
+                wide=page.several,
             )
         )
     else:
         blocks.append(Note("No measured request has a latency, so there is no curve."))
+    names = [name for name in _NAMES if name != "p99_99" or _supported(page, name)]
     rows = []
     parts = []
     for run in page.runs:
@@ -38,7 +40,7 @@ def section(page: Page) -> Section:
                 continue
             shares = (numbers.share(share_of(phase, "shed")), numbers.share(share_of(phase, "error")))
             name = printable(phase.name, 40) if _phases(run) > 1 else ""
-            for quantile in _NAMES:
+            for quantile in names:
                 found = phase.latency.quantiles.get(quantile)
                 if found is not None:
                     bounds = numbers.interval(found.interval)
@@ -58,7 +60,7 @@ def section(page: Page) -> Section:
             Column("shed", "number"),
             Column("errors", "number"),
         ]
-        blocks.append(table("Latency percentiles", columns, rows, wide=not drawn))
+        blocks.append(table("Latency percentiles", columns, rows, wide=page.several or not drawn))
         columns = [Column("target", "target"), Column("phase"), Column("part"), Column("n", "number")]
         columns += [Column(f"{name.replace('_', '.')} (ms)", "number") for name in ("mean", "p50", "p99", "p99_9")]
         columns.append(Column("max (ms)", "number"))
@@ -74,6 +76,15 @@ def _distribution(found: Distribution) -> tuple[str, ...]:
         numbers.significant(found.mean_ms),
         *(numbers.quantile(found.quantiles.get(name)) for name in ("p50", "p99", "p99_9")),
         numbers.significant(found.max_ms),
+    )
+
+
+def _supported(page: Page, name: str) -> bool:
+    return any(
+        (found := phase.latency.quantiles.get(name)) is not None and found.value is not None
+        for run in page.runs
+        for phase in run.result.phases
+        if phase.measured
     )
 
 

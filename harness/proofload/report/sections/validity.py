@@ -124,7 +124,9 @@ def _code(item: Validity) -> str:
 
 def _warmup(run: RunView) -> str:
     left_out = sum(phase.excluded for phase in run.result.phases if phase.measured)
-    detail = ", ".join(f"{printable(key, 40)} {printable(value, 80)}" for key, value in run.result.warmup.items())
+    detail = ", ".join(
+        f"{printable(key, 40).replace('_', ' ')} {printable(value, 80)}" for key, value in run.result.warmup.items()
+    )
     if not left_out and not detail:
         return ""
     said = f"{run.label}: {numbers.count(left_out)} requests were left out as warm-up"
