@@ -120,6 +120,23 @@ def test_expired_work_is_dropped_and_not_computed() -> None:
     assert batcher.close(WAIT_S)
 
 
+def test_a_deadline_that_passes_while_the_batch_fills_is_kept_too() -> None:
+    computed: list[Any] = []
+
+    def compute(rows: list[Any]) -> list[Any]:
+        computed.extend(rows)
+        return rows
+
+    batcher = batcher_of(compute, static(2, 60.0))
+    early = put(batcher, 1, deadline_ns=time.monotonic_ns() + 20_000_000)
+    time.sleep(0.03)  # the deadline itself is what is waited for
+    fine = put(batcher, 2)
+    assert isinstance(early.result(WAIT_S), Expired)
+    assert isinstance(fine.result(WAIT_S), Answer)
+    assert computed == [2]
+    assert batcher.close(WAIT_S)
+
+
 def test_cancelled_work_is_not_computed() -> None:
     gate = Gate()
     batcher = batcher_of(gate)

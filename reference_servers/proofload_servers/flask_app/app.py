@@ -32,7 +32,8 @@ Predict = Callable[[bytes, int | None, str, int], bytes]
 def create_app(service: Service) -> Flask:
     """The application over a service that may still be loading. Whoever made the service drains it."""
     app = Flask("proofload_servers.flask_app", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_kib * 1024
+    # One byte more than allowed: a body of unknown length is cut there in silence, and the byte gives it away.
+    app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_kib * 1024 + 1
     app.extensions[SERVICE] = service
 
     def predict(body: bytes, deadline_ns: int | None, request_id: str, arrived_ns: int) -> bytes:
@@ -58,12 +59,14 @@ def create_app(service: Service) -> Flask:
 def _prediction(service: Service, route: str, predict: Predict) -> Callable[[], Response]:
     """A view with what both calls share: headers, deadline, metrics, errors."""
 
+    limit = service.settings.max_body_kib * 1024
+
     def view() -> Response:
         begun_ns = arrival.of_request()
         request_id = _request_id()
         try:
             deadline_ns = deadline_from_ms(request.headers.get("X-Request-Timeout-Ms"), since_ns=begun_ns)
-            response = _respond(200, predict(_body(), deadline_ns, request_id, begun_ns), request_id)
+            response = _respond(200, predict(_body(limit), deadline_ns, request_id, begun_ns), request_id)
         except Refusal as refusal:
             response = _refuse(refusal, request_id)
         elapsed_s = (time.monotonic_ns() - begun_ns) / 1e9
@@ -75,11 +78,14 @@ def _prediction(service: Service, route: str, predict: Predict) -> Callable[[], 
     return view
 
 
-def _body() -> bytes:
+def _body(limit: int) -> bytes:
     try:
-        return request.get_data(cache=False)
+        body = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        raise InvalidInput("the body is too large", code="body_too_large", status=413) from None
+        body = None
+    if body is None or len(body) > limit:
+        raise InvalidInput(f"the body is larger than {limit} bytes", code="body_too_large", status=413)
+    return body
 
 
 def _operational(service: Service, path: str) -> Callable[[], Response]:

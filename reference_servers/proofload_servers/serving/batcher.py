@@ -70,6 +70,7 @@ class Batcher:
         self._queue: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._admission = threading.Lock()
         self._pending = 0  # admitted and not yet answered, under the lock
+        self._computing = 0  # of these, in the computation under way
         self._settled = threading.Condition(self._admission)
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="batcher", daemon=True)
@@ -77,8 +78,8 @@ class Batcher:
 
     @property
     def depth(self) -> int:
-        """Requests waiting, those being computed not included."""
-        return self._queue.qsize()
+        """Requests waiting: admitted, and not in the computation under way. A batch that still fills is waiting."""
+        return max(0, self._pending - self._computing)
 
     @property
     def pending(self) -> int:
@@ -100,7 +101,7 @@ class Batcher:
             if self._closed:
                 raise NotReady("the server is shutting down")
             now = time.monotonic_ns()
-            waiting = self._queue.qsize()
+            waiting = self.depth
             expected_s = waiting * self._item_s
             if works[0].enqueued_ns:
                 expected_s += (now - works[0].enqueued_ns) / 1e9
@@ -137,15 +138,15 @@ class Batcher:
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
-            batch = self._collect(first)
-            self._metrics.depth(self._queue.qsize())
+            # Asked again: a deadline may have passed while the batch waited for company.
+            batch = [work for work in self._collect(first) if self._wanted(work)]
+            self._metrics.depth(self.depth)
             if batch:
                 self._serve(batch)
 
     def _collect(self, first: Work) -> list[Work]:
         """A batch of work that is still wanted, by the policy's size and delay."""
-        batch: list[Work] = []
-        self._take(first, batch)
+        batch = [first] if self._wanted(first) else []
         size, wait_s = self._policy(self._queue.qsize() + 1)
         until_ns = first.enqueued_ns + int(wait_s * 1e9)
         while len(batch) < size:
@@ -162,20 +163,24 @@ class Batcher:
             if work is None:  # closing: this batch is the last
                 self._queue.put(None)
                 break
-            self._take(work, batch)
+            if self._wanted(work):
+                batch.append(work)
         return batch
 
-    def _take(self, work: Work, batch: list[Work]) -> None:
+    def _wanted(self, work: Work) -> bool:
+        """Whether somebody still waits for it; if not, it is answered here and costs no computation."""
         if work.future is not None and work.future.cancelled():
             self._answer([(work, Expired("the caller gave up"))])
-        elif work.deadline_ns is not None and time.monotonic_ns() >= work.deadline_ns:
+            return False
+        if work.deadline_ns is not None and time.monotonic_ns() >= work.deadline_ns:
             self._metrics.expired()
             self._answer([(work, Expired())])
-        else:
-            batch.append(work)
+            return False
+        return True
 
     def _serve(self, batch: list[Work]) -> None:
         begun_ns = time.monotonic_ns()
+        self._computing = len(batch)
         results: list[tuple[Work, Result]]
         try:
             predictions = self._compute([work.row for work in batch])
@@ -203,5 +208,6 @@ class Batcher:
                 LOG.exception("a caller's callback failed", extra={"request_id": work.request_id})
         with self._settled:
             self._pending -= len(results)
+            self._computing = 0
             if self._pending == 0:
                 self._settled.notify_all()
