@@ -76,9 +76,11 @@ def _method(pool: descriptor_pool.DescriptorPool, service: str, name: str, sourc
             cause="a row is one request and one answer: unary methods and bidirectional streams have that",
             remedy="choose a unary or a bidirectional method",
         )
-    if stream is not None and bool(stream) != found.client_streaming:
-        kind = "a bidirectional stream" if found.client_streaming else "a unary method"
-        raise InputError(f"request.stream = {str(bool(stream)).lower()}, but {service}/{name} is {kind}")
+    if stream and not found.client_streaming:
+        raise InputError(
+            f"request.stream is set, but {service}/{name} is a unary method",
+            remedy="leave request.stream out, or name a method that streams both ways",
+        )
     return Method(
         path=f"/{service}/{name}",
         request=message_factory.GetMessageClass(found.input_type),

@@ -1,0 +1,1 @@
+"""Predictions over gRPC: unary, batch and bidirectional streaming calls, health checking and reflection."""
