@@ -162,6 +162,13 @@ def _has_fixtures(folder: Path) -> bool:
     return _makes_fixtures(folder) or any((folder / "build").glob("*/model.json"))
 
 
+def first_comment(path: Path) -> str:
+    """The text of the file's first line if that is a comment: what a listing says of a file without `description`."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        line = file.readline()
+    return line.lstrip("# ").rstrip().rstrip(".") if line.startswith("#") else ""
+
+
 def _makes_fixtures(folder: Path) -> bool:
     return (folder / "make_fixtures.py").is_file()
 

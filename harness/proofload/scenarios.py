@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from proofload import discovery
 from proofload.errors import InputError, ProofloadError
 from proofload.overrides import settled
-from proofload.resources import Layout, Listed
+from proofload.resources import Layout, Listed, first_comment
 from proofload.toml_input import Table, read_toml, validated
 
 Positive = Annotated[float, Field(gt=0)]
@@ -160,7 +160,7 @@ def known_scenarios(layout: Layout | None = None) -> Iterator[Listed]:
         seen.add(name)
         try:
             scenario = load_scenario(str(path), layout=layout)
-            yield Listed(name, scenario.description, path)
+            yield Listed(name, scenario.description or first_comment(path), path)
         except ProofloadError as exc:
             yield Listed(name, "", path, problem=exc.what)
 

@@ -194,7 +194,7 @@ class Target(Table):
         plain["source"] = None if self.source is None else str(self.source)
         for table, key in (("request", "headers"), ("start", "env"), ("container", "env")):
             if table in plain:
-                plain[table][key] = {name: _hidden(name, value) for name, value in plain[table][key].items()}
+                plain[table][key] = {name: hidden_if_secret(name, value) for name, value in plain[table][key].items()}
         return plain
 
     def misspelt_placeholders(self) -> list[str]:
@@ -239,7 +239,8 @@ def _query_item(item: str) -> str:
     return f"{name}={HIDDEN}" if equals and value and _SECRET_NAME.search(name) else item
 
 
-def _hidden(name: str, value: str) -> str:
+def hidden_if_secret(name: str, value: str) -> str:
+    """`value`, or a placeholder where the name sounds secret; a reference to the environment is none."""
     return HIDDEN if _SECRET_NAME.search(name) and not value.startswith("env:") else value
 
 

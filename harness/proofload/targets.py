@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from proofload import discovery
 from proofload.errors import InputError, ProofloadError
 from proofload.overrides import settled
-from proofload.resources import Layout, Listed
+from proofload.resources import Layout, Listed, first_comment
 from proofload.target_model import (
     Container,
     Health,
@@ -69,7 +69,7 @@ def known_targets(layout: Layout | None = None) -> Iterator[Listed]:
     for path in (layout or Layout.here()).target_files():
         try:
             target = _checked(_with_name(read_toml(path), path), path, str(path))
-            listed = Listed(target.name, target.description, path)
+            listed = Listed(target.name, target.description or first_comment(path), path)
         except ProofloadError as exc:
             listed = Listed(_default_name(path), "", path, problem=exc.what)
         if listed.name not in seen:

@@ -1,0 +1,117 @@
+"""All commands, and the one place where whatever happened becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from proofload.cli import failure
+from proofload.cli.doctor import doctor
+from proofload.cli.fixtures import fixtures
+from proofload.cli.listings import scenarios, targets
+from proofload.cli.report import report
+from proofload.cli.run import run
+from proofload.cli.serve import serve
+from proofload.cli.speaking import out, say
+from proofload.errors import EXIT_INTERRUPTED, EXIT_PASS, ProofloadError
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+for command in (run, report, targets, scenarios, doctor, fixtures, serve):
+    app.command()(command)
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        from proofload import __version__
+
+        out(f"proofload {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def proofload(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=lambda wanted: _version(wanted=wanted), is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. Works anywhere.")] = False,
+) -> None:
+    """Put a proof load on a model server: is it fast, correct and affordable, and how do we know?
+
+    Exit codes: 0 pass, 1 fail, 2 bad input or a target that cannot be started or reached,
+    3 inconclusive or invalid measurement, 130 interrupted.
+    """
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code. Nothing but KeyboardInterrupt's successors gets out."""
+    words = [word for word in arguments if word != "--debug"]
+    debug = len(words) < len(arguments) or bool(os.environ.get("PROOFLOAD_DEBUG"))
+    _end_like_ctrl_c(signal.SIGTERM, signal.SIGHUP)
+    try:
+        code = _dispatched(words or ["--help"])
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of our output has seen enough
+        _close_quietly()
+        return EXIT_PASS
+    except (KeyboardInterrupt, typer.Abort):
+        say("interrupted")
+        return EXIT_INTERRUPTED
+    except ProofloadError as error:
+        _trace(wanted=debug)
+        failure.show(error)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001  the last door: a bug must not look like a verdict
+        _trace(wanted=debug)
+        if isinstance(error, failure.CLICK_ERROR):
+            usage = failure.from_usage(error)
+            failure.show(usage)
+            return usage.exit_code
+        bug = failure.from_bug(error, arguments)
+        failure.show(bug)
+        return bug.exit_code
+    return code
+
+
+def _dispatched(words: Sequence[str]) -> int:
+    commands = typer.main.get_command(app)
+    try:
+        with commands.make_context("proofload", list(words), obj=list(words)) as context:
+            outcome: Any = commands.invoke(context)
+    except typer.Exit as leaving:
+        return int(leaving.exit_code)
+    return outcome if isinstance(outcome, int) else EXIT_PASS
+
+
+def _trace(*, wanted: bool) -> None:
+    if wanted:
+        traceback.print_exc()
+
+
+def _end_like_ctrl_c(*signals: signal.Signals) -> None:
+    """A polite request to end stops servers and closes the run folder as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in signals:
+        try:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, interrupt)
+        except ValueError:  # not the main thread: whoever runs us there handles its signals
+            return
+
+
+def _close_quietly() -> None:
+    """Python flushes standard output once more at its end, and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,211 @@
+"""`proofload run`: drive a target through a scenario and say whether it held."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from proofload.cli.speaking import out as write_out
+from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS, InputError
+
+if TYPE_CHECKING:
+    from proofload.records import Result
+    from proofload.scenarios import Scenario
+    from proofload.targets import Target
+
+ON_STDOUT = "-"
+
+
+class Device(StrEnum):
+    """What a started target computes on."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+    TENSORRT = "tensorrt"
+
+
+def run(
+    context: typer.Context,
+    scenario: Annotated[str, typer.Argument(help="A scenario's name (`proofload scenarios`) or file.")],
+    *,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|FILE|URL", help="What to test, in place of the scenario's targets; may be repeated."
+        ),
+    ] = None,
+    payloads: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Requests to send, one JSON object a line.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the scenario, or of the target: target.KEY."),
+    ] = None,
+    runtime: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where the target lives: process, container or external.")
+    ] = None,
+    device: Annotated[Device | None, typer.Option(help="What a started target computes on.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The scenario's short form.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The run folder: a new or an empty one.")] = None,
+    json_to: Annotated[
+        str | None, typer.Option("--json", metavar="FILE|-", help="Write the result; - is standard output, alone.")
+    ] = None,
+) -> int:
+    """Run a scenario and say whether the target held.
+
+    Without --target, the targets that the scenario names are run one after the other.
+    """
+    from proofload.cli.command_line import as_typed
+    from proofload.overrides import parsed
+    from proofload.scenarios import load_scenario
+
+    changes = parsed(settings or ())
+    plan = load_scenario(scenario, quick=quick, overrides=changes.scenario)
+    chosen = _chosen(plan, target or (), payloads, changes.target)
+    _refuse_what_cannot_be(runtime, json_to)
+    folder = out or default_folder(plan.name, chosen)
+    with _claimed(folder):
+        results = _measured(
+            plan,
+            chosen,
+            out=folder,
+            device=str(device or plan.device or Device.CPU),
+            runtime=runtime or "auto",
+            command=as_typed(context.obj or sys.argv[1:]),
+        )
+    _leave(results, folder, json_to)
+    return exit_code(results)
+
+
+def exit_code(results: Sequence[Result]) -> int:
+    """One failure fails the whole; a pass needs every run to pass."""
+    states = {str(result.status) for result in results}
+    if "fail" in states:
+        return EXIT_FAIL
+    return EXIT_PASS if states == {"pass"} else EXIT_NO_VERDICT
+
+
+def default_folder(scenario: str, targets: Sequence[Target]) -> Path:
+    """out/<time>-<scenario>-<target>, one that is not there yet."""
+    now = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
+    what = targets[0].name if len(targets) == 1 else f"{len(targets)}-targets"
+    name = "-".join([now, *(re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-.") or "x" for word in (scenario, what))])
+    folder, number = Path("out") / name, 1
+    while folder.exists():
+        number += 1
+        folder = Path("out") / f"{name}-{number}"
+    return folder
+
+
+def _chosen(plan: Scenario, named: Sequence[str], payloads: Path | None, changes: Mapping[str, Any]) -> list[Target]:
+    """The targets of this run, each with something to send."""
+    from proofload.targets import load_target
+    from proofload.workloads.payloads import no_payloads
+
+    names = list(named) or plan.target_names()
+    if not names:
+        raise InputError(
+            f"the scenario {plan.name} names no target", remedy="name one: --target fastapi, a file or a URL"
+        )
+    pool = payloads or plan.payloads_path
+    chosen = [load_target(name, payloads=None if pool is None else str(pool), overrides=changes) for name in names]
+    twice = {one.name for one in chosen if [other.name for other in chosen].count(one.name) > 1}
+    if twice:
+        raise InputError(f"two targets are called {twice.pop()}", remedy="give each file another `name`")
+    for one in chosen:
+        if one.payloads_path is None:
+            raise no_payloads(one.name)
+        if "{" not in str(one.payloads) and not one.payloads_path.is_file():
+            raise InputError(
+                f"target {one.name}: there is no payload file {one.payloads_path}",
+                remedy="check the path; in a target file it is relative to that file, --payloads to where you are",
+            )
+    return chosen
+
+
+def _refuse_what_cannot_be(runtime: str | None, json_to: str | None) -> None:
+    """What would otherwise come to light only after the measurement."""
+    from proofload.discovery import module_for
+
+    if runtime is not None:
+        module_for("runtime", runtime)
+    if json_to not in {None, ON_STDOUT}:
+        path = Path(str(json_to))
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            raise InputError(
+                f"--json {path} cannot be written",
+                evidence="it is a folder" if path.is_dir() else f"there is no folder {path.absolute().parent}",
+                remedy="name a file in a folder that exists, or - for standard output",
+            )
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """The run folder is ours; if nothing was recorded, no empty folder stays behind."""
+    from proofload.store.folder import claim
+
+    claim(folder)
+    try:
+        yield
+    except BaseException:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+
+
+def _measured(
+    plan: Scenario, chosen: Sequence[Target], *, out: Path, device: str, runtime: str, command: str
+) -> list[Result]:
+    from rich.console import Console
+
+    from proofload.lab import run_scenario
+    from proofload.progress import progress_on
+    from proofload.resources import ensure_fixtures
+
+    with progress_on(Console(stderr=True, highlight=False)) as progress:
+        for target in chosen:
+            if target.uses("fixtures") and target.model is not None:
+                ensure_fixtures(target.model, progress.message)
+        return run_scenario(plan, chosen, out=out, device=device, runtime=runtime, command=command, progress=progress)
+
+
+def _leave(results: Sequence[Result], folder: Path, json_to: str | None) -> None:
+    """What stays on the screen and in the JSON file."""
+    from rich.console import Console
+
+    from proofload.report.terminal import closing_table
+
+    console = Console(stderr=json_to == ON_STDOUT, highlight=False)
+    console.print(closing_table(results))
+    report = folder / "report.html"
+    console.print(f"\nreport: {report if report.exists() else folder}", soft_wrap=True, markup=False)
+    if json_to is None:
+        return
+    text = as_json(results)
+    if json_to == ON_STDOUT:
+        write_out(text)
+    else:
+        try:
+            Path(json_to).write_text(text + "\n", encoding="utf-8")
+        except OSError as exc:
+            raise InputError(
+                f"cannot write {json_to}", evidence=str(exc), remedy=f"the run is kept: see {folder}"
+            ) from exc
+
+
+def as_json(results: Sequence[Result]) -> str:
+    """One result as it is; several as {"schema": "proofload.results/1", "results": […]}."""
+    from proofload.store.result_json import result_to_json
+
+    documents = [result_to_json(result) for result in results]
+    whole = documents[0] if len(documents) == 1 else {"schema": "proofload.results/1", "results": documents}
+    return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False, default=str)
