@@ -1,12 +1,14 @@
 """A started process's standard output and error, in a file that cannot fill the disk.
 
 The process writes to the file itself: a pipe through the lab would let a busy lab slow the target
-down. A thread looks at the size now and then and cuts out the middle; because the file is open for
-appending, the process goes on writing at its end.
+down. A thread looks at the size now and then and frees the middle by punching a hole, which loses
+none of what is being written meanwhile; the end closes the hole up. Where the file system has no
+holes the file is cut short instead, and lines written in that instant are lost.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import threading
@@ -14,21 +16,26 @@ from contextlib import suppress
 from pathlib import Path
 
 MAX_BYTES = 64 * 1024 * 1024
-_HEAD_BYTES = 64 * 1024
-_TAIL_BYTES = 1024 * 1024
+HEAD_BYTES = 64 * 1024
+TAIL_BYTES = 1024 * 1024
 _LOOK_EVERY_S = 0.25
 _LINE_CHARS = 400
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f]")
+_KEEP_SIZE_PUNCH_HOLE = 0x01 | 0x02
 
 
 class LogFile:
-    """An open log: give `descriptor` to the process, read `tail` when it dies, `close` it at the end."""
+    """An open log: give `descriptor` to the process, read `tail` when it dies, `close` it at the end.
+
+    At most about `max_bytes` + HEAD_BYTES, and what is written between two looks, are on the disk.
+    """
 
     def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES, look_every_s: float = _LOOK_EVERY_S) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self.cut_bytes = 0
-        """How much was cut out so far."""
+        """How much was taken out so far, between the first HEAD_BYTES and the end."""
+        self._hole_bytes = 0
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._max_bytes = max_bytes
         self._look_every_s = look_every_s
@@ -41,29 +48,44 @@ class LogFile:
         return tail_of(self.path, lines)
 
     def close(self) -> None:
-        """Stop looking and close our end; the file stays. Idempotent."""
+        """When nothing writes any more: close the hole and our end; the file stays. Idempotent."""
         if not self._closing.is_set():
             self._closing.set()
             self._keeper.join()
-            self._cut_if_too_long()
+            with suppress(OSError):  # a full disk: nothing here could make it better
+                self._cut_if_too_long()
+                self._close_up()
             os.close(self.descriptor)
 
     def _keep(self) -> None:
         while not self._closing.wait(self._look_every_s):
-            self._cut_if_too_long()
+            with suppress(OSError):
+                self._cut_if_too_long()
 
     def _cut_if_too_long(self) -> None:
-        with suppress(OSError):  # a full disk: nothing here could make it better
-            size = os.fstat(self.descriptor).st_size
-            if size <= self._max_bytes:
-                return
-            keep = min(_TAIL_BYTES, self._max_bytes // 4)
-            head = os.pread(self.descriptor, min(_HEAD_BYTES, keep), 0)
-            end = os.pread(self.descriptor, keep, size - keep)
-            os.ftruncate(self.descriptor, 0)  # what is written between reading and here is lost with the middle
-            cut = size - len(head) - len(end)
-            os.write(self.descriptor, head + f"\n[proofload cut {cut} bytes out here]\n".encode() + end)
-            self.cut_bytes += cut
+        size = os.fstat(self.descriptor).st_size
+        if size - self._hole_bytes <= self._max_bytes:
+            return
+        begin = HEAD_BYTES + self._hole_bytes
+        end = size - min(TAIL_BYTES, self._max_bytes // 2)
+        if end > begin:
+            if _punch_hole(self.descriptor, begin, end - begin):
+                self._hole_bytes += end - begin
+                self.cut_bytes += end - begin
+            else:
+                self.cut_bytes += end - begin
+                self._rewrite(end)
+
+    def _close_up(self) -> None:
+        if self._hole_bytes:
+            self._rewrite(HEAD_BYTES + self._hole_bytes)
+
+    def _rewrite(self, end: int) -> None:
+        """Leave out what lies between the head and `end`; what is kept is bounded by the sizes above."""
+        head = os.pread(self.descriptor, HEAD_BYTES, 0)
+        rest = os.pread(self.descriptor, self._max_bytes, end)
+        os.ftruncate(self.descriptor, 0)
+        os.write(self.descriptor, head + f"\n[proofload cut {self.cut_bytes} bytes out here]\n".encode() + rest)
 
 
 def tail_of(path: Path, lines: int = 20) -> str:
@@ -74,5 +96,15 @@ def tail_of(path: Path, lines: int = 20) -> str:
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return ""
-    clean = (_ESCAPES.sub("", line).rstrip() for line in text.splitlines())
-    return "\n".join(line if len(line) <= _LINE_CHARS else line[:_LINE_CHARS] + " …" for line in list(clean)[-lines:])
+    clean = [_ESCAPES.sub("", line).rstrip() for line in text.splitlines()]
+    return "\n".join(line if len(line) <= _LINE_CHARS else line[:_LINE_CHARS] + " …" for line in clean[-lines:])
+
+
+def _punch_hole(descriptor: int, offset: int, length: int) -> bool:
+    """Give these bytes' blocks back to the file system; False where it cannot."""
+    fallocate = getattr(ctypes.CDLL(None), "fallocate", None)
+    if fallocate is None:
+        return False
+    offset_t = ctypes.c_longlong
+    status: int = fallocate(descriptor, _KEEP_SIZE_PUNCH_HOLE, offset_t(offset), offset_t(length))
+    return status == 0

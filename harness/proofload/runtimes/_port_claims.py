@@ -24,9 +24,13 @@ def refuse_foreign_listener(server: Started) -> None:
     if not address.is_loopback or address.port not in _own_ports(server.target):
         return
     inodes = listening(address.port)
-    per_process = [socket_inodes(pid) for pid in server.tree()]
-    may_look = all(per_process)  # a tree of another user's processes shows no sockets, and proves nothing
-    if inodes and may_look and not inodes & frozenset().union(*per_process):
+    ours: set[int] = set()
+    for pid in server.tree():
+        sockets = socket_inodes(pid)
+        if sockets is None:
+            return  # another user's process in the tree, or one that just ended: nothing can be proven
+        ours |= sockets
+    if inodes and not inodes & ours:
         raise _held(server.target, address.port, "while it was starting")
 
 

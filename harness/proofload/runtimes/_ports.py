@@ -9,6 +9,7 @@ import os
 import random
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,18 +67,24 @@ def holder(port: int) -> Holder | None:
     wanted = listening(port)
     if wanted:
         for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and wanted & socket_inodes(int(entry.name)):
+            if entry.name.isdigit() and wanted & (socket_inodes(int(entry.name)) or frozenset()):
                 return Holder(int(entry.name), _name(int(entry.name)))
     return None
 
 
-def socket_inodes(pid: int) -> frozenset[int]:
-    """Inodes of the sockets that a process has open; empty when it is gone or may not be looked into."""
+def socket_inodes(pid: int) -> frozenset[int] | None:
+    """Inodes of the sockets that a process has open; None when it is gone or may not be looked into."""
+    inodes: set[int] = set()
     try:
-        links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{pid}/fd")]  # noqa: PTH115  hot when scanning
+        with os.scandir(f"/proc/{pid}/fd") as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # closed meanwhile
+                    link = os.readlink(entry.path)  # noqa: PTH115  hot when all processes are looked through
+                    if link.startswith("socket:["):
+                        inodes.add(int(link[8:-1]))
     except OSError:
-        return frozenset()
-    return frozenset(int(link[8:-1]) for link in links if link.startswith("socket:["))
+        return None
+    return frozenset(inodes)
 
 
 def _bind_one(ports: range) -> socket.socket:
