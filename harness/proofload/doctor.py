@@ -267,7 +267,7 @@ def docker_engine() -> Finding:
         with httpx.Client(transport=httpx.HTTPTransport(uds=host.removeprefix("unix://")), timeout=2.0) as client:
             version = client.get("http://docker/version").json().get("Version", "of unknown version")
     except (httpx.HTTPError, OSError, ValueError, AttributeError) as exc:
-        reason = f"{host}: {exc or type(exc).__name__}"
+        reason = f"{host}: {str(exc) or type(exc).__name__}"
         return Finding("docker", Grade.NOTE, f"unavailable: {reason}; only --runtime container needs it")
     return Finding("docker", Grade.GOOD, f"engine {version}")
 
