@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,3 +70,11 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+@pytest.fixture(scope="session")
+def built_models() -> Path:
+    """The checkout's own models; made when they are not there yet."""
+    fixtures = Path(__file__).resolve().parents[2] / "fixtures"
+    subprocess.run([sys.executable, str(fixtures / "make_fixtures.py")], check=True, stdout=subprocess.DEVNULL)
+    return fixtures / "build"
