@@ -17,7 +17,9 @@ class Diagnosis:
     address_in_use: bool = False
 
 
-_ADDRESS_IN_USE = re.compile(r"address (already )?in use|EADDRINUSE|errno 98\b|failed to bind", re.IGNORECASE)
+_ADDRESS_IN_USE = re.compile(
+    r"(address|connection) (already )?in use|EADDRINUSE|errno 98\b|failed to bind", re.IGNORECASE
+)
 
 _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (_ADDRESS_IN_USE, "its port is taken", "see who holds it with `ss -tlnp`, or use {{port}} in the target file"),

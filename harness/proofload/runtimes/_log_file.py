@@ -92,7 +92,7 @@ def tail_of(path: Path, lines: int = 20) -> str:
     """The last lines of a file that may be huge or missing ("")."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - lines * _LINE_CHARS * 4))
+            file.seek(max(0, file.seek(0, os.SEEK_END) - max(HEAD_BYTES, lines * _LINE_CHARS * 4)))
             text = file.read().decode("utf-8", errors="replace")
     except OSError:
         return ""
