@@ -103,6 +103,13 @@ def share_interval(bounds: Interval) -> str:
     return text if text == MISSING else f"{text} %"
 
 
+def bracketed(bounds: Interval, *, beside: str = "", limit: float | None = None) -> str:
+    """The interval as it follows a value in a sentence: " (1,180–1,290)"; empty when it is unknown or says no more
+    than the value's own text, which is `beside`."""
+    text = interval(bounds, limit=limit)
+    return "" if text in {MISSING, beside} else f" ({text})"
+
+
 def quantile(found: Quantile | None, *, limit: float | None = None) -> str:
     """A percentile's value without its unit: "41.2", "≥ 5,000" when censored, "n/a (needs 12,000 samples)"."""
     if found is None:

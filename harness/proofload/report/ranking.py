@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from proofload.records import Capacity, Interval, Result, Status
+from proofload.records import Capacity, Interval, Quantile, Result, Status
 from proofload.report import numbers
 from proofload.report.sentences import called, joined, limits_phrase, measured_phase
 
@@ -84,6 +84,8 @@ def _by_rate(ranked: Sequence[tuple[str, Result]], results: Sequence[Result]) ->
     within = f" within {slo}" if slo else ""
     if not entries:
         return [f"None of the {len(results)} targets has a confirmed rate{within}."]
+    if len(entries) == 1:
+        return [f"Only {entries[0].label} has a confirmed rate{within}: {entries[0].text} requests/s."]
     return _ranking(entries, what=f"the most{within}", unit="requests/s", verb="holds", highest=True)
 
 
@@ -103,7 +105,7 @@ def _by_latency(ranked: Sequence[tuple[str, Result]], results: Sequence[Result])
         phase = measured_phase(result)
         p99 = phase.latency.quantiles.get("p99") if phase else None
         if p99 is not None and p99.value is not None and not p99.censored:
-            entries.append(Entry(name, p99.value, p99.interval, _with_interval(numbers.quantile(p99), p99.interval)))
+            entries.append(Entry(name, p99.value, p99.interval, _quantile(p99)))
     if len(entries) > 1:
         sentences += _ranking(entries, what="the lowest p99", unit="ms", verb="has", highest=False)
     return sentences
@@ -173,11 +175,10 @@ def _rankable(result: Result) -> bool:
     return result.status is Status.PASS
 
 
+def _quantile(found: Quantile) -> str:
+    return f"{numbers.quantile(found)}{numbers.bracketed(found.interval)}"
+
+
 def _bounded(found: Capacity) -> str:
-    text = _with_interval(numbers.significant(found.rate_rps), found.interval)
+    text = f"{numbers.significant(found.rate_rps)}{numbers.bracketed(found.interval)}"
     return f"at least {text}" if found.censored else text
-
-
-def _with_interval(text: str, bounds: Interval) -> str:
-    shown = numbers.interval(bounds)
-    return text if shown == numbers.MISSING else f"{text} ({shown})"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from proofload.records import Check, Interval, PhaseSummary, Quantile, Result, Status
+from proofload.records import Check, PhaseSummary, Quantile, Result, Status
 from proofload.report import numbers
 from proofload.report.reduce.load_curve import share_of
 from proofload.report.text import printable
@@ -27,7 +27,7 @@ def headline(result: Result) -> tuple[str, ...]:
 
 def called(result: Result) -> str:
     """What the run's target is called: its name, and its device where the name does not tell it."""
-    name = printable(result.target.get("name", "the target"), 60)
+    name = printable(result.target.get("name", "the target"), 40)
     device = printable(result.target.get("device") or "", 20)
     return f"{name}-{device}" if device and device not in name else name
 
@@ -84,12 +84,12 @@ def _capacity(result: Result) -> tuple[str, ...]:
     who, found, slo = called(result), result.capacity, limits_phrase(result.checks)
     within = f" within {slo}" if slo else " within its SLO"
     if found is None:
-        return (*_other(result),)
+        return _other(result)
     if found.rate_rps is None:
         tried = [float(step["rate_rps"]) for step in found.steps]
         lowest = f": the lowest of {len(tried)} was {numbers.significant(min(tried))} requests/s" if tried else ""
         return (f"{who} holds none of the rates that were tried{within}{lowest}.", *_broken(result))
-    rate = f"{numbers.significant(found.rate_rps)} requests/s{_in_brackets(found.interval)}"
+    rate = f"{numbers.significant(found.rate_rps)} requests/s{numbers.bracketed(found.interval)}"
     if found.censored == "client":
         bound = f"{who} holds at least {rate}{within}: beyond that this client, not the target, was the limit"
     elif found.censored:
@@ -121,14 +121,18 @@ def _load(result: Result) -> tuple[str, ...]:
         said = f"{who} does not hold {rate}{within}"
     else:
         said = f"{who} was offered {rate}" + (f"; the limits were {slo}" if slo else "")
+    if result.status is not Status.PASS:  # a rate that is not held has no cost
+        return (f"{said}.", *_broken(result), *_at_that_rate(result))
     first, more = _with_cost(said, result)
-    return (first, *_broken(result), *_at_that_rate(result), *more)
+    return (first, *_at_that_rate(result), *more)
 
 
 def _other(result: Result) -> tuple[str, ...]:
     """For a procedure without sentences of its own: the verdict, and what broke."""
     who = called(result)
     count = len(result.checks)
+    if measured_phase(result) is None and not result.checks:
+        return (f"{who} was not measured: the run ended before a phase that counts.",)
     said = {
         Status.PASS: f"{who} passes all {count} checks of {printable(result.scenario)}.",
         Status.FAIL: f"{who} fails {printable(result.scenario)}.",
@@ -161,8 +165,16 @@ def observed_phrase(check: Check) -> str:
     if check.unit in {"share", "ratio"} or check.name.endswith("_share"):
         bounds = numbers.share_interval(check.interval)
         return numbers.share(check.observed) + (f" ({bounds})" if bounds != numbers.MISSING else "")
-    value = f"{numbers.against(check.observed, check.limit)} {check.unit}".rstrip()
-    return value + _in_brackets(check.interval)
+    value = observed_text(check)
+    unit = f" {check.unit}" if check.unit else ""
+    return f"{value}{unit}{numbers.bracketed(check.interval, beside=value, limit=check.limit)}"
+
+
+def observed_text(check: Check) -> str:
+    """The value without its unit; "≥ 5,000" when its interval says that it is only a lower bound."""
+    value, low, high = check.observed, check.interval.low, check.interval.high
+    text = numbers.against(value, check.limit)
+    return f"≥ {text}" if value is not None and low is not None and high is None and low >= value else text
 
 
 def limit_text(check: Check) -> str:
@@ -194,7 +206,8 @@ def _at_that_rate(result: Result) -> tuple[str, ...]:
 def _quantile(found: Quantile | None) -> str:
     if found is None or found.value is None:
         return numbers.quantile(found)
-    return f"{numbers.quantile(found)} ms{_in_brackets(found.interval)}"
+    text = numbers.quantile(found)
+    return f"{text} ms{numbers.bracketed(found.interval, beside=text)}"
 
 
 def _with_cost(sentence: str, result: Result) -> tuple[str, tuple[str, ...]]:
@@ -208,11 +221,6 @@ def _with_cost(sentence: str, result: Result) -> tuple[str, tuple[str, ...]]:
     bounds = numbers.money_interval(cost.interval, cost.currency)
     brackets = f" ({bounds})" if bounds != numbers.MISSING else ""
     return f"{sentence}, at {amount}{brackets} per million correct predictions.", ()
-
-
-def _in_brackets(bounds: Interval) -> str:
-    text = numbers.interval(bounds)
-    return "" if text == numbers.MISSING else f" ({text})"
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import unicodedata
 
+_SAYS_HOW_MUCH = 100
 _TURNING = frozenset("\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff")
 
 
 def printable(value: object, limit: int = 160) -> str:
-    """One line of visible characters, cut after `limit` with the number of those left out."""
+    """One line of visible characters, cut at `limit`; long ones say how many are left out."""
     return _cut(" ".join(_visible(str(value)).split()), limit)
 
 
@@ -44,4 +45,6 @@ def _named(character: str) -> str:
 def _cut(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
+    if limit < _SAYS_HOW_MUCH:
+        return f"{text[: limit - 1].rstrip()}…"
     return f"{text[:limit].rstrip()}… ({len(text) - limit:,} more characters)"

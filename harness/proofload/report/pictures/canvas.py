@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
@@ -17,23 +18,24 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from proofload.report import numbers
 
-WIDTH_IN = 5.2
+WIDTH_IN = 4.9
 INK = "#1c1e26"
 QUIET = "#6a6f7d"
 HAIR = "#d5d8df"
 LIMIT = "#a61e1e"
 
 _SVG = "http://www.w3.org/2000/svg"
+_NO_TURN = re.compile(r"^rotate\(-?0(?:\.0*)? ")
 _XLINK = "http://www.w3.org/1999/xlink"
 _STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: it can be searched, read aloud and is drawn in the page's font
     "text.parse_math": False,  # a target may be called "$x^"
     "font.family": ["DejaVu Sans"],  # for the layout; comes with matplotlib, and is wider than what pages use
-    "font.size": 9.5,
+    "font.size": 9.8,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 9.0,
+    "axes.labelsize": 9.5,
     "axes.labelcolor": INK,
     "axes.edgecolor": QUIET,
     "axes.linewidth": 0.8,
@@ -43,12 +45,12 @@ _STYLE: Any = {
     "axes.axisbelow": True,
     "grid.color": HAIR,
     "grid.linewidth": 0.6,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
+    "xtick.labelsize": 9.0,
+    "ytick.labelsize": 9.0,
     "xtick.color": INK,
     "ytick.color": INK,
     "text.color": INK,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": 9.0,
     "legend.frameon": False,
     "legend.handlelength": 2.4,
     "lines.linewidth": 1.6,
@@ -140,6 +142,8 @@ def _inlined(svg: bytes, key: str) -> str:
         own = element.attrib.pop("id", None)
         if own in names:
             element.set("id", names[own])
+        if _NO_TURN.match(element.get("transform", "")):
+            del element.attrib["transform"]
         for attribute, value in element.attrib.items():
             changed = value
             for name in _referred(value):

@@ -29,7 +29,8 @@ def load_picture(key: str, runs: Sequence[RunView], looks: Mapping[str, Look]) -
             values += _curve(axes, run, looks[run.label])
         limits = _limits(runs)
         values += [value for value, _ in limits]
-        log_latency(axes.yaxis, min(values, default=1), max(values, default=100))
+        censored = any(point.p99_censored for run in runs for point in run.load)
+        log_latency(axes.yaxis, min(values, default=1), max(values, default=100) * (1.6 if censored else 1.0))
         for value, text in limits:
             limit_line(axes, value, text)
         for run in runs:
@@ -76,7 +77,14 @@ def _mark(axes: Axes, point: LoadPoint, look: Look) -> None:
         zorder=4,
     )
     if point.p99_censored:
-        axes.annotate("≥", (point.rate_rps, point.p99_ms), (0, 4), textcoords="offset points", ha="center", fontsize=9)
+        axes.annotate(
+            "",
+            (point.rate_rps, point.p99_ms),
+            (0, 15),
+            textcoords="offset points",
+            arrowprops={"arrowstyle": "<-", "color": look.colour, "linewidth": 1.2, "shrinkB": 4},
+            annotation_clip=False,
+        )
 
 
 def _capacity(axes: Axes, run: RunView, look: Look) -> None:

@@ -159,10 +159,10 @@ def _inside(run: RunView, look: Look) -> list[_Panel]:
             _legend(axes)
 
         panels.append(_Panel(1.05, paint_server))
-    for name, title, scale in (("cpu_share", "CPU (cores)", 1.0), ("uss_bytes", "memory (MiB)", 2.0**20)):
+    for name, title, scale in (("cpu_share", "CPU (cores)", 1.0), ("uss_bytes", "USS (MiB)", 2.0**20)):
         found = next((gauge for gauge in run.gauges if gauge.name == name and gauge.arm == 0), None)
         if found is not None and len(found.t_s) > 1:
-            panels.append(_Panel(0.85, _gauge(found, title, scale, look)))
+            panels.append(_Panel(0.95, _gauge(found, title, scale, look)))
     return panels
 
 

@@ -84,7 +84,7 @@ def _of_phase(phase: PhaseSummary) -> LoadPoint:
         p99_censored=p99.censored if p99 else False,
         n=phase.latency.n,
         shed_share=share_of(phase, "shed"),
-        error_share=share_of(phase, "error", "timeout"),
+        error_share=share_of(phase, "error"),
         status=None,
         purpose="measured",
     )

@@ -13,6 +13,7 @@ from proofload.records import Distribution, Quantile, Samples
 
 DEEPEST = 1e-4  # 1 − q of p99.99
 _POINTS = 160
+_NAMED = (0.5, 0.1, 0.05, 0.01, 0.001, 0.0001)  # 1 − q of the percentiles in tables: the curve passes through them
 _SUPPORT = 20  # samples beyond a percentile that it takes to support it, when they are independent
 
 
@@ -45,8 +46,8 @@ def tail(
     timed_out = latency[gave_up]
     latency.sort()
     deepest = depth(n, summary)
-    beyond = np.geomspace(1.0, deepest, _POINTS)
-    ranks = np.clip(np.ceil((1.0 - beyond) * n).astype(np.int64) - 1, 0, n - 1)
+    beyond = np.unique([*np.geomspace(1.0, deepest, _POINTS), *(at for at in _NAMED if at >= deepest)])[::-1]
+    ranks = np.clip(np.ceil((1.0 - beyond) * n - 1e-6).astype(np.int64) - 1, 0, n - 1)  # 0.99 · 100 is 99, not 100
     values = latency[ranks] / NS_PER_MS
     low, high = _band(beyond, values, summary)
     censored = np.flatnonzero(values >= timed_out.min() / NS_PER_MS) if len(timed_out) else np.array([], np.int64)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from proofload.errors import InputError
@@ -63,6 +64,10 @@ def _title(page: Page) -> str:
 
 def _subtitle(page: Page) -> str:
     procedures = list(dict.fromkeys(printable(run.result.procedure, 40) for run in page.runs))
-    starts = sorted(printable(run.result.started_at, 40) for run in page.runs)
-    when = starts[0] if starts[0] == starts[-1] else f"{starts[0]} to {starts[-1]}"
+    starts = sorted(_to_the_second(run.result.started_at) for run in page.runs if run.result.started_at)
+    when = " to ".join(dict.fromkeys((starts[0], starts[-1]))) if starts else "never started"
     return f"proofload · {', '.join(procedures)} · {when}"
+
+
+def _to_the_second(instant: str) -> str:
+    return re.sub(r"(\d{2}:\d{2}:\d{2})\.\d+", r"\1", printable(instant, 40)).replace("T", " ")

@@ -34,9 +34,8 @@ def _card(run: RunView) -> Card:
     figures: list[tuple[str, str]] = []
     if result.capacity is not None:
         found = result.capacity
-        bounds = numbers.interval(found.interval)
         at_least = "≥ " if found.censored and found.rate_rps is not None else ""
-        within = f" ({bounds})" if bounds != numbers.MISSING else ""
+        within = numbers.bracketed(found.interval)
         figures.append((f"{at_least}{numbers.significant(found.rate_rps)}", f"requests/s held{within}"))
     phase = measured_phase(result)
     if phase is not None:
@@ -44,8 +43,7 @@ def _card(run: RunView) -> Card:
             figures.append((numbers.significant(phase.offered_rps), "requests/s offered"))
         p99 = phase.latency.quantiles.get("p99")
         if p99 is not None and p99.value is not None:
-            bounds = numbers.interval(p99.interval)
-            within = f" ({bounds})" if bounds != numbers.MISSING else ""
+            within = numbers.bracketed(p99.interval, beside=numbers.quantile(p99))
             n = numbers.count(phase.latency.n)
             figures.append((f"{numbers.quantile(p99)} ms", f"p99{within}, n = {n}"))
         shed, error = share_of(phase, "shed"), share_of(phase, "error")
@@ -56,4 +54,6 @@ def _card(run: RunView) -> Card:
         bounds = numbers.money_interval(cost.interval, cost.currency)
         within = f" ({bounds})" if bounds != numbers.MISSING else ""
         figures.append((numbers.money(cost.per_million, cost.currency), f"per million correct{within}"))
+    if not figures:
+        figures.append(("nothing", "was measured"))
     return Card(run.label, result.status, tuple(figures))

@@ -54,12 +54,12 @@ def _rates(measured: list[tuple[RunView, PhaseSummary]], *, wide: bool) -> Block
         Column("target", "target"),
         Column("phase"),
         Column("verdict", "state"),
-        Column("holds (requests/s)", "number"),
+        Column("holds", "number"),
         Column(INTERVAL, "number"),
-        Column("offered (requests/s)", "number"),
-        Column("goodput (ok/s)", "number"),
+        Column("offered", "number"),
+        Column("goodput", "number"),
     ]
-    return table("Rates", columns, rows, wide=wide)
+    return table("Rates (requests/s)", columns, rows, wide=wide)
 
 
 def _latency(measured: list[tuple[RunView, PhaseSummary]]) -> Block:

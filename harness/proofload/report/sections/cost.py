@@ -17,7 +17,7 @@ def section(page: Page) -> Section:
         if cost is None:
             unpriced.append(f"{run.label}: no cost was computed, for want of a rate that it holds.")
         elif not cost.priced or cost.per_million is None:
-            unpriced.append(f"{run.label}: unpriced. {printable(cost.detail, 400)}")
+            unpriced.append(f"{run.label}: unpriced: {printable(cost.detail, 400)}")
         else:
             amount = numbers.money(cost.per_million, cost.currency)
             rows.append((run.label, amount, numbers.money_interval(cost.interval, cost.currency), cost.currency))

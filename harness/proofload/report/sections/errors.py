@@ -24,8 +24,8 @@ def section(page: Page) -> Section:
                     status,
                     numbers.count(failure.measured),
                     numbers.count(failure.elsewhere),
-                    numbers.seconds(max(failure.first_s, 0.0)),
-                    numbers.seconds(max(failure.last_s, 0.0)),
+                    f"{numbers.significant(max(failure.first_s, 0.0))} s",
+                    f"{numbers.significant(max(failure.last_s, 0.0))} s",
                 )
             )
         shown = [failure for failure in run.failures if failure.examples][:_EXAMPLE_KINDS]

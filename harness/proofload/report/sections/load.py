@@ -21,7 +21,7 @@ def section(page: Page) -> Section:
         return Section("load", _TITLE, (Note("No rate was held long enough to measure."),))
     blocks: list[Block] = []
     if len(rates) < 2 and not any(run.result.capacity for run in curves):
-        blocks.append(Note("One rate was offered, so there is no curve: `proofload run capacity` searches several."))
+        blocks.append(Note("One rate was offered, so there is no curve; the procedure capacity searches several."))
     elif any(point.p99_ms is not None or point.p50_ms is not None for run in curves for point in run.load):
         blocks.append(
             Picture(
@@ -30,7 +30,7 @@ def section(page: Page) -> Section:
                 alt="Latency against offered load. " + " ".join(_told(run) for run in curves),
                 caption="Thick: p99 with its interval; thin: p50. Filled marks kept the SLO, hollow ones did not; the "
                 "large one is the confirmation run. Shaded upright: the rate that is held, and its interval. "
-                "Triangle on the axis: the knee. Dashed: the limit. ≥: it falls into the timeouts.",
+                "Triangle on the axis: the knee. Dashed: the limit. Arrow: at least this, it falls into the timeouts.",
                 wide=True,
             )
         )

@@ -95,7 +95,7 @@ def _phases(run: RunView) -> int:
 def _told(run: RunView) -> str:
     curve = run.tails[-1]
     middle = curve.ms[(curve.beyond <= 0.5).argmax()]
-    depth = numbers.plain(round((1 - curve.beyond[-1]) * 100, 3))
+    depth = numbers.plain(round((1 - curve.beyond[-1]) * 100, 2))
     bound = "at least " if curve.censored_from is not None else ""
     return (
         f"{run.label}: median {numbers.significant(float(middle))} ms, p{depth} {bound}"

@@ -43,7 +43,8 @@ def section(page: Page) -> Section:
             Column("event"),
             Column("detail"),
         ]
-        blocks.append(table("Events, counted from the start of the first phase", columns, rows))
+        caption = "Events, counted from the start of the first phase"
+        blocks.append(table(caption, columns, rows, wide=page.several))
     else:
         blocks.append(Note("No events were recorded besides the phases."))
     return Section("time", "Over time", tuple(blocks))

@@ -6,7 +6,7 @@ from proofload.records import Check, Status
 from proofload.report import numbers
 from proofload.report.document import Block, Cell, Column, Note, Section, table
 from proofload.report.sections.page import INTERVAL, Page
-from proofload.report.sentences import limit_phrase, limit_text
+from proofload.report.sentences import limit_phrase, limit_text, observed_text
 from proofload.report.text import printable
 
 
@@ -35,7 +35,7 @@ def section(page: Page) -> Section:
 def _row(check: Check) -> tuple[Cell, ...]:
     is_share = check.unit in {"share", "ratio"} or check.name.endswith("_share")
     unit = f" {check.unit}" if check.unit and not is_share else ""
-    observed = numbers.share(check.observed) if is_share else numbers.against(check.observed, check.limit)
+    observed = numbers.share(check.observed) if is_share else observed_text(check)
     bounds = numbers.share_interval(check.interval) if is_share else numbers.interval(check.interval, limit=check.limit)
     evidence = printable(check.evidence, 300)
     if check.status is Status.INCONCLUSIVE and check.settle:
