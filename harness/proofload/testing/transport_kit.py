@@ -23,6 +23,9 @@ from proofload.transports import Sink, Transport, TransportSpec
 PATIENCE_S = 20.0
 """Only a test that hangs reaches this."""
 
+SHED_ROWS = 6
+"""Rows sent to a peer that sheds. A peer on a stream may wait for all of them before it refuses."""
+
 
 class Behaviour(StrEnum):
     """How a peer may behave. A kit leaves out what its protocol cannot express."""
@@ -235,7 +238,7 @@ async def a_connection_that_dies_in_flight_is_a_failure_and_not_a_refusal(kit: T
 
 async def a_refusal_by_the_peer_is_shed(kit: TransportKit) -> None:
     async with kit.peer(Behaviour.SHEDS) as spec, _Session(kit, spec) as session:
-        rows = session.send(6)
+        rows = session.send(SHED_ROWS)
         await session.sink.ended(rows)
         for row in rows:
             ending = session.sink.endings[row]

@@ -6,6 +6,7 @@ Takes the same targets as the transport `grpc`. Use it where the two disagree ab
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import ssl
 from collections import OrderedDict
@@ -19,14 +20,11 @@ import grpc.aio
 
 from proofload.errors import TargetError
 from proofload.transports import Sink, Transport, TransportSpec
-from proofload.transports._grpc import schema, statuses
+from proofload.transports._grpc import aio_errors, schema, statuses
 from proofload.transports._grpc.aio_streams import AioStreams
 from proofload.transports._grpc.messages import Reader, encode, refusal_reader
 from proofload.transports._grpc.pool import MAX_STREAMS, Address
 from proofload.transports._grpc.target import address_of, metadata_of, patience_of
-
-_PEER_SAID = "received from peer"
-"""gRPC's own marker in an error's debug text: the status came over the wire and was not made up here."""
 
 
 def create(spec: TransportSpec, sink: Sink) -> Transport:
@@ -65,15 +63,10 @@ class GrpcAioTransport:
                 bodies=self._bodies,
                 read_refusal=refusal_reader(method.response),
                 max_streams=spec.connections,
-                report=self._report,
             )
         else:
             self._call = channel.unary_unary(method.path)
-        try:
-            async with asyncio.timeout(spec.timeout_s):
-                await channel.channel_ready()
-        except TimeoutError:
-            pass  # the requests will report it
+        await _connected(channel, spec.timeout_s)
 
     def send(self, row: int, payload: int) -> None:
         if self._streams is not None:
@@ -113,47 +106,36 @@ class GrpcAioTransport:
         try:
             answer = await self._call(self._bodies[payload], timeout=self._patience, metadata=self._metadata)
         except grpc.aio.AioRpcError as exc:
-            self._report(row, exc, started)
+            self._report(row, exc.code().value[0], exc.details() or "", started)
         except asyncio.CancelledError:
             if row in self._tasks:  # closed, not abandoned
                 self._sink.failed(row, "closed", "the transport was closed")
         else:
-            self._sink.answered(row, 0, answer)
+            if answer is None:
+                self._sink.failed(row, "protocol", "status OK with no message")
+            else:
+                self._sink.answered(row, 0, answer)
         finally:
             self._tasks.pop(row, None)
             if self._waiting and self._channel is not None:
                 self.send(*self._waiting.popitem(last=False))
 
-    def _report(self, row: int, exc: grpc.aio.AioRpcError, started: float | None) -> None:
-        """Only what the peer sent counts as its refusal. `started`: None where no deadline travelled."""
-        code = exc.code().value[0]
-        debug = exc.debug_error_string() or ""
-        detail = exc.details() or ""
-        impatient = code in (statuses.DEADLINE_EXCEEDED, statuses.CANCELLED) and (
-            started is not None
-            and self._patience is not None
-            and monotonic() - started >= self._patience - statuses.PATIENCE_MARGIN_S
-        )
-        if impatient:
-            return  # the engine, whose patience began earlier, counts a timeout
-        if _PEER_SAID in debug:
-            statuses.report_refusal(self._sink, row, code, detail)
-        else:
-            self._sink.failed(row, _made_here(code, detail), detail or debug)
+    def _report(self, row: int, code: int, details: str, started: float) -> None:
+        """Nothing, if the call ended because our own patience did: the engine's began earlier and counts a timeout."""
+        patience = self._patience
+        impatient = patience is not None and monotonic() - started >= patience - statuses.PATIENCE_MARGIN_S
+        if not (impatient and code in (statuses.DEADLINE_EXCEEDED, statuses.CANCELLED)):
+            aio_errors.report(self._sink, row, code, details)
 
 
-def _made_here(code: int, detail: str) -> str:
-    """The kind of an error that the library made up: no peer sent a status."""
-    text = detail.lower()
-    if "connection refused" in text:
-        return "refused"
-    if code == statuses.RESOURCE_EXHAUSTED and "larger than max" in text:
-        return "too-large"
-    if code == statuses.UNAVAILABLE:
-        return "tls" if "handshak" in text or "certificate" in text else "reset"
-    if code == statuses.CANCELLED:
-        return "reset"
-    return "protocol"
+async def _connected(channel: Any, patience_s: float) -> None:
+    """Returns when the channel is ready, or when the first attempt failed: requests will report that."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience_s):
+            state = channel.get_state(try_to_connect=True)
+            while state not in (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE):
+                await channel.wait_for_state_change(state)
+                state = channel.get_state(try_to_connect=True)
 
 
 def _channel(address: Address, spec: TransportSpec) -> Any:

@@ -1,4 +1,8 @@
-"""Bidirectional streams on `grpc.aio`: the same behaviour as streams.py, on gRPC's own library."""
+"""Bidirectional streams on `grpc.aio`: the same behaviour as streams.py, on gRPC's own library.
+
+One thing it cannot do: when the peer's status crosses with a write, the library keeps the write's
+failure ("Internal error from Core") and loses the status, so such a refusal counts as a failure.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,12 @@ import grpc
 import grpc.aio
 
 from proofload.transports import Sink
-from proofload.transports._grpc import statuses
+from proofload.transports._grpc import aio_errors, statuses
 from proofload.transports._grpc.streams import MESSAGES_IN_FLIGHT, ReadRefusal
-
-Report = Callable[[int, grpc.aio.AioRpcError, float | None], None]
 
 
 class AioStreams:
-    """`open_call` makes a new stream; `report` tells the sink of a row what an RPC error means."""
+    """`open_call` makes a new stream."""
 
     def __init__(
         self,
@@ -28,12 +30,10 @@ class AioStreams:
         bodies: Sequence[bytes],
         read_refusal: ReadRefusal | None,
         max_streams: int,
-        report: Report,
     ) -> None:
         self.open_call = open_call
         self.sink = sink
         self.read_refusal = read_refusal
-        self.report = report
         self.owner: dict[int, _AioStream] = {}
         self._bodies = bodies
         self._max_streams = max(1, max_streams)
@@ -147,9 +147,10 @@ class _AioStream:
                 self._answered(answer)
                 if self._over:
                     return
-        except grpc.aio.AioRpcError as exc:
+        except grpc.aio.AioRpcError:
+            code, details = await self._call.code(), await self._call.details()  # the exception may know less
             for row in self._leave():
-                streams.report(row, exc, None)
+                aio_errors.report(streams.sink, row, code.value[0], details or "")
         else:
             for row in self._leave():
                 streams.sink.failed(row, "stream-ended", "the peer ended the stream before it had answered")
