@@ -38,7 +38,7 @@ class Settings:
     max_delay_ms: float = 2.0  # how long the oldest request of an unfinished batch waits for company
     adaptive: bool = True  # the delay follows the depth of the queue, zero when it is shallow
     max_queue: int = 256  # requests waiting; the next one is shed
-    max_wait_ms: float = 1000.0  # sheds too when the expected wait is longer; 0: bounded by count alone
+    max_wait_ms: float = 500.0  # sheds too when the expected wait is longer; 0: bounded by count alone
     max_body_kib: int = 1024
     max_instances: int = 128  # requests in one batch call
     workers: int = 1  # processes, each with its own model
