@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -138,24 +138,30 @@ def _key_of(model: type[BaseModel], loc: Sequence[int | str]) -> tuple[str, bool
     """The dotted key of an error, and whether it exists; union branches that pydantic appends are left out."""
     names: list[str] = []
     here: type[BaseModel] | None = model
+    branches = 0  # labels of a union's branches yet to come, which pydantic puts between the keys
     for part in loc:
-        if here is None:
-            if isinstance(part, int):
-                names.append(str(part))
-            continue
-        field = here.model_fields.get(str(part))
-        if field is None:
-            if str(part) == here.__name__:  # a union's branch
-                continue
+        if branches:
+            branches -= 1
+        elif here is None:
+            names.append(str(part))
+        elif str(part) not in here.model_fields:
             return ".".join([*names, str(part)]), False
-        names.append(str(part))
-        here = _table_type(field.annotation)
+        else:
+            annotation = here.model_fields[str(part)].annotation
+            names.append(str(part))
+            here = _table_type(annotation)
+            branches = 1 if len(_branches(annotation)) > 1 else 0
     return ".".join(names), True
 
 
+def _branches(annotation: object) -> tuple[object, ...]:
+    """The members of a union, None aside: pydantic names the one it tried only where there is a choice."""
+    is_union = get_origin(annotation) in {Union, UnionType}
+    return tuple(one for one in get_args(annotation) if one is not NoneType) if is_union else ()
+
+
 def _table_type(annotation: object) -> type[BaseModel] | None:
-    candidates = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else (annotation,)
-    for candidate in candidates:
+    for candidate in _branches(annotation) or (annotation,):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):
             return candidate
     return None
