@@ -11,8 +11,6 @@ from starlette.types import Receive, Scope, Send
 
 from proofload_servers.serving import (
     Answer,
-    Expired,
-    Failed,
     InvalidInput,
     Refusal,
     Result,
@@ -151,6 +149,3 @@ async def _read(receive: Callable[[], Awaitable[Any]], limit: int, length: bytes
 
 def _too_large(limit: int) -> InvalidInput:
     return InvalidInput(f"the body is larger than {limit} bytes", code="body_too_large", status=413)
-
-
-__all__ = ["BatchEndpoint", "Expired", "Failed", "PredictEndpoint", "error_headers"]
