@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from proofload.analysis.percentiles import distribution
-from proofload.analysis.summary import send_lags
+from proofload.analysis.summary import due_since, send_lags
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.records import ClientHealth, Samples
 
@@ -18,15 +18,16 @@ STALL_MS = 50.0
 
 
 def client_health(
-    samples: Samples, worker_stats: Sequence[Mapping[str, Any]], *, confidence: float = 0.99
+    samples: Samples, worker_stats: Sequence[Mapping[str, Any]], *, cut_ns: int = 0, confidence: float = 0.99
 ) -> ClientHealth:
-    """Health over the stretch that `samples` cover; readings of the workers outside it are left out.
+    """Health over the stretch that `samples` cover from `cut_ns` on; the workers' readings outside it are left out.
 
     A reading is one worker's second: t_ns, worker, cpu_share, runqueue_share, loop_stalls, gc_pause_ms
     and what else it knows. Shares are averaged per worker over the stretch, then the largest is
     taken; stalls are summed; the collector's pause is the longest in any one reading. What no
     reading holds is None, not 0. Stalls are also seen from the samples: see `lag_episodes`.
     """
+    samples = due_since(samples, cut_ns)
     inside = readings_within(samples, worker_stats)
     return ClientHealth(
         send_lag=distribution(send_lags(samples), confidence=confidence),

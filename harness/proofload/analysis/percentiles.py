@@ -9,8 +9,13 @@ whichever is larger: the tail itself has too few episodes to judge its own clust
 upper end is unknown (None) where the effective n could not bound the percentile from above, even if no
 sample exceeded it (q**n > half the error rate).
 
+Coverage at nominal 99 %, simulated M/M/1 queues, p99 where shown: 0.98 at 80 % load (n = 20,000 and
+100,000), 0.99 and more at 0, 50, 90 and 95 % load. p90 and p95: 0.94 to 1, lowest at 95 % load.
+
 A percentile is None, with the n it would need, when fewer than 20 samples exceed it, or when those
-are worth fewer than 2 independent ones by the design effect of the median, the best known one.
+are worth fewer than 2 independent ones by the design effect of the median, the best known one. Asking for 20
+independent ones would hide the p99 of a server that freezes one second in ten for any run shorter than
+three minutes, and that of any server whose median wanders; instead the interval opens upwards.
 """
 
 from __future__ import annotations
