@@ -20,6 +20,30 @@ from proofload.records import Capacity, Check, ClientHealth, Cost, Event, Phase,
 from proofload.scenarios import Scenario
 
 
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a phase is judged by besides its samples."""
+
+    names: Mapping[int, str]
+    """Interned error texts by number."""
+    worker_stats: Sequence[Mapping[str, Any]]
+    answers_checked: bool
+    """Whether the payloads say what is expected."""
+    shared_cores: Sequence[int] = ()
+    interrupted: str = ""
+    """Why the run ended before its plan, or empty."""
+
+    @staticmethod
+    def of(evidence: Evidence) -> Circumstances:
+        return Circumstances(
+            names={number: text for (kind, number), text in evidence.names.items() if kind == "error"},
+            worker_stats=[event.detail | {"t_ns": event.t_ns} for event in evidence.events if event.kind == "health"],
+            answers_checked=bool(evidence.run["payloads"]["with_expectation"]),
+            shared_cores=evidence.run["placement"]["shared_cores"],
+            interrupted=_ended_early(evidence),
+        )
+
+
 class Bench(Protocol):
     """What a procedure may do to the world while it conducts."""
 
@@ -29,8 +53,11 @@ class Bench(Protocol):
     def samples(self, phase: Phase) -> Samples:
         """What the phase recorded."""
 
-    def worker_stats(self) -> Sequence[Mapping[str, Any]]:
-        """The engine processes' own readings so far."""
+    def circumstances(self) -> Circumstances:
+        """What is known of the run so far besides its samples."""
+
+    def pause(self, seconds: float) -> None:
+        """Let the target rest. Raises what ends the run: a dead target, Ctrl-C."""
 
     def note(self, kind: str, **detail: Any) -> None:
         """Write an event into the run folder."""
@@ -56,8 +83,6 @@ class Evidence(Protocol):
 
     def samples(self, phase: int | None = None) -> Samples: ...
 
-    def worker_stats(self) -> Sequence[Mapping[str, Any]]: ...
-
 
 @dataclass(frozen=True, slots=True)
 class Findings:
@@ -70,6 +95,19 @@ class Findings:
     capacity: Capacity | None = None
     cost: Cost | None = None
     warmup: Mapping[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def nothing(interrupted: str) -> Findings:
+        """No phase ran."""
+        detail = interrupted or "no phase of load ran"
+        return Findings((), (), (Validity("no-data", ok=False, detail=detail, remedy="run it again"),))
+
+
+def _ended_early(evidence: Evidence) -> str:
+    for event in evidence.events:
+        if event.kind == "interrupted":
+            return str(event.detail.get("reason", "interrupted"))
+    return "" if evidence.complete else "the lab was killed before the run ended"
 
 
 class Procedure(Protocol):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from proofload.analysis.health import client_health
 from proofload.analysis.summary import error_counts, summarise, with_outcome
 from proofload.analysis.warmup import Warmup, warmup_end
-from proofload.procedures import Evidence
+from proofload.procedures import Circumstances
 from proofload.records import Check, ClientHealth, Outcome, Phase, PhaseSummary, Samples, Validity
 from proofload.scenarios import Scenario
 from proofload.verdict import validity as validity_rules
@@ -29,27 +27,6 @@ class MeasuredPhase:
     @property
     def valid(self) -> bool:
         return all(item.ok for item in self.validity)
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What is known of a run besides its samples."""
-
-    names: Mapping[int, str]
-    worker_stats: Sequence[Mapping[str, Any]]
-    answers_checked: bool
-    shared_cores: Sequence[int] = ()
-    interrupted: str = ""
-
-    @staticmethod
-    def of(evidence: Evidence) -> Circumstances:
-        return Circumstances(
-            names={number: text for (kind, number), text in evidence.names.items() if kind == "error"},
-            worker_stats=evidence.worker_stats(),
-            answers_checked=bool(evidence.run.get("answers_checked")),
-            shared_cores=evidence.run.get("placement", {}).get("shared_cores", ()),
-            interrupted=_ended_early(evidence),
-        )
 
 
 def measure(
@@ -90,9 +67,3 @@ def _warmup(samples: Samples) -> Warmup:
     table = samples.table
     return warmup_end(table["intended_ns"], samples.latency_ns, with_outcome(samples, Outcome.OK))
 
-
-def _ended_early(evidence: Evidence) -> str:
-    for event in evidence.events:
-        if event.kind == "interrupted":
-            return str(event.detail.get("reason", "interrupted"))
-    return "" if evidence.complete else "the lab was killed before the run ended"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from proofload.clock import NS_PER_S
-from proofload.cost.cost import cost_at_rate
 from proofload.discovery import module_for
 from proofload.engine.client import Stretch
-from proofload.procedures import Bench, Evidence, Findings
-from proofload.procedures._measured_phase import Circumstances, measure
+from proofload.procedures import Bench, Circumstances, Evidence, Findings
+from proofload.procedures._measured_phase import measure
+from proofload.procedures._pricing import priced
+from proofload.records import Interval
 from proofload.scenarios import Scenario
 from proofload.workloads.arrivals import ArrivalSpec
 
@@ -26,9 +29,7 @@ class Load:
     """See `proofload.procedures.Procedure`."""
 
     def peak_rps(self, scenario: Scenario) -> float:
-        spec = ArrivalSpec(
-            scenario.arrival, scenario.rate_rps, scenario.duration_s, scenario.seed, scenario.shape
-        )
+        spec = ArrivalSpec(scenario.arrival, scenario.rate_rps, scenario.duration_s, scenario.seed, scenario.shape)
         return max(scenario.rate_rps, _busiest_second(module_for("arrival", scenario.arrival).create(spec)))
 
     def conduct(self, bench: Bench, scenario: Scenario) -> None:
@@ -40,7 +41,7 @@ class Load:
             shape=scenario.shape,
             seed=scenario.seed,
         )
-        if scenario.warmup_s == "auto" or scenario.warmup_s == 0:
+        if scenario.warmup_s == "auto" or not scenario.warmup_s:
             bench.load(load)
             return
         warm_up = Stretch("warm-up", scenario.rate_rps, scenario.warmup_s, seed=scenario.seed + 1, measured=False)
@@ -48,32 +49,34 @@ class Load:
 
     def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
         around = Circumstances.of(evidence)
+        level = scenario.arrival in {"constant", "poisson"}  # elsewhere a change of latency is a change of rate
         measured = [
             measure(
                 phase,
                 evidence.samples(phase.index),
                 scenario,
                 around,
-                find_warmup=scenario.warmup_s == "auto" and phase.measured,
+                find_warmup=scenario.warmup_s == "auto" and phase.measured and level,
                 alpha_fail=scenario.alpha_fail,
             )
             for phase in evidence.phases
         ]
-        judged = [one for one in measured if one.summary.measured]
-        if not judged:
-            return Findings(tuple(one.summary for one in measured), (), nothing_measured(around))
-        [main] = judged
+        main = next((one for one in measured if one.summary.measured), None)
+        if main is None:
+            return Findings.nothing(around.interrupted)
+        told: dict[str, Any] = {} if main.warmup is None else {"detail": main.warmup.detail, **main.warmup.evidence}
+        rate = main.summary.offered_rps
         return Findings(
             phases=tuple(one.summary for one in measured),
             checks=main.checks,
             validity=main.validity,
             client=main.health,
-            cost=cost_at_rate(evidence.run, scenario, main.summary),
-            warmup=main.warmup.evidence if main.warmup is not None else {},
+            cost=priced(evidence, scenario, main.summary, rate, Interval(rate, rate), at_capacity=False),
+            warmup={**told, "excluded": main.summary.excluded},
         )
 
 
-def _busiest_second(blocks: Iterable[np.ndarray[tuple[int], np.dtype[np.int64]]]) -> float:
+def _busiest_second(blocks: Iterable[NDArray[np.int64]]) -> float:
     busiest, last, count = 0, -1, 0
     for block in blocks:
         seconds, counts = np.unique(block // NS_PER_S, return_counts=True)

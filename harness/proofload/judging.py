@@ -1,0 +1,75 @@
+"""From a run folder to its result. Everything is computed from what was recorded; the clock is not looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from proofload.clock import NS_PER_S
+from proofload.discovery import module_for
+from proofload.errors import RunFolderError
+from proofload.procedures import Procedure
+from proofload.records import Check, Event, Interval, Result, Status
+from proofload.scenarios import Scenario
+from proofload.store.record import RunRecord
+from proofload.verdict.status import overall
+
+
+def judge(record: RunRecord) -> Result:
+    """The result of a run folder, complete or cut short. Raises RunFolderError for one that is damaged."""
+    try:
+        run = record.run
+        module = module_for("procedure", run["scenario"]["procedure"])
+        scenario: Scenario = module.Settings.model_validate(run["scenario"])
+        procedure: Procedure = module.create()
+        findings = procedure.judge(record, scenario)
+        checks = (*_died(record), *findings.checks)
+        return Result(
+            scenario=scenario.name,
+            procedure=scenario.procedure,
+            target=_target(run),
+            status=_status(findings.validity, checks),
+            validity=findings.validity,
+            checks=checks,
+            phases=findings.phases,
+            client=findings.client,
+            cost=findings.cost,
+            environment=run["environment"],
+            command=run["command"],
+            started_at=run["started_at"],
+            duration_s=_duration_s(record.events),
+            capacity=findings.capacity,
+            warmup=findings.warmup,
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise RunFolderError(
+            f"the run folder {record.path} cannot be judged",
+            evidence=repr(exc),
+            cause="its files are damaged, or were written by another version of proofload",
+            remedy="use the version that run.json names under environment.proofload",
+        ) from exc
+
+
+def _died(record: RunRecord) -> tuple[Check, ...]:
+    """A target that died under load has failed, whatever it answered before."""
+    for event in record.events:
+        if event.kind == "target-died":
+            text = f"{event.detail['what']}\n{event.detail.get('evidence', '')}".strip()
+            return (Check("target-stays-up", Status.FAIL, None, None, "", Interval(None, None), text),)
+    return ()
+
+
+def _status(validity: Any, checks: tuple[Check, ...]) -> Status:
+    if any(check.name == "target-stays-up" for check in checks):
+        return Status.FAIL
+    return overall(validity, checks)
+
+
+def _target(run: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {**run["target"], "device": run["placement"]["device"], "runtime": run["placement"]["runtime"]}
+
+
+def _duration_s(events: tuple[Event, ...]) -> float:
+    """From the first event to the last."""
+    instants = [event.t_ns for event in events]
+    return (max(instants) - min(instants)) / NS_PER_S if instants else 0.0

@@ -1,0 +1,196 @@
+"""capacity: the highest offered rate that still meets the SLO: doubled, bisected, then confirmed.
+
+Each step is a phase of its own, and starts when every request of the one before is final. The steps only
+search; the verdict is that of the confirmation run, at the verdict's error rates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from proofload.analysis.capacity import CapacitySearch, Step
+from proofload.engine.client import Stretch
+from proofload.procedures import Bench, Circumstances, Evidence, Findings
+from proofload.procedures._measured_phase import MeasuredPhase, measure
+from proofload.procedures._pricing import priced
+from proofload.records import Capacity as CapacityRecord
+from proofload.records import Check, Interval, Phase, Samples, Status
+from proofload.scenarios import Positive, Scenario
+
+_REST_S = 0.5
+"""Between steps, so that what a server still computes for callers who left does not weigh on the next."""
+
+
+class Settings(Scenario):
+    """The keys of capacity. Rates in requests per second, times in seconds."""
+
+    start_rps: Positive = 50.0
+    max_rps: Positive = 20_000.0
+    step_s: Positive = 10.0
+    confirm_s: Positive = 60.0
+    resolution: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """The search ends when the rates that held and broke are this near, relatively."""
+    confirmations: Annotated[int, Field(gt=0, le=10)] = 3
+
+
+def create() -> Capacity:
+    return Capacity()
+
+
+class Capacity:
+    """See `proofload.procedures.Procedure`."""
+
+    def peak_rps(self, scenario: Scenario) -> float:
+        return _own(scenario).max_rps
+
+    def conduct(self, bench: Bench, scenario: Scenario) -> None:
+        settings = _own(scenario)
+        search = _search(settings)
+        number = 0
+        while (step := search.next_step()) is not None:
+            number += 1
+            [phase] = bench.load(_stretch(step, settings, number))
+            bench.note("capacity-step", phase=phase.index, purpose=step.purpose, alpha_share=step.alpha_share)
+            shown = _shown(phase, bench.samples(phase), settings, bench.circumstances(), step.alpha_share)
+            _record(search, step, shown)
+            bench.pause(_REST_S)
+
+    def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
+        settings = _own(scenario)
+        around = Circumstances.of(evidence)
+        orders = {event.detail["phase"]: event.detail for event in evidence.events if event.kind == "capacity-step"}
+        search = _search(settings)
+        shown: list[tuple[str, MeasuredPhase]] = []
+        for phase in evidence.phases:
+            order = orders.get(phase.index)
+            purpose = "confirm" if phase.measured else "search"
+            share = order["alpha_share"] if order else 1.0
+            one = _shown(phase, evidence.samples(phase.index), settings, around, share)
+            shown.append((purpose, one))
+            if order is not None:
+                _record(search, Step(phase.rate_rps, "confirm" if phase.measured else "search", share), one)
+        if not shown:
+            return Findings.nothing(around.interrupted)
+        answer = search.answer()
+        main = _telling(shown)
+        return Findings(
+            phases=tuple(one.summary for _, one in shown),
+            checks=_checks(answer, settings, main),
+            validity=main.validity,
+            client=main.health,
+            capacity=answer,
+            cost=None
+            if answer.rate_rps is None
+            else priced(evidence, settings, main.summary, answer.rate_rps, answer.interval, at_capacity=True),
+            warmup={"excluded": main.summary.excluded},
+        )
+
+
+def _own(scenario: Scenario) -> Settings:
+    assert isinstance(scenario, Settings)
+    return scenario
+
+
+def _search(settings: Settings) -> CapacitySearch:
+    return CapacitySearch(
+        min(settings.start_rps, settings.max_rps),
+        settings.max_rps,
+        resolution=settings.resolution,
+        confirmations=settings.confirmations,
+    )
+
+
+def _stretch(step: Step, settings: Settings, number: int) -> Stretch:
+    confirm = step.purpose == "confirm"
+    return Stretch(
+        name=f"{step.purpose} {number}: {step.rate_rps:g}/s",
+        rate_rps=step.rate_rps,
+        duration_s=settings.confirm_s * step.length if confirm else settings.step_s,
+        arrival=settings.arrival,
+        shape=settings.shape,
+        seed=settings.seed + number,
+        measured=confirm,
+    )
+
+
+def _shown(
+    phase: Phase, samples: Samples, settings: Settings, around: Circumstances, alpha_share: float
+) -> MeasuredPhase:
+    return measure(
+        phase, samples, settings, around, find_warmup=phase.measured, alpha_fail=settings.alpha_fail * alpha_share
+    )
+
+
+def _record(search: CapacitySearch, step: Step, shown: MeasuredPhase) -> None:
+    summary = shown.summary
+    total = sum(summary.outcomes.values())
+    quantiles = summary.latency.quantiles
+    search.record(
+        step,
+        _status(shown),
+        meets=all(_met_as_observed(check) for check in shown.checks),
+        p50_ms=quantiles["p50"].value,
+        p99_ms=quantiles["p99"].value,
+        goodput_rps=summary.goodput_rps,
+        ok_share=summary.outcomes["ok"] / total if total else None,
+    )
+
+
+def _status(shown: MeasuredPhase) -> Status:
+    if not shown.valid:
+        return Status.INVALID
+    states = {check.status for check in shown.checks}
+    if Status.FAIL in states:
+        return Status.FAIL
+    return Status.PASS if states == {Status.PASS} else Status.INCONCLUSIVE
+
+
+def _met_as_observed(check: Check) -> bool:
+    if check.observed is None or check.limit is None:
+        return False
+    upper_limit = check.name not in {"ok_share", "slo.ok_share"}
+    return check.observed <= check.limit if upper_limit else check.observed >= check.limit
+
+
+def _telling(shown: Sequence[tuple[str, MeasuredPhase]]) -> MeasuredPhase:
+    """The phase the verdict rests on: the last confirmation, or for want of one the last step."""
+    confirmations = [one for purpose, one in shown if purpose == "confirm"]
+    return confirmations[-1] if confirmations else shown[-1][1]
+
+
+def _checks(answer: CapacityRecord, settings: Settings, main: MeasuredPhase) -> tuple[Check, ...]:
+    """A capacity run passes when a rate was confirmed; what its confirmation showed stands beside it."""
+    found = Check(
+        name="capacity",
+        status=Status.PASS if answer.confirmed else Status.INCONCLUSIVE,
+        observed=answer.rate_rps,
+        limit=None,
+        unit="requests/s",
+        interval=answer.interval,
+        evidence=_told(answer),
+        settle="" if answer.confirmed else f"longer confirmations: --set confirm_s={settings.confirm_s * 3:g}",
+    )
+    if answer.rate_rps is None:
+        lowest = min((float(step["rate_rps"]) for step in answer.steps), default=settings.start_rps)
+        found = Check(
+            name="capacity",
+            status=Status.FAIL if any(step["status"] == "fail" for step in answer.steps) else Status.INCONCLUSIVE,
+            observed=None,
+            limit=None,
+            unit="requests/s",
+            interval=Interval(None, lowest),
+            evidence=f"no rate that was tried met the SLO, down to {lowest:g} requests/s",
+            settle="a laxer SLO, or a lower start_rps",
+        )
+        return (found, *main.checks)
+    return (found, *main.checks) if answer.confirmed else (found,)
+
+
+def _told(answer: CapacityRecord) -> str:
+    tried = f"{len(answer.steps)} steps"
+    if answer.confirmed:
+        return f"confirmed by a run of its own after {tried}"
+    return f"{tried}; no confirmation run passed" + (f"; the {answer.censored} was the limit" if answer.censored else "")

@@ -1,0 +1,125 @@
+"""The answer parser: the same answer whatever the pieces it comes in; garbage is named, never believed."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proofload.errors import InputError
+from proofload.transports._http1 import Answer, AnswerParser, ProtocolError, build_requests
+
+ANSWERS: dict[str, tuple[bytes, Answer]] = {
+    "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Answer(200, b"hello", reusable=True)),
+    "empty": (b"HTTP/1.1 200 OK\r\ncontent-length:0\r\n\r\n", Answer(200, b"", reusable=True)),
+    "no reason": (b"HTTP/1.1 503\r\nContent-Length: 2\r\n\r\nno", Answer(503, b"no", reusable=True)),
+    "close": (b"HTTP/1.1 429 x\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", Answer(429, b"x", reusable=False)),
+    "old": (b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", Answer(200, b"x", reusable=False)),
+    "old kept": (
+        b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 1\r\n\r\nx",
+        Answer(200, b"x", reusable=True),
+    ),
+    "chunked": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n",
+        Answer(200, b"abc0123456789", reusable=True),
+    ),
+    "trailer": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX: y\r\nZ: w\r\n\r\n",
+        Answer(200, b"a", reusable=True),
+    ),
+    "interim": (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+        Answer(200, b"x", reusable=True),
+    ),
+    "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", Answer(204, b"", reusable=True)),
+    "look-alike": (
+        b"HTTP/1.1 200 OK\r\nX-Content-Length: 99\r\nContent-Length: 1\r\n\r\nx",
+        Answer(200, b"x", reusable=True),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_an_answer_in_one_piece(name: str) -> None:
+    raw, expected = ANSWERS[name]
+    assert AnswerParser(1000).feed(raw) == expected
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+@given(data=st.data())
+def test_an_answer_is_the_same_in_any_pieces(name: str, data: st.DataObject) -> None:
+    raw, expected = ANSWERS[name]
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(raw) - 1), max_size=12)))
+    parser = AnswerParser(1000)
+    pieces = [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
+    answers = [parser.feed(piece) for piece in pieces]
+    assert answers[-1] == expected
+    assert not any(answers[:-1])
+
+
+def test_one_connection_carries_answer_after_answer() -> None:
+    parser = AnswerParser(1000)
+    for name in ("length", "chunked", "no content", "interim", "empty", "length"):
+        raw, expected = ANSWERS[name]
+        assert parser.feed(raw[:9]) is None
+        assert parser.started
+        assert parser.feed(raw[9:]) == expected
+        assert not parser.started
+
+
+def test_a_body_may_end_with_the_connection() -> None:
+    parser = AnswerParser(1000)
+    assert parser.feed(b"HTTP/1.1 200 OK\r\n\r\nhel") is None
+    assert parser.feed(b"lo") is None
+    assert parser.closed() == Answer(200, b"hello", reusable=False)
+
+
+def test_a_connection_that_closes_in_mid_answer_gives_none() -> None:
+    parser = AnswerParser(1000)
+    assert parser.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhel") is None
+    assert parser.closed() is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"garbage\r\n\r\n",
+        b"SSH-2.0-OpenSSH\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 20 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1, 2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxy",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffff\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: " + b"y" * 70_000,
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"y" * 2000,
+    ],
+)
+def test_what_is_no_answer_is_refused(raw: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        AnswerParser(1000).feed(raw)
+
+
+def test_requests_are_complete_and_counted() -> None:
+    url = urlsplit("http://user:secret@127.0.0.1:80/v1/score?x=1")
+    [request] = build_requests(url, "POST", {"content-type": "text/x", "X-Key": "k"}, (b'{"a":1}',))
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /v1/score?x=1 HTTP/1.1\r\nHost: 127.0.0.1:80\r\n")
+    assert b"secret" not in request
+    assert head.lower().count(b"content-type") == 1
+    assert b"Content-Length: 7" in head
+    assert body == b'{"a":1}'
+
+
+@pytest.mark.parametrize("headers", [{"X": "a\r\nY: b"}, {"X Y": "a"}, {"": "a"}, {"X": "\0"}])
+def test_a_header_that_would_break_the_request_is_refused(headers: dict[str, str]) -> None:
+    with pytest.raises(InputError):
+        build_requests(urlsplit("http://h/"), "POST", headers, (b"",))
