@@ -31,11 +31,11 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802  the library's name
+    def do_GET(self) -> None:
         known = {"/ready": "ok", "/live": "ok", "/metrics": METRICS}
         self._answer(200 if self.path in known else 404, known.get(self.path, "").encode())
 
-    def do_POST(self) -> None:  # noqa: N802  the library's name
+    def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
         self._answer(200, json.dumps({"prediction": 2 * body["value"]}).encode())
 
