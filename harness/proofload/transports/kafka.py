@@ -65,6 +65,7 @@ class KafkaTransport:
         self._thread: threading.Thread | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._inbox: deque[list[Any]] = deque()
+        self._read_again: deque[TopicPartition] = deque()
         self._turns = 0
         self._closing = False
         self._told: Counter[str] = Counter()
@@ -158,6 +159,10 @@ class KafkaTransport:
         """The thread: waits, takes all there is, hands it over."""
         poll, consume, inbox = self._consumer.poll, self._consumer.consume, self._inbox
         while not self._closing:
+            while self._read_again:  # here, because the client's seek hangs while another thread polls
+                again = [self._read_again.popleft()]
+                self._consumer.incremental_unassign(again)
+                self._consumer.incremental_assign(again)
             first = poll(_STOP_CHECK_S)
             if first is not None:
                 inbox.append([first, *consume(_BATCH, 0)])
@@ -214,7 +219,7 @@ class KafkaTransport:
         error = message.error()
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             self._sink.note("kafka-replies-forgotten", partition=message.partition(), detail=str(error))
-            self._consumer.seek(TopicPartition(self._reply_topic, message.partition(), OFFSET_BEGINNING))
+            self._read_again.append(TopicPartition(self._reply_topic, message.partition(), OFFSET_BEGINNING))
         else:
             self._sink.note("kafka-reader", error=client.error_name(error), detail=str(error))
 
