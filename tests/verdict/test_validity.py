@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from proofload.analysis.health import client_health
 from proofload.records import SAMPLE_DTYPE, Outcome, Phase, Samples
-from proofload.verdict.validity import RULES, Backlog, Evidence, judge, merged
+from proofload.verdict.codes import RULES
+from proofload.verdict.validity import Backlog, Evidence, judge, merged
 
 MS = 1_000_000
 S = 1_000_000_000
