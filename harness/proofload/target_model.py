@@ -22,6 +22,7 @@ from proofload.toml_input import Table
 
 HIDDEN = "(hidden)"
 _SECRET_NAME = re.compile(r"authorization|cookie|key|token|secret|password|credential", re.IGNORECASE)
+_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,99}$")
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/\s]")
 
 
@@ -89,7 +90,7 @@ class Limits(Table):
 class Target(Table):
     """One model server under test, as its file describes it."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: str
     description: str = ""
     transport: Annotated[str, Field(min_length=1)]
     url: str
@@ -107,6 +108,13 @@ class Target(Table):
     limits: Limits = Field(default_factory=Limits)
     source: Annotated[Path | None, Field(strict=False, exclude=True)] = None
     """The file it was read from (no key of the file); None for a bare URL."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_plain_name(cls, name: str) -> str:
+        if not _NAME.match(name):  # it becomes a folder's name, too
+            raise ValueError("a name of letters, digits and . _ : + -")
+        return name
 
     @field_validator("url")
     @classmethod

@@ -129,7 +129,9 @@ def _from_url(url: str) -> dict[str, Any]:
             evidence=f"known: {', '.join(f'{scheme}://' for scheme in sorted(schemes))}",
             remedy=f"did you mean {near[0]}://?" if near else "write a target file that names its `transport`",
         )
-    return {"name": parts.netloc.rpartition("@")[2] or url, "transport": schemes[parts.scheme.lower()], "url": url}
+    host = parts.netloc.rpartition("@")[2]
+    name = re.sub(r"[^A-Za-z0-9._:+-]+", "-", host).strip("-._:+")[:100] or parts.scheme
+    return {"name": name, "transport": schemes[parts.scheme.lower()], "url": url}
 
 
 def _with_name(tables: dict[str, Any], path: Path) -> dict[str, Any]:
