@@ -28,6 +28,8 @@ _HELLO = (
     + frames.window_update(0, frames.MAX_WINDOW - frames.DEFAULT_WINDOW)
 )
 _REPLENISH = 1 << 30
+LAST_OWN_STREAM = frames.LAST_STREAM_ID
+"""Stream ids are never used again: after this one another connection is needed."""
 _MAX_BACKLOG = 16 << 20
 """Bytes of acknowledgements that a peer asked for and does not read, before we hang up."""
 _PLAIN = frames.PADDED | frames.HAS_PRIORITY | frames.END_HEADERS
@@ -302,7 +304,7 @@ class Connection(asyncio.Protocol):
         number = self._next_id
         self._next_id = number + 2
         self.streams[number] = stream
-        if number >= frames.LAST_STREAM_ID:
+        if number >= LAST_OWN_STREAM:
             self._retire()
         return number
 
