@@ -121,7 +121,9 @@ def build_run(
     rng = np.random.default_rng(seed)
     steps = [0.2, 0.4, 0.8, 1.2, 1.0] if procedure == "capacity" else [1.0]
     phases, tables, at = [], [], START
-    warm = Phase(0, "warm-up", "poisson", capacity_rps / 4, seconds / 2, round(capacity_rps / 4 * seconds / 2), at, False)
+    warm = Phase(
+        0, "warm-up", "poisson", capacity_rps / 4, seconds / 2, round(capacity_rps / 4 * seconds / 2), at, False
+    )
     plan = [(warm, 0.2)]
     at += round((seconds / 2 + 0.5) * S)
     for index, factor in enumerate(steps, start=1):
@@ -134,15 +136,23 @@ def build_run(
         at += round((length + 0.5) * S)
     for phase, load in plan:
         extra = {Outcome.TIMEOUT: 0.03, Outcome.SHED: 0.08} if load > 0.9 else {}
-        tables.append(
-            phase_samples(phase, rng, service_ms=service_ms, load=load, bad={**(bad or {}), **extra})
-        )
+        tables.append(phase_samples(phase, rng, service_ms=service_ms, load=load, bad={**(bad or {}), **extra}))
         phases.append(phase)
     summaries = []
     for phase, rows in zip(phases, tables, strict=True):
         cut = phase.start_ns + S if phase.measured else 0
         summaries.append(summarise(phase, Samples(rows), cut_ns=cut))
-    result = _result(name, procedure, phases, summaries, status, capacity_rps, cost, invalid, limit_ms)
+    result = _result(
+        name=name,
+        procedure=procedure,
+        phases=phases,
+        summaries=summaries,
+        status=status,
+        capacity_rps=capacity_rps,
+        cost=cost,
+        invalid=invalid,
+        limit_ms=limit_ms,
+    )
     events = (
         *(Event(phase.start_ns, "phase", {"phase": phase.index}) for phase in phases),
         Event(phases[-1].start_ns + 2 * S, "client-warning", {"text": "collection took 3 ms", "worker": 0}),
@@ -162,6 +172,7 @@ def build_run(
 
 
 def _result(
+    *,
     name: str,
     procedure: str,
     phases: Sequence[Phase],
@@ -244,7 +255,9 @@ def _result(
     )
 
 
-def _readings(phases: Sequence[Phase], rng: np.random.Generator, service_ms: float) -> dict[tuple[int, str, str], Series]:
+def _readings(
+    phases: Sequence[Phase], rng: np.random.Generator, service_ms: float
+) -> dict[tuple[int, str, str], Series]:
     end = phases[-1].start_ns + round(phases[-1].duration_s * S)
     t = np.arange(START, end, S // 2, dtype=np.int64)
     served = np.cumsum(rng.poisson(200, len(t))).astype(np.float64)
@@ -255,7 +268,11 @@ def _readings(phases: Sequence[Phase], rng: np.random.Generator, service_ms: flo
         (0, "process", "fds"): Series(t, np.full(len(t), 41.0)),
         (0, "process", "threads"): Series(t, np.full(len(t), 12.0)),
     }
-    for name, mean_s in (("queue", service_ms * 0.2e-3), ("compute", service_ms * 0.55e-3), ("request", service_ms * 0.9e-3)):
+    for name, mean_s in (
+        ("queue", service_ms * 0.2e-3),
+        ("compute", service_ms * 0.55e-3),
+        ("request", service_ms * 0.9e-3),
+    ):
         found[0, "prometheus", f'proofload_{name}_seconds_count{{route="/v1/predict"}}'] = Series(t, served)
         found[0, "prometheus", f'proofload_{name}_seconds_sum{{route="/v1/predict"}}'] = Series(t, served * mean_s)
     return found
@@ -294,5 +311,8 @@ def empty_run() -> FakeRecord:
 @pytest.fixture(scope="session")
 def hostile_run() -> FakeRecord:
     return build_run(
-        HOSTILE, error_text=f"{HOSTILE}\n```\n</code></pre>", version=HOSTILE, bad={Outcome.ERROR: 0.02, Outcome.WRONG: 0.01}
+        HOSTILE,
+        error_text=f"{HOSTILE}\n```\n</code></pre>",
+        version=HOSTILE,
+        bad={Outcome.ERROR: 0.02, Outcome.WRONG: 0.01},
     )

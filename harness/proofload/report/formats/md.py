@@ -34,8 +34,8 @@ def create() -> Markdown:
 
 def escaped(text: str) -> str:
     """Text that Markdown shows as it is: no emphasis, links, HTML, table bars, mathematics or mentions."""
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
-    safe = _SPECIAL.sub(lambda found: f"\\{found[0]}", safe)
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    safe = _SPECIAL.sub(lambda found: f"\\{found[0]}", safe).replace("@", "&#64;")
     return _AT_START.sub(r"\1\\\2", safe) if not safe[:1].isdigit() else _numbered(safe)
 
 
