@@ -632,7 +632,7 @@ def test_the_servers_deadline_is_our_patience_and_its_expiry_is_left_to_the_engi
 
     run(work)
     unit = {"m": 1, "u": 1_000, "n": 1_000_000, "S": 0.001}
-    assert 200 <= float(seen[0][:-1]) / unit[seen[0][-1]] <= 300
+    assert 200 <= float(seen[0][:-1]) / unit[seen[0][-1]] <= 330
 
 
 # Streams.
