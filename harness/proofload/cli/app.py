@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 from typing import Annotated, Any
 
@@ -57,9 +59,9 @@ def invoke(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Nothing but KeyboardInterrupt's successors gets out."""
     words = [word for word in arguments if word != "--debug"]
     debug = len(words) < len(arguments) or bool(os.environ.get("PROOFLOAD_DEBUG"))
-    _end_like_ctrl_c(signal.SIGTERM, signal.SIGHUP)
     try:
-        code = _dispatched(words or ["--help"])
+        with _ended_like_ctrl_c(signal.SIGTERM, signal.SIGHUP):
+            code = _dispatched(words or ["--help"])
         sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output has seen enough
         _close_quietly()
@@ -74,7 +76,7 @@ def invoke(arguments: Sequence[str]) -> int:
     except Exception as error:  # noqa: BLE001  the last door: a bug must not look like a verdict
         _trace(wanted=debug)
         if isinstance(error, failure.CLICK_ERROR):
-            usage = failure.from_usage(error)
+            usage = failure.from_usage(error, words)
             failure.show(usage)
             return usage.exit_code
         bug = failure.from_bug(error, arguments)
@@ -98,18 +100,24 @@ def _trace(*, wanted: bool) -> None:
         traceback.print_exc()
 
 
-def _end_like_ctrl_c(*signals: signal.Signals) -> None:
+@contextmanager
+def _ended_like_ctrl_c(*numbers: signal.Signals) -> Iterator[None]:
     """A polite request to end stops servers and closes the run folder as Ctrl-C does."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    for number in signals:
-        try:
-            if signal.getsignal(number) is signal.SIG_DFL:
-                signal.signal(number, interrupt)
-        except ValueError:  # not the main thread: whoever runs us there handles its signals
-            return
+    if threading.current_thread() is not threading.main_thread():  # whoever runs us there handles the signals
+        yield
+        return
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]  # nohup's choice stands
+    for number in ours:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _close_quietly() -> None:

@@ -34,19 +34,20 @@ def show(error: ProofloadError) -> None:
             console.print(Text.assemble((f"  {title}: ", "bold"), shown))
 
 
-def from_usage(error: Exception) -> InputError:
+def from_usage(error: Exception, arguments: Sequence[str]) -> InputError:
     """Typer's own complaint about a flag or an argument, in our words, with the nearest that exists."""
     message = str(getattr(error, "message", "") or error).strip().rstrip(".")
     formatted = getattr(error, "format_message", None)
     if callable(formatted):
         message = str(formatted()).strip().rstrip(".")
     context: Any = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "proofload"
+    path = context.command_path if context is not None else " ".join(("proofload", *arguments[:1]))
     seen = getattr(error, "option_name", None)
     if seen is None and message.startswith("No such command"):
         seen = message.split("'")[1] if "'" in message else message.rpartition(" ")[2]
     near = difflib.get_close_matches(str(seen), _known(context), n=1) if seen else []
     message = message.partition(" Did you mean")[0].partition(" (Possible")[0].rstrip(".")
+    message = message.replace("Value error, ", "")
     remedy = f"did you mean {near[0]}?" if near else f"`{path} --help` shows what there is"
     return InputError(f"{message[:1].lower()}{message[1:]}", remedy=remedy)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from proofload.targets import Target
 
 ON_STDOUT = "-"
+_WIDTH_OF_A_LOG = 140
 
 
 class Device(StrEnum):
@@ -185,6 +186,8 @@ def _leave(results: Sequence[Result], folder: Path, json_to: str | None) -> None
     from proofload.report.terminal import closing_table
 
     console = Console(stderr=json_to == ON_STDOUT, highlight=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_OF_A_LOG
     console.print(closing_table(results))
     report = folder / "report.html"
     console.print(f"\nreport: {report if report.exists() else folder}", soft_wrap=True, markup=False)
