@@ -9,6 +9,8 @@ and as its source has them:
   that to about 1 ms here. The cluster's id begins with CLUSTER_ID_PREFIX, by which they know.
 - A fetch brings one message set a partition and looks for it from the oldest on, so many small sets make it slow:
   let the client's sticky partitioner fill them.
+- A consumer group takes three seconds to settle, and keeps a member that left until its session ends: whoever
+  follows in the same group waits that long.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 
 from .offsets import PartitionOffsets
 
@@ -58,6 +58,15 @@ class Assignment:
 
     def partitions(self) -> list[TopicPartition]:
         return [TopicPartition(self._topic, number) for number in self._offsets]
+
+    def skip_to_oldest(self, consumer: Any, partition: int) -> None:
+        """Read this partition on from the oldest message there is. A seek is refused in this state; assigning the
+        same partitions anew is not."""
+        here = consumer.position(self.partitions())
+        for one in here:
+            if one.partition == partition:
+                one.offset = OFFSET_BEGINNING
+        consumer.assign(here)
 
     # What the group tells us, from within the consumer's poll.
 

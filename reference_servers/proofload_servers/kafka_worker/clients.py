@@ -41,6 +41,8 @@ def make_consumer(options: KafkaOptions, *, mock: bool, on_error: ErrorCallback,
         {
             **_common(options, on_error),
             "group.id": options.group,
+            "session.timeout.ms": round(options.session_s * 1000),
+            "heartbeat.interval.ms": round(min(3.0, options.session_s / 3) * 1000),
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",  # every start is explicit; what the broker forgot must not pass unseen

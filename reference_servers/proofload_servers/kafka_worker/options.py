@@ -20,6 +20,7 @@ class KafkaOptions:
     start_at: Literal["latest", "earliest"]
     linger_ms: float
     connect_s: float
+    session_s: float
 
 
 def add_kafka_flags(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,9 @@ def add_kafka_flags(parser: argparse.ArgumentParser) -> None:
         help="where a group without committed offsets begins",
     )
     add_flag(parser, "--linger-ms", default=1.0, kind=float, help="how long a reply waits for company on the wire")
+    add_flag(
+        parser, "--session-timeout-s", default=45.0, kind=float, help="after this silence the group gives the work away"
+    )
     add_flag(parser, "--connect-s", default=30.0, kind=float, help="how long to look for the broker at start")
 
 
@@ -47,4 +51,5 @@ def kafka_options(namespace: argparse.Namespace) -> KafkaOptions:
         start_at=cast("Literal['latest', 'earliest']", namespace.start_at),
         linger_ms=namespace.linger_ms,
         connect_s=namespace.connect_s,
+        session_s=namespace.session_timeout_s,
     )

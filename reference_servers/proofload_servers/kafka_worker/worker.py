@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 from prometheus_client import Counter, Gauge
 
 from proofload_servers.serving import Failed, Refusal, Result
@@ -61,6 +61,9 @@ class Worker:
         gauge = Gauge("proofload_kafka_in_flight", "Requests read and not yet answered for sure", registry=registry)
         gauge.set_function(lambda: self._in_flight)
         self._pauses = Counter("proofload_kafka_pauses_total", "Times the partitions were paused", registry=registry)
+        self._forgotten = Counter(
+            "proofload_kafka_forgotten_total", "Times the broker no longer had what came next", registry=registry
+        )
 
     def stop(self) -> None:
         """Take nothing more; `run` then finishes what is in flight."""
@@ -142,10 +145,9 @@ class Worker:
 
     def _reading_failed(self, error: KafkaError, message: Any) -> None:
         LOG.error("reading partition %s failed: %s", message.partition(), error)
-        if (
-            error.code() == KafkaError._AUTO_OFFSET_RESET
-        ):  # the broker has forgotten what comes next: go on with the rest
-            self._consumer.seek(TopicPartition(message.topic(), message.partition(), OFFSET_BEGINNING))
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:  # the broker has forgotten what comes next: on with the rest
+            self._assignment.skip_to_oldest(self._consumer, message.partition())
+            self._forgotten.inc()
 
     def _answer(self, incoming: Incoming, result: Result) -> None:
         """On the batching thread, or on the consumer's for what is refused at once."""
