@@ -70,7 +70,7 @@ def test_a_capacity_of_nothing_says_so(capacity: Result) -> None:
 
 def test_an_unconfirmed_capacity_is_not_held(capacity: Result) -> None:
     shaky = dataclasses.replace(with_capacity(capacity, confirmed=False), status=Status.INCONCLUSIVE)
-    assert "did not confirm" in headline(shaky)[1]
+    assert "no confirmation run passed" in headline(shaky)[1]
     assert not any("holds" in text for text in headline(shaky))
 
 

@@ -11,6 +11,7 @@ from proofload.report.document import Look
 # Okabe and Ito's palette for colour-blind readers, without its yellow and its lightest blue, which vanish on
 # white; the last two are darker mixtures that keep their distance in grey.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#b0569a", "#8a6d00", "#333333", "#5b4fc4", "#7d1f3f")
+_SALT = "g"  # under which the reference servers, with and without "-cpu", all prefer different slots
 _PREFERRED = 5  # the first ones are told apart most easily; the others are for when these are taken
 _MARKERS = (("o", "●"), ("s", "■"), ("^", "▲"), ("D", "◆"), ("v", "▼"), ("P", "✚"), ("X", "✖"), ("*", "★"))
 _DASHES: tuple[tuple[float, tuple[float, ...]], ...] = (
@@ -30,7 +31,7 @@ def looks(labels: Sequence[str]) -> Mapping[str, Look]:
     taken: dict[int, str] = {}
     found: dict[str, Look] = {}
     for label in sorted(set(labels)):
-        slot = zlib.crc32(label.encode("utf-8", "replace")) % _PREFERRED
+        slot = zlib.crc32(f"{_SALT}{label}".encode("utf-8", "replace")) % _PREFERRED
         if len(taken) < len(_COLOURS):
             while slot in taken:
                 slot = (slot + 1) % len(_COLOURS)

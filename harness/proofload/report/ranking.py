@@ -62,9 +62,9 @@ def _not_comparable(pairs: Sequence[tuple[str, Result]]) -> str:
     procedures = {result.procedure for _, result in pairs}
     if len(procedures) > 1:
         return f"Not comparable: the runs are of different procedures ({', '.join(sorted(procedures))})."
-    limits = {limits_phrase(result.checks) for _, result in pairs if result.checks}
+    limits = {limits_phrase(result.checks) for _, result in pairs} - {""}  # an unconfirmed search has judged none
     if len(limits) > 1:
-        told = "; ".join(sorted(phrase or "no limit" for phrase in limits))
+        told = "; ".join(sorted(limits))
         return f"Not ranked: the runs were held to different limits ({told})."
     return ""
 

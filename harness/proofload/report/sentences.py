@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from proofload.records import Check, PhaseSummary, Quantile, Result, Status
+from proofload.records import Capacity, Check, PhaseSummary, Quantile, Result, Status
 from proofload.report import numbers
 from proofload.report.reduce.load_curve import share_of
 from proofload.report.text import printable
 
-_PERCENTILE = re.compile(r"^(?:slo\.)?p(\d+(?:_\d+)?)_ms$")
+_PERCENTILE = re.compile(r"^(?:slo\.)?p(\d+(?:_\d+)?)(?:_ms)?$")
 
 
 def headline(result: Result) -> tuple[str, ...]:
@@ -33,20 +33,33 @@ def called(result: Result) -> str:
 
 
 def limits_phrase(checks: Sequence[Check]) -> str:
-    """The SLO in short: "p99 ≤ 50 ms and ≥ 99.9 % ok"; empty when none of the checks is an SLO's."""
-    return joined([phrase for check in checks if (phrase := limit_phrase(check))])
+    """The SLO in short: "p99 ≤ 50 ms and ≥ 99.9 % ok"; empty when none of the checks is an SLO's.
+
+    That no answer may be wrong goes without saying.
+    """
+    said = [check for check in checks if check.name.removeprefix("slo.") != "wrong_share" or check.limit]
+    return joined([phrase for check in said if (phrase := limit_phrase(check))])
 
 
 def limit_phrase(check: Check) -> str:
-    """ "p99 ≤ 50 ms", "≥ 99.9 % ok", or empty for a check that is not one of the SLO's."""
+    """ "p99 ≤ 50 ms", "≥ 99.9 % ok", "no wrong answers", or empty for a check that is not one of the SLO's."""
     percentile = percentile_of(check)
     if check.limit is None:
         return ""
     if percentile:
         return f"{percentile} ≤ {numbers.plain(check.limit)} ms"
-    if check.name.removeprefix("slo.") == "ok_share":
-        return f"≥ {numbers.plain(check.limit * 100)} % ok"
+    match check.name.removeprefix("slo."):
+        case "ok_share":
+            return f"≥ {numbers.plain(check.limit * 100)} % ok"
+        case "wrong_share":
+            return f"≤ {numbers.plain(check.limit * 100)} % wrong" if check.limit else "no wrong answers"
     return ""
+
+
+def check_phrase(check: Check) -> str:
+    """What a check is called: its limit in short, or its name and limit."""
+    name = printable(check.name.removeprefix("slo."), 80).replace("_", " ").replace("-", " ")
+    return limit_phrase(check) or (name if check.limit is None else f"{name}: {limit_text(check)}")
 
 
 def percentile_of(check: Check) -> str:
@@ -73,8 +86,11 @@ def _warning(result: Result) -> tuple[str, ...]:
         return (f"{said} Next: {remedy}." if remedy else said,)
     if result.status is Status.INCONCLUSIVE:
         open_checks = [check for check in result.checks if check.status is Status.INCONCLUSIVE]
-        names = joined([printable(limit_phrase(check) or check.name, 80) for check in open_checks])
-        said = f"Inconclusive: this run cannot tell whether {who} keeps {names or 'its limits'}."
+        names = joined([phrase for check in open_checks if (phrase := limit_phrase(check))])
+        if not names and result.capacity is not None:
+            said = f"Inconclusive: this run confirms no rate for {who}."
+        else:
+            said = f"Inconclusive: this run cannot tell whether {who} keeps {names or 'its limits'}."
         settle = next((printable(check.settle, 240).rstrip(".") for check in open_checks if check.settle), "")
         return (f"{said} What would settle it: {settle}." if settle else said,)
     return ()
@@ -90,16 +106,16 @@ def _capacity(result: Result) -> tuple[str, ...]:
         lowest = f": the lowest of {len(tried)} was {numbers.significant(min(tried))} requests/s" if tried else ""
         return (f"{who} holds none of the rates that were tried{within}{lowest}.", *_broken(result))
     rate = f"{numbers.significant(found.rate_rps)} requests/s{numbers.bracketed(found.interval)}"
-    if found.censored == "client":
-        bound = f"{who} holds at least {rate}{within}: beyond that this client, not the target, was the limit"
+    if result.status is Status.INVALID:
+        bound = f"As measured, and not to be relied on: {who} at {rate}{within}"
+    elif not found.confirmed or result.status is Status.INCONCLUSIVE:
+        bound = f"{who} got through the search at {rate}{within}, but no confirmation run passed{_limited(found)}"
+    elif found.censored == "client":
+        bound = f"{who} holds at least {rate}{within}{_limited(found)}"
     elif found.censored:
         bound = f"{who} holds at least {rate}{within}, the highest rate that was tried"
-    elif result.status is Status.INVALID:
-        bound = f"As measured, and not to be relied on: {who} at {rate}{within}"
-    elif found.confirmed and result.status in {Status.PASS, Status.FAIL}:  # it may fail another check
+    else:  # confirmed, though another check may have failed
         bound = f"{who} holds {rate}{within}"
-    else:
-        bound = f"{who} got through the search at {rate}{within}, but the confirmation run did not confirm it"
     first, more = _with_cost(bound, result)
     sentences = [first, *more, *_at_that_rate(result), *_broken(result)]
     if found.knee_rps is not None:
@@ -107,6 +123,10 @@ def _capacity(result: Result) -> tuple[str, ...]:
             f"Latency climbs steeply from about {numbers.significant(found.knee_rps)} requests/s (the knee)."
         )
     return tuple(sentences)
+
+
+def _limited(found: Capacity) -> str:
+    return ": beyond that this client, not the target, was the limit" if found.censored == "client" else ""
 
 
 def _load(result: Result) -> tuple[str, ...]:
@@ -154,7 +174,7 @@ def _broken(result: Result) -> tuple[str, ...]:
 def _failure(check: Check) -> str:
     percentile = percentile_of(check)
     evidence = printable(check.evidence, 240).rstrip(".")
-    name = percentile or printable(check.name.removeprefix("slo."), 80).replace("_", " ")
+    name = percentile or printable(check.name.removeprefix("slo."), 80).replace("_", " ").replace("-", " ")
     if check.observed is None or check.limit is None:
         return f"Failed: {name}{': ' + evidence if evidence else ''}."
     return f"Failed: {name} is {observed_phrase(check)}, the limit is {limit_text(check)}."

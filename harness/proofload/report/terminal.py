@@ -12,7 +12,7 @@ from proofload.records import Quantile, Result, Status
 from proofload.report import numbers
 from proofload.report.ranking import compare
 from proofload.report.reduce.load_curve import share_of
-from proofload.report.sentences import called, headline, limit_phrase, limit_text, measured_phase, observed_phrase
+from proofload.report.sentences import called, check_phrase, headline, measured_phase, observed_phrase
 from proofload.report.states import STATES, told
 from proofload.report.text import printable
 
@@ -41,7 +41,7 @@ def _checks(result: Result) -> Table:
         table.add_column(Text(column))
     table.add_row(state_text(result.status), Text("the run"), Text(""), Text(_doubt(result)))
     for check in result.checks:
-        name = limit_phrase(check) or f"{printable(check.name, 60)} {limit_text(check)}"
+        name = check_phrase(check)
         evidence = check.settle if check.status is Status.INCONCLUSIVE and check.settle else check.evidence
         table.add_row(
             state_text(check.status), Text(name), Text(observed_phrase(check)), Text(printable(evidence, 160))

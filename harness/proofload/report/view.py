@@ -18,7 +18,7 @@ from proofload.report.reduce.time_bins import TimeBins, TimeSeries
 from proofload.report.sentences import called, headline
 from proofload.report.text import printable
 
-_TOLD_ELSEWHERE = frozenset({"example", "name", "phase", "phase-planned"})
+_TOLD_ELSEWHERE = frozenset({"example", "name", "phase", "phase-planned", "capacity-step"})
 _MAX_EVENTS = 200
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from proofload.errors import InputError
 from proofload.records import Check, Result, Status, Validity
 from proofload.report.sections.page import page_of
-from proofload.report.sentences import limit_phrase, limit_text, observed_phrase
+from proofload.report.sentences import check_phrase, limit_text, observed_phrase
 from proofload.report.text import printable, printable_block
 from proofload.report.view import RunView
 
@@ -105,8 +105,9 @@ def _validity_case(item: Validity) -> _Case:
 
 
 def _check_case(check: Check) -> _Case:
-    name = limit_phrase(check) or printable(check.name, 80)
-    seen = f"observed {observed_phrase(check)}, limit {limit_text(check)}"
+    name = check_phrase(check)
+    limit = "" if check.limit is None else f", limit {limit_text(check)}"
+    seen = printable(check.evidence, 200) if check.observed is None else f"observed {observed_phrase(check)}{limit}"
     detail = printable_block("\n".join(part for part in (seen, check.evidence, check.settle) if part))
     match check.status:
         case Status.PASS:

@@ -33,9 +33,11 @@ def load_curve(result: Result) -> tuple[LoadPoint, ...]:
     """By rising rate; at the same rate, in the order they were run."""
     phases = list(result.phases)
     points = []
-    for step in result.capacity.steps if result.capacity else ():
-        match = _phase_of(step, phases)
-        if match is not None:
+    steps = result.capacity.steps if result.capacity else ()
+    in_step = len(steps) == len(phases)  # one phase per step, in the same order
+    for index, step in enumerate(steps):
+        match = phases[index] if in_step else _phase_of(step, phases)
+        if match is not None and not in_step:
             phases.remove(match)
         points.append(_of_step(step, match))
     if not points:

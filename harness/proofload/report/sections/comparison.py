@@ -18,7 +18,11 @@ def section(page: Page) -> Section:
     measured = [(run, phase) for run in page.runs for phase in run.result.phases if phase.measured]
     title = "Comparison" if page.several else "The numbers"
     if not measured:
-        return Section("comparison", title, (Note("No measured phase: the run ended before one, or is empty."),))
+        return Section(
+            "comparison",
+            title,
+            (Note("No measured phase: the run ended before one, or no rate was worth confirming."),),
+        )
     blocks: list[Block] = []
     picture = _ranges(page)
     if picture is not None:

@@ -43,6 +43,9 @@ def _facts(run: RunView) -> Iterator[tuple[str, str]]:
     yield "took", numbers.seconds(result.duration_s)
     if "seed" in run.run:
         yield "seed", printable(run.run["seed"])
+    for key in ("quick", "payloads", "placement"):
+        if key in run.run:
+            yield from _flat(key, run.run[key])
     yield from _flat("", result.environment)
 
 

@@ -124,9 +124,8 @@ def _code(item: Validity) -> str:
 
 def _warmup(run: RunView) -> str:
     left_out = sum(phase.excluded for phase in run.result.phases if phase.measured)
-    detail = ", ".join(
-        f"{printable(key, 40).replace('_', ' ')} {printable(value, 80)}" for key, value in run.result.warmup.items()
-    )
+    told = [(key, value) for key, value in run.result.warmup.items() if key != "excluded"]
+    detail = ", ".join(f"{printable(key, 40).replace('_', ' ')} {printable(value, 80)}" for key, value in told)
     if not left_out and not detail:
         return ""
     said = f"{run.label}: {numbers.count(left_out)} requests were left out as warm-up"

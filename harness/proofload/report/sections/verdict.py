@@ -6,7 +6,7 @@ from proofload.records import Check, Status
 from proofload.report import numbers
 from proofload.report.document import Block, Cell, Column, Note, Section, table
 from proofload.report.sections.page import INTERVAL, Page
-from proofload.report.sentences import limit_phrase, limit_text, observed_text
+from proofload.report.sentences import check_phrase, observed_text
 from proofload.report.text import printable
 
 
@@ -40,10 +40,5 @@ def _row(check: Check) -> tuple[Cell, ...]:
     evidence = printable(check.evidence, 300)
     if check.status is Status.INCONCLUSIVE and check.settle:
         evidence = f"{evidence.rstrip('.')}. To settle it: {printable(check.settle, 240)}" if evidence else check.settle
-    name = limit_phrase(check) or f"{_name(check)}: {limit_text(check)}"
     with_unit = f"{observed}{unit}" if observed != numbers.MISSING else observed
-    return (check.status, name, with_unit, bounds, evidence)
-
-
-def _name(check: Check) -> str:
-    return printable(check.name.removeprefix("slo."), 80).replace("_", " ")
+    return (check.status, check_phrase(check), with_unit, bounds, evidence)
