@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, Self, TextIO
+from typing import IO, TYPE_CHECKING, Protocol, Self
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -46,7 +46,7 @@ class Progress(Protocol):
 class PlainProgress:
     """One line per message and per phase. For pipes and logs."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: IO[str] | None = None) -> None:
         self._stream = stream or sys.stderr
 
     def phase_started(self, name: str, rate_rps: float, duration_s: float) -> None:
@@ -83,9 +83,6 @@ class LiveProgress:
         from rich.live import Live
 
         self._console = console
-        self._live = Live(
-            get_renderable=self._line, console=console, transient=True, refresh_per_second=5, redirect_stdout=False
-        )
         self._lock = threading.Lock()
         self._doing = ""
         self._since = time.monotonic()
@@ -93,6 +90,9 @@ class LiveProgress:
         self._duration_s = 0.0
         self._left_s = 0.0
         self._numbers = ""
+        self._live = Live(
+            get_renderable=self.line, console=console, transient=True, refresh_per_second=5, redirect_stdout=False
+        )
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -149,7 +149,8 @@ class LiveProgress:
 
         self._console.print(Text(text, style="dim"), soft_wrap=True)
 
-    def _line(self) -> RenderableType:
+    def line(self) -> RenderableType:
+        """What moves: the phase that runs, else what is being waited for."""
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
@@ -177,7 +178,7 @@ def progress_on(console: Console) -> Iterator[Progress]:
         with LiveProgress(console) as live:
             yield live
     else:
-        yield PlainProgress(console.file if isinstance(console.file, TextIO) else None)
+        yield PlainProgress(console.file)
 
 
 def rate(value: float) -> str:
