@@ -72,12 +72,14 @@ def serve(port_file: str) -> None:
     """Answers with a constant, on gRPC's own library, until its standard input closes."""
     import grpc
 
-    answer = b'\x0a\x04id-1\x11\x00\x00\x00\x00\x00\x00\xe0?\x1a\x0b\x0a\x06scorer\x12\x011'
+    answer = b"\x0a\x04id-1\x11\x00\x00\x00\x00\x00\x00\xe0?\x1a\x0b\x0a\x06scorer\x12\x011"
 
     def score(request: bytes, context: Any) -> bytes:
         return answer
 
-    handler = grpc.method_handlers_generic_handler("bench.Scorer", {"Score": grpc.unary_unary_rpc_method_handler(score)})
+    handler = grpc.method_handlers_generic_handler(
+        "bench.Scorer", {"Score": grpc.unary_unary_rpc_method_handler(score)}
+    )
     server = grpc.server(futures.ThreadPoolExecutor(4))
     server.add_generic_rpc_handlers((handler,))
     port = server.add_insecure_port("127.0.0.1:0")
@@ -192,7 +194,11 @@ def client(name: str, port: int, calls: int, way: str) -> None:
         proto = Path(folder) / "bench.proto"
         proto.write_text(PROTO)
         work: Awaitable[float]
-        work = tight_loop(port, calls, way, body) if name == "tight-loop" else transport(name, port, calls, way, str(proto))
+        work = (
+            tight_loop(port, calls, way, body)
+            if name == "tight-loop"
+            else transport(name, port, calls, way, str(proto))
+        )
         runner = asyncio.Runner() if name == "tight-loop" else asyncio.Runner(loop_factory=uvloop.new_event_loop)
         with runner:
             print(runner.run(_value(work)))
@@ -225,7 +231,18 @@ def measure(rounds: int, calls: int, ways: list[str]) -> dict[str, Any]:
                 seen: dict[str, list[float]] = {name: [] for name in names}
                 for turn in range(rounds):
                     for name in names if turn % 2 else reversed(names):
-                        command = [*_pinned(0), *me, "--client", name, "--port", port, "--calls", str(calls), "--way", way]
+                        command = [
+                            *_pinned(0),
+                            *me,
+                            "--client",
+                            name,
+                            "--port",
+                            port,
+                            "--calls",
+                            str(calls),
+                            "--way",
+                            way,
+                        ]
                         done = subprocess.run(command, capture_output=True, text=True, check=False)
                         if done.returncode != 0:
                             raise SystemExit(f"{name}: {done.stderr[-2000:]}")

@@ -46,7 +46,10 @@ def framed(message: bytes) -> bytes:
 def encode(kind: type[Message], body: bytes, index: int) -> bytes:
     """Raises InputError, naming the payload, when the body is not the message's JSON form."""
     try:
-        return json_format.ParseDict(orjson.loads(body), kind()).SerializeToString()
+        value = orjson.loads(body)
+        if not isinstance(value, dict) and not kind.DESCRIPTOR.full_name.startswith("google.protobuf."):
+            raise ValueError("the body is not a JSON object")
+        return json_format.ParseDict(value, kind()).SerializeToString()
     except (json_format.ParseError, orjson.JSONDecodeError, ValueError, TypeError) as exc:
         raise InputError(
             f"payload {index} is not a {kind.DESCRIPTOR.full_name}",
