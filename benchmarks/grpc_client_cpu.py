@@ -45,20 +45,20 @@ class CountingSink:
         self.next: Callable[[], None] | None = None
         self.done: asyncio.Future[None] | None = None
 
-    def sent(self, row: int) -> None: ...
+    def sent(self, _row: int) -> None: ...
 
-    def answered(self, row: int, status: int, body: bytes) -> None:
+    def answered(self, _row: int, _status: int, _body: bytes) -> None:
         self._one()
 
-    def shed(self, row: int, status: int) -> None:
+    def shed(self, _row: int, _status: int) -> None:
         self.bad += 1
         self._one()
 
-    def failed(self, row: int, kind: str, detail: str = "", status: int = -1) -> None:
+    def failed(self, _row: int, _kind: str, _detail: str = "", _status: int = -1) -> None:
         self.bad += 1
         self._one()
 
-    def note(self, kind: str, **detail: Any) -> None: ...
+    def note(self, _kind: str, **_detail: Any) -> None: ...
 
     def _one(self) -> None:
         self.left -= 1
@@ -74,7 +74,7 @@ def serve(port_file: str) -> None:
 
     answer = b"\x0a\x04id-1\x11\x00\x00\x00\x00\x00\x00\xe0?\x1a\x0b\x0a\x06scorer\x12\x011"
 
-    def score(request: bytes, context: Any) -> bytes:
+    def score(_request: bytes, _context: Any) -> bytes:
         return answer
 
     handler = grpc.method_handlers_generic_handler(
