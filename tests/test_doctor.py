@@ -13,7 +13,8 @@ import pytest
 
 from proofload import discovery, doctor
 from proofload.cli.app import invoke
-from proofload.doctor import Finding, Grade, conclusion
+from proofload.doctor import Finding, Grade, conclusion, machine, software
+from proofload.doctor import limits as connection_limits
 
 
 def test_it_examines_everything_and_ends_with_what_to_type_next(capfd: pytest.CaptureFixture[str]) -> None:
@@ -28,7 +29,7 @@ def test_it_examines_everything_and_ends_with_what_to_type_next(capfd: pytest.Ca
 
 
 def test_every_implementation_is_listed() -> None:
-    said = {one.name: one.says for one in doctor.parts()}
+    said = {one.name: one.says for one in software.parts()}
     for kind in discovery.KINDS:
         for name, found in discovery.implementations(kind).items():
             assert found.module is None or name in said[f"{kind}s"]
@@ -40,7 +41,7 @@ def test_an_unavailable_part_says_why_and_spoils_nothing(monkeypatch: pytest.Mon
         "carrier-pigeon": discovery.Found("carrier-pigeon", None, "ImportError: no pigeons"),
     }
     monkeypatch.setattr(discovery, "implementations", lambda _: MappingProxyType(found))
-    findings = list(doctor.parts())
+    findings = list(software.parts())
     assert Finding("transport carrier-pigeon", Grade.DOUBT, "unavailable: ImportError: no pigeons",
                    "install what it names") in findings  # fmt: skip
     assert conclusion(findings)[-1].startswith("next: proofload run")
@@ -78,17 +79,17 @@ def test_few_file_descriptors_are_a_doubt_only_when_they_cannot_be_raised(
     monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], grade: Grade
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
-    assert doctor.open_files().grade is grade
+    assert connection_limits.open_files().grade is grade
 
 
 def test_one_core_is_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
-    assert doctor.cores().grade is Grade.DOUBT
+    assert machine.cores().grade is Grade.DOUBT
 
 
 def test_cores_are_named_as_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 6, 8, 9})
-    assert "usable: 0–2, 6, 8–9" in doctor.cores().says
+    assert "usable: 0–2, 6, 8–9" in machine.cores().says
 
 
 @pytest.mark.parametrize(
@@ -115,10 +116,10 @@ def test_docker_is_asked_through_its_socket(
         thread = threading.Thread(target=serve)
         thread.start()
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/d.sock")
-        assert doctor.docker_engine().says.startswith(says)
+        assert software.docker_engine().says.startswith(says)
         thread.join()
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
-    assert "No such file or directory" in doctor.docker_engine().says
+    assert "No such file or directory" in software.docker_engine().says
 
 
 def test_the_conclusion_names_the_doubts() -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from proofload.cli.speaking import out as write_out
+from proofload.cli.speaking import say
 from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS, InputError
 
 if TYPE_CHECKING:
@@ -160,6 +161,8 @@ def _claimed(folder: Path) -> Iterator[None]:
     except BaseException:
         if not any(folder.iterdir()):
             folder.rmdir()
+        elif (folder / "report.html").exists():
+            say(f"what was recorded until then: {folder / 'report.html'}")
         raise
 
 
