@@ -250,7 +250,7 @@ def test_health_info_and_metrics_are_served_beside_the_stream(shared: tuple[Runn
     assert running.metric("proofload_kafka_in_flight") == 0
 
 
-SHORT_SESSION = ("--session-timeout-s", "6")  # the mock keeps a member that left, or died, until then
+SHORT_SESSION = ("--session-timeout-s", "3")  # the mock keeps a member that left, or died, until then
 
 
 def test_a_worker_told_to_stop_leaves_its_successor_all_the_rest_and_nothing_twice(

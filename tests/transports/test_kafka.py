@@ -231,6 +231,22 @@ def test_replies_nobody_here_asked_for_are_counted(broker: Broker) -> None:
             stage.peer.reply(stranger)
         await until(lambda: stage.transport.strays["kafka-unknown"] == 3)
         assert not stage.sink.ends
+        await stage.transport.close()
+        assert ("kafka-unknown", {"count": 3, "total": 3}) in stage.sink.notes
+
+    play(broker, scene)
+
+
+def test_others_on_the_topic_are_no_news_once_replies_match(broker: Broker) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.transport.send(0, 0)
+        (message,) = await stage.take(1)
+        stage.peer.reply(correlation_of(message))
+        await stage.ends(1)
+        stage.peer.reply(b"of-another-engine-process")
+        await until(lambda: stage.transport.strays["kafka-unknown"] == 1)
+        await stage.transport.close()
+        assert "kafka-unknown" not in {kind for kind, _ in stage.sink.notes}
 
     play(broker, scene)
 

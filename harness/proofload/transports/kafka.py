@@ -45,7 +45,8 @@ class KafkaTransport:
     """See `proofload.transports.Transport`.
 
     Replies that settle no row are counted by kind (`strays`) and noted with their count: "kafka-duplicate",
-    "kafka-late" (to an abandoned row) and "kafka-unknown".
+    "kafka-late" (to an abandoned row), and "kafka-unknown" as long as no reply has matched: then the correlation
+    header is wrong, while later it only means that others, further engine processes too, use the topic.
     """
 
     def __init__(self, spec: TransportSpec, sink: Sink) -> None:
@@ -67,6 +68,7 @@ class KafkaTransport:
         self._inbox: deque[list[Any]] = deque()
         self._read_again: deque[TopicPartition] = deque()
         self._turns = 0
+        self._matched = False
         self._closing = False
         self._told: Counter[str] = Counter()
         self.strays: Counter[str] = Counter()
@@ -104,7 +106,6 @@ class KafkaTransport:
     def _produce(self, row: int, payload: int) -> bool:
         """Hand over to the client; False when its queue is full."""
         correlation = self._ids.issue(row)
-        self._sink.sent(row)
         try:
             self._producer.produce(
                 self._topic,
@@ -120,6 +121,8 @@ class KafkaTransport:
             self._ids.abandon(row)
             error = exc.args[0]
             self._sink.failed(row, f"kafka{client.error_name(error)}", str(error))
+        else:
+            self._sink.sent(row)
         return True
 
     def abandon(self, row: int) -> None:
@@ -183,7 +186,9 @@ class KafkaTransport:
                 row = settle(correlation)
                 if row < 0:
                     self.strays[_ANOMALIES[row]] += 1
-                elif status == b"200":
+                    continue
+                self._matched = True
+                if status == b"200":
                     answered(row, 200, message.value() or b"")
                 else:
                     self._refused(row, status, message.value() or b"")
@@ -229,7 +234,7 @@ class KafkaTransport:
     def _tell_strays(self) -> None:
         for kind, total in self.strays.items():
             fresh = total - self._told[kind]
-            if fresh:
+            if fresh and not (self._matched and kind == _ANOMALIES[UNKNOWN]):
                 self._told[kind] = total
                 self._sink.note(kind, count=fresh, total=total)
 
@@ -237,7 +242,7 @@ class KafkaTransport:
         return orjson.loads(body)
 
     async def close(self) -> None:
-        if self._closing:
+        if self._closing or self._producer is None:
             return
         self._closing = True
         if self._timer is not None:
@@ -245,8 +250,7 @@ class KafkaTransport:
         if self._thread is not None:
             await self._loop.run_in_executor(None, self._thread.join)
             self._tell_strays()
-        if self._producer is not None:
-            await self._loop.run_in_executor(None, self._release)
+        await self._loop.run_in_executor(None, self._release)
 
     def _release(self) -> None:
         """Drops what was not sent; waits for nothing and nobody."""
