@@ -55,7 +55,7 @@ class LabBench:
         record = RunRecord(self._folder.path)
         return Circumstances(
             names={number: text for (kind, number), text in record.names.items() if kind == "error"},
-            worker_stats=[event.detail | {"t_ns": event.t_ns} for event in record.events if event.kind == "health"],
+            worker_stats=[{**event.detail, "t_ns": event.t_ns} for event in record.events if event.kind == "health"],
             answers_checked=self._answers_checked,
             shared_cores=self._shared_cores,
         )

@@ -1,7 +1,7 @@
 """One run, from a scenario and a target to a run folder with a verdict.
 
-    run_scenario     for each target: start it, drive it, record it, judge it, report it
-    render_report    judge and report again what run folders hold
+run_scenario     for each target: start it, drive it, record it, judge it, report it
+render_report    judge and report again what run folders hold
 """
 
 from __future__ import annotations
@@ -92,9 +92,7 @@ def _run_one(
     procedure: Procedure = module_for("procedure", scenario.procedure).create()
     chosen = default_runtime(target) if runtime == "auto" else runtime
     live: Runtime = module_for("runtime", chosen).create()
-    cores = Cores.divide(
-        sorted(os.sched_getaffinity(0)), workers=scenario.workers, target_cpus=target.limits.cpus
-    )
+    cores = Cores.divide(sorted(os.sched_getaffinity(0)), workers=scenario.workers, target_cpus=target.limits.cpus)
     with ExitStack() as stack:
         watchdog = stack.enter_context(Watchdog())
         stack.enter_context(kept_off(cores.engine))
@@ -104,7 +102,7 @@ def _run_one(
         placement = Placement(log_dir=logs, cpus=cores.target, device=device, watchdog=watchdog)
         server = stack.enter_context(live.start(target, placement))
         pool = _pool(scenario, server.target)
-        placed = {
+        placed: dict[str, Any] = {
             "runtime": chosen,
             "device": device,
             "engine_cores": list(cores.engine),

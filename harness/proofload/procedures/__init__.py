@@ -37,7 +37,7 @@ class Circumstances:
     def of(evidence: Evidence) -> Circumstances:
         return Circumstances(
             names={number: text for (kind, number), text in evidence.names.items() if kind == "error"},
-            worker_stats=[event.detail | {"t_ns": event.t_ns} for event in evidence.events if event.kind == "health"],
+            worker_stats=[{**event.detail, "t_ns": event.t_ns} for event in evidence.events if event.kind == "health"],
             answers_checked=bool(evidence.run["payloads"]["with_expectation"]),
             shared_cores=evidence.run["placement"]["shared_cores"],
             interrupted=_ended_early(evidence),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from proofload.analysis.health import client_health
-from proofload.analysis.summary import error_counts, summarise, with_outcome
+from proofload.analysis.lag import plain_percentiles
+from proofload.analysis.summary import due_since, error_counts, latencies, summarise, with_outcome
 from proofload.analysis.warmup import Warmup, warmup_end
 from proofload.procedures import Circumstances
 from proofload.records import Check, ClientHealth, Outcome, Phase, PhaseSummary, Samples, Validity
@@ -23,6 +25,8 @@ class MeasuredPhase:
     validity: tuple[Validity, ...]
     health: ClientHealth
     warmup: Warmup | None
+    observed_ms: Mapping[str, float]
+    """Plain latency percentiles, whatever the sample supports: for searching, never for reporting."""
 
     @property
     def valid(self) -> bool:
@@ -30,9 +34,18 @@ class MeasuredPhase:
 
 
 def measure(
-    phase: Phase, samples: Samples, scenario: Scenario, around: Circumstances, *, find_warmup: bool, alpha_fail: float
+    phase: Phase,
+    samples: Samples,
+    scenario: Scenario,
+    around: Circumstances,
+    *,
+    find_warmup: bool,
+    alpha_share: float = 1.0,
 ) -> MeasuredPhase:
-    """Judge one phase. `find_warmup`: look for a change point in its first fifth and leave out what precedes it."""
+    """Judge one phase. `find_warmup`: look for a change point in its first fifth and leave out what precedes it.
+
+    `alpha_share`: the part of the scenario's error rates that this phase may use.
+    """
     warmup = _warmup(samples) if find_warmup and len(samples) else None
     cut_ns = warmup.cut_ns if warmup is not None else 0
     summary = summarise(phase, samples, cut_ns=cut_ns, timeout_s=scenario.timeout_s)
@@ -41,12 +54,12 @@ def measure(
         samples,
         {**{f"{name}_ms": limit for name, limit in scenario.slo.limits().items()}, "ok_share": scenario.slo.ok_share},
         cut_ns=cut_ns,
-        alpha_fail=alpha_fail,
-        alpha_pass=scenario.alpha_pass,
+        alpha_fail=scenario.alpha_fail * alpha_share,
+        alpha_pass=scenario.alpha_pass * alpha_share,
         answers_checked=around.answers_checked,
         timeout_s=scenario.timeout_s,
     )
-    health = client_health(samples, around.worker_stats)
+    health = client_health(samples, around.worker_stats, cut_ns=cut_ns)
     validity = validity_rules.judge(
         validity_rules.Evidence(
             phase=phase,
@@ -60,10 +73,10 @@ def measure(
             shared_cores=around.shared_cores,
         )
     )
-    return MeasuredPhase(summary, checks, validity, health, warmup)
+    observed, _ = latencies(due_since(samples, cut_ns), timeout_s=scenario.timeout_s)
+    return MeasuredPhase(summary, checks, validity, health, warmup, plain_percentiles(observed))
 
 
 def _warmup(samples: Samples) -> Warmup:
     table = samples.table
     return warmup_end(table["intended_ns"], samples.latency_ns, with_outcome(samples, Outcome.OK))
-

@@ -14,7 +14,13 @@ from proofload.scenarios import Scenario
 
 
 def priced(
-    evidence: Evidence, scenario: Scenario, phase: PhaseSummary, rate_rps: float, interval: Interval, *, at_capacity: bool
+    evidence: Evidence,
+    scenario: Scenario,
+    phase: PhaseSummary,
+    rate_rps: float,
+    interval: Interval,
+    *,
+    at_capacity: bool,
 ) -> Cost:
     """Cost per million correct predictions at a rate. At capacity it is run at `cost.utilisation` of the rate;
     a rate that was merely offered counts as it is."""

@@ -55,7 +55,7 @@ class Capacity:
             [phase] = bench.load(_stretch(step, settings, number))
             bench.note("capacity-step", phase=phase.index, purpose=step.purpose, alpha_share=step.alpha_share)
             shown = _shown(phase, bench.samples(phase), settings, bench.circumstances(), step.alpha_share)
-            _record(search, step, shown)
+            _record(search, step, shown, settings)
             bench.pause(_REST_S)
 
     def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
@@ -71,7 +71,8 @@ class Capacity:
             one = _shown(phase, evidence.samples(phase.index), settings, around, share)
             shown.append((purpose, one))
             if order is not None:
-                _record(search, Step(phase.rate_rps, "confirm" if phase.measured else "search", share), one)
+                step = Step(phase.rate_rps, "confirm" if phase.measured else "search", share)
+                _record(search, step, one, settings)
         if not shown:
             return Findings.nothing(around.interrupted)
         answer = search.answer()
@@ -119,19 +120,17 @@ def _stretch(step: Step, settings: Settings, number: int) -> Stretch:
 def _shown(
     phase: Phase, samples: Samples, settings: Settings, around: Circumstances, alpha_share: float
 ) -> MeasuredPhase:
-    return measure(
-        phase, samples, settings, around, find_warmup=phase.measured, alpha_fail=settings.alpha_fail * alpha_share
-    )
+    return measure(phase, samples, settings, around, find_warmup=phase.measured, alpha_share=alpha_share)
 
 
-def _record(search: CapacitySearch, step: Step, shown: MeasuredPhase) -> None:
+def _record(search: CapacitySearch, step: Step, shown: MeasuredPhase, settings: Settings) -> None:
     summary = shown.summary
     total = sum(summary.outcomes.values())
     quantiles = summary.latency.quantiles
     search.record(
         step,
         _status(shown),
-        meets=all(_met_as_observed(check) for check in shown.checks),
+        meets=_met_as_observed(shown, settings),
         p50_ms=quantiles["p50"].value,
         p99_ms=quantiles["p99"].value,
         goodput_rps=summary.goodput_rps,
@@ -148,11 +147,12 @@ def _status(shown: MeasuredPhase) -> Status:
     return Status.PASS if states == {Status.PASS} else Status.INCONCLUSIVE
 
 
-def _met_as_observed(check: Check) -> bool:
-    if check.observed is None or check.limit is None:
-        return False
-    upper_limit = check.name not in {"ok_share", "slo.ok_share"}
-    return check.observed <= check.limit if upper_limit else check.observed >= check.limit
+def _met_as_observed(shown: MeasuredPhase, settings: Settings) -> bool:
+    """Was the SLO met, as far as was seen? Enough to choose where to look next, not to say so."""
+    outcomes = shown.summary.outcomes
+    total = sum(outcomes.values())
+    over = [name for name, limit in settings.slo.limits().items() if not shown.observed_ms.get(name, 0.0) <= limit]
+    return total > 0 and not over and not outcomes["wrong"] and outcomes["ok"] >= settings.slo.ok_share * total
 
 
 def _telling(shown: Sequence[tuple[str, MeasuredPhase]]) -> MeasuredPhase:
@@ -193,4 +193,6 @@ def _told(answer: CapacityRecord) -> str:
     tried = f"{len(answer.steps)} steps"
     if answer.confirmed:
         return f"confirmed by a run of its own after {tried}"
-    return f"{tried}; no confirmation run passed" + (f"; the {answer.censored} was the limit" if answer.censored else "")
+    return f"{tried}; no confirmation run passed" + (
+        f"; the {answer.censored} was the limit" if answer.censored else ""
+    )

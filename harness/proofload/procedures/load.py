@@ -57,7 +57,6 @@ class Load:
                 scenario,
                 around,
                 find_warmup=scenario.warmup_s == "auto" and phase.measured and level,
-                alpha_fail=scenario.alpha_fail,
             )
             for phase in evidence.phases
         ]
