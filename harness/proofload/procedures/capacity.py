@@ -12,6 +12,8 @@ from typing import Annotated
 from pydantic import Field
 
 from proofload.analysis.capacity import CapacitySearch, Step
+from proofload.analysis.percentiles import LEVEL
+from proofload.analysis.rule import requires
 from proofload.engine.client import Stretch
 from proofload.procedures import Bench, Circumstances, Evidence, Findings
 from proofload.procedures._measured_phase import MeasuredPhase, measure
@@ -22,6 +24,10 @@ from proofload.scenarios import Positive, Scenario
 
 _REST_S = 0.5
 """Between steps, so that what a server still computes for callers who left does not weigh on the next."""
+
+
+_MARGIN = 1.4
+"""Requests of a confirmation over the fewest that could pass: some are left out as warm-up, some arrive together."""
 
 
 class Settings(Scenario):
@@ -109,12 +115,21 @@ def _stretch(step: Step, settings: Settings, number: int) -> Stretch:
     return Stretch(
         name=f"{step.purpose} {number}: {step.rate_rps:g}/s",
         rate_rps=step.rate_rps,
-        duration_s=settings.confirm_s * step.length if confirm else settings.step_s,
+        duration_s=_confirm_s(step, settings) if confirm else settings.step_s,
         arrival=settings.arrival,
         shape=settings.shape,
         seed=settings.seed + number,
         measured=confirm,
     )
+
+
+def _confirm_s(step: Step, settings: Settings) -> float:
+    """As long as asked for, and long enough that a flawless run can pass at the verdict's error rate."""
+    confidence = 1.0 - settings.alpha_pass * step.alpha_share
+    needed = [requires(0, LEVEL[name].q, confidence) for name in settings.slo.limits()]
+    if settings.slo.ok_share < 1.0:
+        needed.append(requires(0, settings.slo.ok_share, confidence))
+    return max(settings.confirm_s * step.length, _MARGIN * max(needed, default=0) / step.rate_rps)
 
 
 def _shown(
