@@ -60,6 +60,7 @@ def load_target(
         tables = {**tables, "payloads": str(Path(payloads).absolute())}
     target = _checked(tables, source, shown, overrides)
     discovery.module_for("transport", target.transport)
+    _refuse_broken_paths(target)
     return target
 
 
@@ -90,6 +91,20 @@ def _checked(
         raise InputError(f"{shown}: unknown placeholder {slips[0]}", remedy="known: {port}, {port:NAME}, {python}, "
                          "{device}, {model}, {fixtures}, {broker}")  # fmt: skip
     return target
+
+
+def _refuse_broken_paths(target: Target) -> None:
+    """JSONPaths that do not parse, before anything is started."""
+    from proofload.engine.answers import compile_path
+
+    for key, path in (("prediction", target.response.prediction), ("version", target.response.version)):
+        if path is None:
+            continue
+        try:
+            compile_path(path)
+        except InputError as exc:
+            what = f"target {target.name}: response.{key}: {exc.what}"
+            raise InputError(what, evidence=exc.evidence, remedy=exc.remedy) from exc
 
 
 def _file_named(what: str, layout: Layout) -> Path:

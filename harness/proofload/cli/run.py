@@ -53,7 +53,7 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the scenario, or of the target: target.KEY."),
     ] = None,
     runtime: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where the target lives: process, container or external.")
+        str | None, typer.Option(metavar="NAME", help="Where the target lives: process or external.")
     ] = None,
     device: Annotated[Device | None, typer.Option(help="What a started target computes on.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The scenario's short form.")] = False,
@@ -110,8 +110,9 @@ def default_folder(scenario: str, targets: Sequence[Target]) -> Path:
 
 def _chosen(plan: Scenario, named: Sequence[str], payloads: Path | None, changes: Mapping[str, Any]) -> list[Target]:
     """The targets of this run, each with something to send."""
+    from proofload.placeholders import names_in
     from proofload.targets import load_target
-    from proofload.workloads.payloads import no_payloads
+    from proofload.workloads.payloads import load_payloads, no_payloads
 
     names = list(named) or plan.target_names()
     if not names:
@@ -126,11 +127,8 @@ def _chosen(plan: Scenario, named: Sequence[str], payloads: Path | None, changes
     for one in chosen:
         if one.payloads_path is None:
             raise no_payloads(one.name)
-        if "{" not in str(one.payloads) and not one.payloads_path.is_file():
-            raise InputError(
-                f"target {one.name}: there is no payload file {one.payloads_path}",
-                remedy="check the path; in a target file it is relative to that file, --payloads to where you are",
-            )
+        if not list(names_in(str(one.payloads))):
+            load_payloads(one.payloads_path)  # for its errors: better now than when a server has been started
     return chosen
 
 
