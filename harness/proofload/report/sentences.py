@@ -73,6 +73,20 @@ def measured_phase(result: Result) -> PhaseSummary | None:
     return next((phase for phase in reversed(result.phases) if phase.measured), None)
 
 
+def telling_phases(result: Result) -> tuple[PhaseSummary, ...]:
+    """The measured phases; of a capacity search only the last confirmation, because each replaces the one before."""
+    measured = tuple(phase for phase in result.phases if phase.measured)
+    return measured[-1:] if result.capacity is not None else measured
+
+
+def held_text(result: Result) -> str:
+    """The rate that a capacity run shows to be held: "1,240", "≥ 1,240" or "none confirmed"."""
+    found = result.capacity
+    if found is None or found.rate_rps is None or not found.confirmed:
+        return "none confirmed"
+    return f"{'≥ ' if found.censored else ''}{numbers.significant(found.rate_rps)}"
+
+
 # One run
 
 
@@ -91,7 +105,11 @@ def _warning(result: Result) -> tuple[str, ...]:
             said = f"Inconclusive: this run confirms no rate for {who}."
         else:
             said = f"Inconclusive: this run cannot tell whether {who} keeps {names or 'its limits'}."
-        settle = next((printable(check.settle, 240).rstrip(".") for check in open_checks if check.settle), "")
+        settling = [check for check in open_checks if check.settle]
+        parts = [printable(check.settle, 240).rstrip(".") for check in settling]
+        if len(parts) > 1:
+            parts = [f"for {check_phrase(check)}, {part}" for check, part in zip(settling, parts, strict=True)]
+        settle = "; ".join(parts)
         return (f"{said} What would settle it: {settle}." if settle else said,)
     return ()
 
@@ -186,6 +204,8 @@ def observed_phrase(check: Check) -> str:
         bounds = numbers.share_interval(check.interval)
         return numbers.share(check.observed) + (f" ({bounds})" if bounds != numbers.MISSING else "")
     value = observed_text(check)
+    if value == numbers.MISSING:
+        return value
     unit = f" {check.unit}" if check.unit else ""
     return f"{value}{unit}{numbers.bracketed(check.interval, beside=value, limit=check.limit)}"
 

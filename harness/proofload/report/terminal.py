@@ -44,7 +44,7 @@ def _checks(result: Result) -> Table:
         name = check_phrase(check)
         evidence = check.settle if check.status is Status.INCONCLUSIVE and check.settle else check.evidence
         table.add_row(
-            state_text(check.status), Text(name), Text(observed_phrase(check)), Text(printable(evidence, 160))
+            state_text(check.status), Text(name), Text(observed_phrase(check)), Text(printable(evidence, 240))
         )
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,10 @@ from proofload.report.reduce.readings import Gauge, Readings, gauge
 from proofload.report.reduce.server_time import ClientMeans, Means, ServerTime, server_time
 from proofload.report.reduce.tail import Tail, tail
 from proofload.report.reduce.time_bins import TimeBins, TimeSeries
-from proofload.report.sentences import called, headline
+from proofload.report.sentences import called, headline, percentile_of
 from proofload.report.text import printable
 
-_TOLD_ELSEWHERE = frozenset({"example", "name", "phase", "phase-planned", "capacity-step"})
+_BOOKKEEPING = frozenset({"example", "name", "phase", "phase-planned", "capacity-step", "health", "run-complete"})
 _MAX_EVENTS = 200
 
 
@@ -76,6 +77,8 @@ class RunView:
     path: str
     result: Result
     sentences: tuple[str, ...]
+    limits: Mapping[str, float]
+    """The SLO's percentiles and their limits in ms, "p99" → 50, whether or not they came to be judged."""
     run: Mapping[str, Any]
     phases: tuple[PhaseMark, ...]
     events: tuple[EventMark, ...]
@@ -115,6 +118,7 @@ def view(record: Recorded) -> RunView:
         path=str(record.path),
         result=result,
         sentences=headline(result),
+        limits=_limits(result, record.run),
         run=record.run,
         phases=tuple(_mark(phase, bins.start_ns) for phase in phases),
         events=marks,
@@ -170,13 +174,32 @@ def _events(events: Sequence[Event], start_ns: int) -> tuple[tuple[EventMark, ..
     marks = [
         EventMark(
             t_s=(event.t_ns - start_ns) / NS_PER_S,
-            kind=printable(event.kind, 40),
-            text=printable(", ".join(f"{key} {value}" for key, value in event.detail.items()), 200),
+            kind=printable("note" if event.kind == "example" else event.kind, 40),
+            text=printable(
+                ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in event.detail.items() if key != "what"),
+                200,
+            ),
         )
         for event in sorted(events, key=lambda event: event.t_ns)
-        if event.kind not in _TOLD_ELSEWHERE
+        if event.kind not in _BOOKKEEPING or event.detail.get("what") == "note"
     ]
     return tuple(marks[:_MAX_EVENTS]), max(0, len(marks) - _MAX_EVENTS)
+
+
+def _limits(result: Result, run: Mapping[str, Any]) -> Mapping[str, float]:
+    """From the checks; where none was judged, from the scenario."""
+    judged = {
+        name: check.limit for check in result.checks if (name := percentile_of(check)) and check.limit is not None
+    }
+    scenario = run.get("scenario")
+    slo = scenario.get("slo") if isinstance(scenario, Mapping) else None
+    if judged or not isinstance(slo, Mapping):
+        return judged
+    return {
+        key.removesuffix("_ms").replace("_", "."): float(value)
+        for key, value in slo.items()
+        if re.fullmatch(r"p\d+(_\d+)?_ms", key) and isinstance(value, (int, float))
+    }
 
 
 def _timeout_s(run: Mapping[str, Any]) -> float | None:

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from proofload.records import Status
+from proofload.report import numbers
 from proofload.report.document import Look
 from proofload.report.pictures.canvas import INK, QUIET, counting, draw, limit_line, log_latency, short
 from proofload.report.reduce.load_curve import LoadPoint
-from proofload.report.sentences import limit_phrase, percentile_of
 from proofload.report.view import RunView
 
 _NAN = float("nan")
@@ -35,7 +35,12 @@ def load_picture(key: str, runs: Sequence[RunView], looks: Mapping[str, Look]) -
             limit_line(axes, value, text)
         for run in runs:
             _capacity(axes, run, looks[run.label])
-        rates = [point.rate_rps for run in runs for point in run.load]
+        rates = [
+            point.rate_rps
+            for run in runs
+            for point in run.load
+            if point.status is not Status.INVALID or point.p99_ms is not None
+        ]
         axes.set_xlim(0, max(rates, default=1) * 1.04)
         counting(axes.xaxis)
         axes.set_xlabel("offered load (requests/s)")
@@ -46,7 +51,7 @@ def load_picture(key: str, runs: Sequence[RunView], looks: Mapping[str, Look]) -
 
 
 def _curve(axes: Axes, run: RunView, look: Look) -> list[float]:
-    points = run.load
+    points = _one_per_rate(run.load)
     rate = np.array([point.rate_rps for point in points])
     p99 = np.array([_or_nan(point.p99_ms) for point in points])
     p50 = np.array([_or_nan(point.p50_ms) for point in points])
@@ -57,14 +62,27 @@ def _curve(axes: Axes, run: RunView, look: Look) -> list[float]:
     axes.plot(rate[seen], p99[seen], color=look.colour, linestyle=look.dash, zorder=3)
     there = np.isfinite(p50)
     axes.plot(rate[there], p50[there], color=look.colour, linestyle=look.dash, linewidth=0.8, alpha=0.75, zorder=2.8)
-    for point in points:
+    for point in run.load:
         if point.p99_ms is not None:
             _mark(axes, point, look)
     return [float(value) for row in (p50, p99, low, high) for value in row[np.isfinite(row)] if value > 0]
 
 
+def _one_per_rate(points: Sequence[LoadPoint]) -> list[LoadPoint]:
+    """What the line goes through: at each rate the confirmation, else the last step that was not invalid."""
+    best: dict[float, LoadPoint] = {}
+    for point in points:
+        before = best.get(point.rate_rps)
+        if point.status is not Status.INVALID and (before is None or before.purpose != "confirm"):
+            best[point.rate_rps] = point
+    return list(best.values())
+
+
 def _mark(axes: Axes, point: LoadPoint, look: Look) -> None:
     assert point.p99_ms is not None
+    if point.status is Status.INVALID:
+        axes.plot([point.rate_rps], [point.p99_ms], marker="x", markersize=4, color=QUIET, zorder=2)
+        return
     held = point.status in {None, Status.PASS}
     axes.plot(
         [point.rate_rps],
@@ -110,13 +128,8 @@ def _capacity(axes: Axes, run: RunView, look: Look) -> None:
 
 
 def _limits(runs: Sequence[RunView]) -> list[tuple[float, str]]:
-    found = {
-        check.limit: limit_phrase(check)
-        for run in runs
-        for check in run.result.checks
-        if percentile_of(check) and check.limit is not None
-    }
-    return sorted(found.items())
+    found = {(limit, name) for run in runs for name, limit in run.limits.items()}
+    return [(limit, f"{name} ≤ {numbers.plain(limit)} ms") for limit, name in sorted(found)]
 
 
 def _legend(figure: Figure, runs: Sequence[RunView], looks: Mapping[str, Look]) -> None:

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from proofload.report import numbers
 from proofload.report.document import Look
 from proofload.report.pictures.canvas import LIMIT, draw, limit_line, log_latency, short
 from proofload.report.reduce.tail import Tail
-from proofload.report.sentences import limit_phrase, percentile_of
 from proofload.report.view import RunView
 
 _TICKS = ((1, "0"), (2, "50"), (10, "90"), (20, "95"), (100, "99"), (1_000, "99.9"), (10_000, "99.99"))
@@ -30,16 +30,11 @@ def tail_picture(key: str, runs: Sequence[RunView], looks: Mapping[str, Look]) -
             for index, curve in enumerate(run.tails):
                 label = run.label if len(run.tails) == 1 else f"{run.label} · {curve.phase}"
                 values += _curve(axes, curve, looks[run.label], short(label, 30), thin=index > 0)
-        limits = {
-            (percentile_of(check), check.limit): limit_phrase(check)
-            for run in runs
-            for check in run.result.checks
-            if percentile_of(check) and check.limit is not None
-        }
+        limits = sorted({(name, limit) for run in runs for name, limit in run.limits.items()})
         values += [limit for _, limit in limits]
         log_latency(axes.yaxis, min(values, default=1), max(values, default=100))
-        for (percentile, limit), text in sorted(limits.items()):
-            limit_line(axes, limit, text)
+        for percentile, limit in limits:
+            limit_line(axes, limit, f"{percentile} ≤ {numbers.plain(limit)} ms")
             where = 1.0 / max(1e-5, 1.0 - float(percentile[1:]) / 100)
             axes.plot([where], [limit], marker="v", markersize=7, color=LIMIT, markeredgecolor="white", zorder=6)
         axes.set_xscale("log")

@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from proofload.report import numbers
 from proofload.report.document import Look
 from proofload.report.pictures.canvas import INK, QUIET, counting, draw, limit_line, log_latency, short
 from proofload.report.reduce.readings import Gauge
 from proofload.report.reduce.time_bins import NOT_OK, TimeSeries
-from proofload.report.sentences import limit_phrase, percentile_of
 from proofload.report.view import EventMark, RunView
 
 MAX_MARKS = 12
@@ -111,11 +111,9 @@ def _latency(run: RunView, look: Look) -> _Panel | None:
             if np.isfinite(bins.p50).any():
                 low = min(low, float(np.nanmin(bins.p50)))
                 high = max(high, float(np.nanmax(bins.highest)))
-        limits = [(c.limit, limit_phrase(c)) for c in run.result.checks if percentile_of(c) and c.limit is not None]
-        high = max([high, *(limit for limit, _ in limits)])
-        log_latency(axes.yaxis, low, high)
-        for limit, text in limits:
-            limit_line(axes, limit, text)
+        log_latency(axes.yaxis, low, max([high, *run.limits.values()]))
+        for name, limit in run.limits.items():
+            limit_line(axes, limit, f"{name} ≤ {numbers.plain(limit)} ms")
         axes.set_ylabel("latency (ms)")
         _legend(axes)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from proofload.records import Status
+from proofload.records import Capacity, Status
 from proofload.report import numbers
 from proofload.report.document import Block, Card, Cards, Lines, Section
 from proofload.report.ranking import compare
 from proofload.report.reduce.load_curve import share_of
 from proofload.report.sections.page import Page
-from proofload.report.sentences import measured_phase
+from proofload.report.sentences import held_text, measured_phase
 from proofload.report.view import RunView
 
 
@@ -32,11 +32,12 @@ def _doubtful(run: RunView) -> bool:
 def _card(run: RunView) -> Card:
     result = run.result
     figures: list[tuple[str, str]] = []
-    if result.capacity is not None:
-        found = result.capacity
-        at_least = "≥ " if found.censored and found.rate_rps is not None else ""
-        within = numbers.bracketed(found.interval)
-        figures.append((f"{at_least}{numbers.significant(found.rate_rps)}", f"requests/s held{within}"))
+    found = result.capacity
+    if found is not None and not found.confirmed:
+        figures.append((held_text(result), _searched(found)))
+    elif found is not None:
+        doubt = ", not to be relied on" if result.status is Status.INVALID else ""
+        figures.append((held_text(result), f"requests/s held{numbers.bracketed(found.interval)}{doubt}"))
     phase = measured_phase(result)
     if phase is not None:
         if result.capacity is None:
@@ -50,10 +51,17 @@ def _card(run: RunView) -> Card:
         beside = f"correct and in time; shed {numbers.share(shed)}, errors {numbers.share(error)}"
         figures.append((numbers.share(share_of(phase, "ok")), beside))
     cost = result.cost
-    if cost is not None and cost.priced and cost.per_million is not None:
+    held = found is None or found.confirmed
+    if held and cost is not None and cost.priced and cost.per_million is not None:
         bounds = numbers.money_interval(cost.interval, cost.currency)
         within = f" ({bounds})" if bounds != numbers.MISSING else ""
         figures.append((numbers.money(cost.per_million, cost.currency), f"per million correct{within}"))
     if not figures:
         figures.append(("nothing", "was measured"))
     return Card(run.label, result.status, tuple(figures))
+
+
+def _searched(found: Capacity) -> str:
+    if found.rate_rps is None:
+        return "none of the rates that were tried kept the SLO"
+    return f"the search got to {numbers.significant(found.rate_rps)} requests/s"

@@ -8,6 +8,7 @@ from proofload.report.document import Block, Column, Note, Picture, Section, tab
 from proofload.report.pictures.ranges import Spread, ranges_picture
 from proofload.report.reduce.load_curve import share_of
 from proofload.report.sections.page import INTERVAL, Page
+from proofload.report.sentences import held_text, telling_phases
 from proofload.report.text import printable
 from proofload.report.view import RunView
 
@@ -15,7 +16,7 @@ _OUTCOMES = ("ok", "wrong", "late", "shed", "error", "timeout", "unsent")
 
 
 def section(page: Page) -> Section:
-    measured = [(run, phase) for run in page.runs for phase in run.result.phases if phase.measured]
+    measured = [(run, phase) for run in page.runs for phase in telling_phases(run.result)]
     title = "Comparison" if page.several else "The numbers"
     if not measured:
         return Section(
@@ -40,8 +41,7 @@ def section(page: Page) -> Section:
 
 
 def _name(run: RunView, phase: PhaseSummary) -> tuple[str, str]:
-    several = sum(1 for other in run.result.phases if other.measured) > 1
-    return run.label, printable(phase.name, 40) if several else ""
+    return run.label, printable(phase.name, 40) if len(telling_phases(run.result)) > 1 else ""
 
 
 def _rates(measured: list[tuple[RunView, PhaseSummary]], *, wide: bool) -> Block:
@@ -50,8 +50,8 @@ def _rates(measured: list[tuple[RunView, PhaseSummary]], *, wide: bool) -> Block
         found = run.result.capacity
         held = bounds = ""
         if found is not None:
-            held = f"{'≥ ' if found.censored else ''}{numbers.significant(found.rate_rps)}"
-            bounds = numbers.interval(found.interval)
+            held = held_text(run.result)
+            bounds = numbers.interval(found.interval) if found.confirmed else numbers.MISSING
         rates = (numbers.significant(phase.offered_rps), numbers.significant(phase.goodput_rps))
         rows.append((*_name(run, phase), run.result.status, held, bounds, *rates))
     columns = [

@@ -21,6 +21,9 @@ def section(page: Page) -> Section:
         else:
             amount = numbers.money(cost.per_million, cost.currency)
             rows.append((run.label, amount, numbers.money_interval(cost.interval, cost.currency), cost.currency))
+            found = run.result.capacity
+            if found is not None and not found.confirmed:
+                unpriced.append(f"{run.label}: the cost is of a rate that was not confirmed.")
             arithmetic.append(f"{run.label}: {printable(cost.detail, 600)}")
     blocks: list[Block] = []
     if rows:

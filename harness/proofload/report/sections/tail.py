@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from proofload.records import Distribution
 from proofload.report import numbers
 from proofload.report.document import Block, Column, Note, Picture, Section, table
 from proofload.report.pictures.percentiles import tail_picture
 from proofload.report.reduce.load_curve import share_of
 from proofload.report.sections.page import INTERVAL, Page
+from proofload.report.sentences import telling_phases
 from proofload.report.text import printable
 from proofload.report.view import RunView
 
@@ -16,7 +19,7 @@ _NAMES = ("p50", "p90", "p95", "p99", "p99_9", "p99_99")
 
 def section(page: Page) -> Section:
     blocks: list[Block] = []
-    drawn = [run for run in page.runs if run.tails]
+    drawn = [_telling(run) for run in page.runs if run.tails]
     if drawn:
         blocks.append(
             Picture(
@@ -26,7 +29,7 @@ def section(page: Page) -> Section:
                 caption="Each curve ends where its sample no longer supports a percentile. Bands: the intervals at "
                 "the percentiles of the table, interpolated between them. Dashed: the limit, with a mark at the "
                 "percentile that it binds. Dotted: timeouts, so at least this much.",
-                wide=page.several,
+                wide=True,
             )
         )
     else:
@@ -35,11 +38,11 @@ def section(page: Page) -> Section:
     rows = []
     parts = []
     for run in page.runs:
-        for phase in run.result.phases:
-            if not phase.measured or not phase.latency.n:
+        for phase in telling_phases(run.result):
+            if not phase.latency.n:
                 continue
             shares = (numbers.share(share_of(phase, "shed")), numbers.share(share_of(phase, "error")))
-            name = printable(phase.name, 40) if _phases(run) > 1 else ""
+            name = printable(phase.name, 40) if len(telling_phases(run.result)) > 1 else ""
             for quantile in names:
                 found = phase.latency.quantiles.get(quantile)
                 if found is not None:
@@ -60,7 +63,7 @@ def section(page: Page) -> Section:
             Column("shed", "number"),
             Column("errors", "number"),
         ]
-        blocks.append(table("Latency percentiles", columns, rows, wide=page.several or not drawn))
+        blocks.append(table("Latency percentiles", columns, rows))
         columns = [Column("target", "target"), Column("phase"), Column("part"), Column("n", "number")]
         columns += [Column(f"{name.replace('_', '.')} (ms)", "number") for name in ("mean", "p50", "p99", "p99_9")]
         columns.append(Column("max (ms)", "number"))
@@ -83,13 +86,15 @@ def _supported(page: Page, name: str) -> bool:
     return any(
         (found := phase.latency.quantiles.get(name)) is not None and found.value is not None
         for run in page.runs
-        for phase in run.result.phases
-        if phase.measured
+        for phase in telling_phases(run.result)
     )
 
 
-def _phases(run: RunView) -> int:
-    return sum(1 for phase in run.result.phases if phase.measured)
+def _telling(run: RunView) -> RunView:
+    """Of a capacity search only the last confirmation is drawn."""
+    if run.result.capacity is None:
+        return run
+    return dataclasses.replace(run, tails=run.tails[-1:])
 
 
 def _told(run: RunView) -> str:
