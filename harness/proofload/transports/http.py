@@ -57,6 +57,7 @@ class HttpTransport:
         self._waiting: deque[tuple[int, int]] = deque()
         self._given_up: set[int] = set()
         self._open = 0
+        self._connecting = 0
         self._opening: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -80,7 +81,6 @@ class HttpTransport:
         connection = self.busy.pop(row, None)
         if connection is not None:
             connection.drop()
-            self._open_more()
         elif self._waiting and self._waiting[0][0] == row:
             self._waiting.popleft()
         else:
@@ -113,7 +113,6 @@ class HttpTransport:
             self._sink.failed(row, f"http-{status}", answer.body[:400].decode("utf-8", "replace"), status)
         if not answer.reusable:
             connection.drop()
-            self._open_more()
             return
         following = self._next_waiting()
         if following is None:
@@ -126,12 +125,12 @@ class HttpTransport:
         """A connection ended before the answer of its row was complete."""
         self.busy.pop(row, None)
         self._sink.failed(row, kind, detail)
-        self._open_more()
 
     def lost(self, connection: _Connection) -> None:
         self._open -= 1
         if not connection.row_known and connection in self._idle:
             self._idle.remove(connection)
+        self._open_more()
 
     # Opening.
 
@@ -146,11 +145,12 @@ class HttpTransport:
     def _open_more(self) -> None:
         """As many connections as requests wait, within the caps."""
         while (
-            len(self._opening) < min(len(self._waiting), _CONNECTING_AT_ONCE)
+            self._connecting < min(len(self._waiting), _CONNECTING_AT_ONCE)
             and self._open < self._spec.connections
             and not self._closed
         ):
             self._open += 1
+            self._connecting += 1
             task = self._loop.create_task(self._connect())
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
@@ -166,9 +166,11 @@ class HttpTransport:
                     server_hostname=self._host if self._tls else None,
                 )
         except (OSError, TimeoutError) as exc:
+            self._connecting -= 1
             self._open -= 1
             self._could_not_connect(exc)
             return
+        self._connecting -= 1
         following = self._next_waiting()
         if following is not None:
             protocol.start(*following)
