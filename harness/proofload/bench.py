@@ -22,22 +22,11 @@ from proofload.store.record import RunRecord
 class LabBench:
     """See `proofload.procedures.Bench`. Watches over the target's life while load runs."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        folder: RunFolder,
-        server: Server,
-        progress: Progress,
-        *,
-        shared_cores: Sequence[int],
-        answers_checked: bool,
-    ) -> None:
+    def __init__(self, engine: Engine, folder: RunFolder, server: Server, progress: Progress) -> None:
         self._engine = engine
         self._folder = folder
         self._server = server
         self._progress = progress
-        self._shared_cores = shared_cores
-        self._answers_checked = answers_checked
 
     def load(self, *stretches: Stretch) -> Sequence[Phase]:
         first = stretches[0]
@@ -52,13 +41,7 @@ class LabBench:
         return RunRecord(self._folder.path).samples(phase.index)
 
     def circumstances(self) -> Circumstances:
-        record = RunRecord(self._folder.path)
-        return Circumstances(
-            names={number: text for (kind, number), text in record.names.items() if kind == "error"},
-            worker_stats=[{**event.detail, "t_ns": event.t_ns} for event in record.events if event.kind == "health"],
-            answers_checked=self._answers_checked,
-            shared_cores=self._shared_cores,
-        )
+        return Circumstances.of(RunRecord(self._folder.path), ended=False)
 
     def pause(self, seconds: float) -> None:
         time.sleep(seconds)

@@ -99,8 +99,9 @@ def _run_one(
         logs = out / "logs"
         logs.mkdir(exist_ok=True)
         progress.message(f"{target.name}: starting" if chosen != "external" else f"{target.name}: looking for it")
+        asked = target.filled({"timeout_ms": f"{scenario.timeout_s * 1000:.0f}"})
         placement = Placement(log_dir=logs, cpus=cores.target, device=device, watchdog=watchdog)
-        server = stack.enter_context(live.start(target, placement))
+        server = stack.enter_context(live.start(asked, placement))
         pool = _pool(scenario, server.target)
         placed: dict[str, Any] = {
             "runtime": chosen,
@@ -118,15 +119,7 @@ def _run_one(
         stack.enter_context(_probing(server, folder))
         with _recording_the_end(folder):
             engine = stack.enter_context(started(spec, folder, {**os.environ, **watchdog.environment}))
-            bench = LabBench(
-                engine,
-                folder,
-                server,
-                progress,
-                shared_cores=placed["shared_cores"],
-                answers_checked=not all(pool[1].unexpected),
-            )
-            procedure.conduct(bench, scenario)
+            procedure.conduct(LabBench(engine, folder, server, progress), scenario)
 
 
 @contextmanager
@@ -201,6 +194,7 @@ def _run_json(
         "payloads": {
             "file": str(path),
             "count": len(payloads),
+            "mean_bytes": sum(map(len, payloads.bodies)) / len(payloads),
             "with_expectation": len(payloads) - sum(payloads.unexpected),
         },
         "placement": placed,

@@ -5,6 +5,7 @@
 {device}                 cpu, cuda or tensorrt, from --device
 {model}, {fixtures}      the target's model, and the folder of built models
 {broker}                 host:port of the Kafka broker
+{timeout_ms}             the scenario's timeout_s, for servers that drop what nobody waits for any more
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 
-KNOWN = ("port", "python", "device", "model", "fixtures", "broker")
+KNOWN = ("port", "python", "device", "model", "fixtures", "broker", "timeout_ms")
 
 _PLACEHOLDER = re.compile(r"(?<!\$)\{([A-Za-z_]+)(:[A-Za-z0-9_-]+)?\}")
 """Not `${HOME}`, which is a shell's; JSON in a command has quotes after its brace and does not match either."""

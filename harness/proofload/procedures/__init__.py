@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from proofload import brokers
 from proofload.engine.client import Stretch
 from proofload.records import Capacity, Check, ClientHealth, Cost, Event, Phase, PhaseSummary, Samples, Validity
 from proofload.scenarios import Scenario
@@ -32,15 +33,23 @@ class Circumstances:
     shared_cores: Sequence[int] = ()
     interrupted: str = ""
     """Why the run ended before its plan, or empty."""
+    embedded_broker: bool = False
+    """Whether requests went through the broker that forgets what it holds too much of."""
+    payload_bytes: float = 0.0
+    """Mean size of a request's body."""
 
     @staticmethod
-    def of(evidence: Evidence) -> Circumstances:
+    def of(evidence: Evidence, *, ended: bool = True) -> Circumstances:
+        """From a run folder; `ended` False while the run goes on, when not being complete means nothing."""
+        run = evidence.run
         return Circumstances(
             names={number: text for (kind, number), text in evidence.names.items() if kind == "error"},
             worker_stats=[{**event.detail, "t_ns": event.t_ns} for event in evidence.events if event.kind == "health"],
-            answers_checked=bool(evidence.run["payloads"]["with_expectation"]),
-            shared_cores=evidence.run["placement"]["shared_cores"],
-            interrupted=_ended_early(evidence),
+            answers_checked=bool(run["payloads"]["with_expectation"]),
+            shared_cores=run["placement"]["shared_cores"],
+            interrupted=_ended_early(evidence) if ended else "",
+            embedded_broker=run["placement"]["server"].get("broker", {}).get("kind") == brokers.KIND,
+            payload_bytes=run["payloads"]["mean_bytes"],
         )
 
 

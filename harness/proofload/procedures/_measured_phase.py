@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
+from proofload import brokers
 from proofload.analysis.health import client_health
 from proofload.analysis.lag import plain_percentiles
 from proofload.analysis.summary import due_since, error_counts, latencies, summarise, with_outcome
@@ -71,10 +74,20 @@ def measure(
             client_errors={kind.kind: kind.count for kind in error_counts(samples, around.names)},
             interrupted=around.interrupted,
             shared_cores=around.shared_cores,
+            backlog=_backlog(samples, around) if around.embedded_broker else None,
         )
     )
     observed, _ = latencies(due_since(samples, cut_ns), timeout_s=scenario.timeout_s)
     return MeasuredPhase(summary, checks, validity, health, warmup, plain_percentiles(observed))
+
+
+def _backlog(samples: Samples, around: Circumstances) -> validity_rules.Backlog:
+    """What waited in each partition of the embedded broker at the worst moment; keys spread evenly over them."""
+    table = samples.table
+    answered_ns = np.where(with_outcome(samples, Outcome.TIMEOUT), 0, table["done_ns"])
+    messages = brokers.largest_backlog(table["sent_ns"], answered_ns) / brokers.PARTITIONS
+    each = around.payload_bytes + brokers.RECORD_OVERHEAD_BYTES
+    return validity_rules.Backlog(messages=round(messages), bytes=round(messages * each))
 
 
 def _warmup(samples: Samples) -> Warmup:

@@ -10,6 +10,11 @@ from .refusals import StartupError
 from .service import Service
 
 
+class _Quiet(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A prober that hung up is not news; nothing else can go wrong here that health would not show."""
+
+
 class SidePort:
     """`port` is the one that was bound, also when 0 was asked for. Raises StartupError when it is taken."""
 
@@ -31,7 +36,7 @@ class SidePort:
                 pass
 
         try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
+            self._server = _Quiet((host, port), Handler)
         except OSError as exc:
             raise StartupError(f"the metrics port {host}:{port} cannot be opened: {exc.strerror}") from exc
         self._server.daemon_threads = True
