@@ -29,6 +29,8 @@ from proofload.analysis.knee import knee
 from proofload.records import Capacity, Interval, Status
 
 Purpose = Literal["search", "confirm"]
+INVALID_AGAIN = 2
+"""A step that could not be measured is repeated this often before the client is taken to be the limit."""
 DEEPEST = 1024
 """A start rate that fails is divided by at most this."""
 
@@ -104,7 +106,7 @@ class CapacitySearch:
     def record(self, step: Step, status: Status, *, meets: bool = False, **measured: Any) -> None:
         """Take down what a step showed; `measured` (p50_ms, p99_ms, goodput_rps, ok_share, …) is passed on.
 
-        Status INVALID means that the client could not do it: repeated once, then taken as its limit.
+        Status INVALID means that the client could not do it: repeated twice, then taken as its limit.
         """
         self._tried.append(Tried(step.rate_rps, step.purpose, status, meets, measured))
 
@@ -172,7 +174,7 @@ class CapacitySearch:
             return None
         last = self._of("search")[-1]
         seen = by_rate[last.rate_rps]
-        if last.good or len(seen) > 1:
+        if last.good or len(seen) > (INVALID_AGAIN if _invalid(seen) else 1):
             return None
         first_bad = next(tried for tried in self._of("search") if not tried.good)
         return last.rate_rps if last is first_bad or last.status is Status.INVALID else None
