@@ -278,6 +278,13 @@ def test_a_run_without_checks_is_an_error_in_junit_and_hostile_text_is_valid_xml
     assert root.find("testsuite/testcase/error") is not None
 
 
+def test_every_colour_in_a_picture_is_a_colour(page_text: str) -> None:
+    for _, attributes in Page(page_text).tags:
+        for name in ("fill", "stroke"):
+            value = attributes.get(name) or "none"
+            assert re.fullmatch(r"none|#[0-9a-f]{6}|url\(#[\w-]+\)", value), value
+
+
 def test_pictures_use_no_fonts_or_sizes_of_their_own(page_text: str) -> None:
     for attributes in Page(page_text).all("svg"):
         assert "viewbox" in attributes

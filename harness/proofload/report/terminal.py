@@ -93,4 +93,5 @@ def _row(result: Result) -> tuple[str, ...]:
 
 
 def _quantile(found: Quantile | None) -> str:
-    return numbers.quantile(found)
+    """Without the number of samples that it needs: the report tells that, and a terminal is narrow."""
+    return numbers.MISSING if found is None or found.value is None else numbers.quantile(found)

@@ -135,8 +135,8 @@ def _inlined(svg: bytes, key: str) -> str:
                 parent.remove(child)
     names: dict[str, str] = {}
     for element in root.iter():
-        for value in element.attrib.values():
-            for name in _referred(value):
+        for attribute, value in element.attrib.items():
+            for name in _referred(attribute, value):
                 names.setdefault(name, f"{key}-{len(names)}")
     for element in root.iter():
         own = element.attrib.pop("id", None)
@@ -146,7 +146,7 @@ def _inlined(svg: bytes, key: str) -> str:
             del element.attrib["transform"]
         for attribute, value in element.attrib.items():
             changed = value
-            for name in _referred(value):
+            for name in _referred(attribute, value):
                 changed = changed.replace(f"#{name}", f"#{names[name]}")
             element.set(attribute, changed)
     for attribute in ("width", "height", "version"):
@@ -155,8 +155,8 @@ def _inlined(svg: bytes, key: str) -> str:
     return ET.tostring(root, encoding="unicode").strip()
 
 
-def _referred(value: str) -> tuple[str, ...]:
-    """Ids that an attribute refers to, as "#id" or "url(#id)"."""
-    if value.startswith("#"):
+def _referred(attribute: str, value: str) -> tuple[str, ...]:
+    """Ids that an attribute refers to, as href="#id" or "url(#id)"; fill="#0b2f57" is a colour."""
+    if attribute.endswith("href") and value.startswith("#"):
         return (value[1:],)
     return tuple(part.partition(")")[0] for part in value.split("url(#")[1:])

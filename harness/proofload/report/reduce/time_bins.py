@@ -68,14 +68,16 @@ class TimeBins:
     def add(self, phase: Phase, samples: Samples) -> None:
         if not len(samples):
             return
-        table = samples.table
-        bins = len(self._due)
-        self._due += np.bincount(self._bin(table["intended_ns"]), minlength=bins)
-        done = table["done_ns"]
-        ended = np.where(done > 0, done, table["intended_ns"])
-        flat = self._bin(ended) * len(OUTCOME_NAMES) + samples.outcome
-        self._ended += np.bincount(flat, minlength=self._ended.size).reshape(self._ended.shape)
+        self._due += np.bincount(self._bin(samples.table["intended_ns"]), minlength=len(self._due))
+        self._ended += self._ended_in(samples)
         self._latency.append(self._latency_of(phase, samples))
+
+    def _ended_in(self, samples: Samples) -> NDArray[np.int64]:
+        done = samples.table["done_ns"]
+        flat = self._bin(np.where(done > 0, done, samples.table["intended_ns"]))
+        flat *= len(OUTCOME_NAMES)
+        flat += samples.outcome
+        return np.bincount(flat, minlength=self._ended.size).reshape(self._ended.shape)
 
     def series(self) -> TimeSeries | None:
         """None when no sample was added."""

@@ -60,7 +60,7 @@ def _picture(page: Page, run: RunView, place: int) -> Picture:
         draw=lambda: timeline_picture(key, run, marks, page.looks[run.label]),
         alt=_told(run),
         caption=f"{run.label}, in bins of {width}. Shaded: measured phases; dotted: other phases begin; numbered: "
-        "events, listed below. Latency by due time, of the requests in each bin (p99 where a bin has at least 100).",
+        "events, see the table. Latency by due time, of the requests in each bin (p99 where a bin has at least 100).",
         sketch=_sketch(run),
     )
 
