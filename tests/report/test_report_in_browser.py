@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +14,6 @@ from proofload.records import Outcome
 from proofload.report.formats import html
 from proofload.report.view import view
 
-BROWSER = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
 FRAME = """<!DOCTYPE html><title>waiting</title><body style="margin:0">
 <script>addEventListener('message', (event) => { document.title = event.data; });</script>
 <iframe src="report.html" style="border:0;width:WIDTHpx;height:800px"></iframe></body>"""
@@ -32,22 +28,40 @@ addEventListener('load', () => {
 </script>"""
 
 
-@pytest.mark.real
-@pytest.mark.skipif(not BROWSER, reason="no Chromium or Chrome is installed")
-@pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_overflows_the_page(
-    tmp_path: Path, width: int, make_run: Callable[..., Any], hostile_run: Any, empty_run: Any
-) -> None:
-    """In a frame of that width, because a browser's window cannot be as narrow as a phone."""
+@pytest.fixture(scope="module")
+def browser(required_program: Callable[..., str]) -> str:
+    return required_program("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture
+def page(make_run: Callable[..., Any], hostile_run: Any, empty_run: Any) -> str:
+    """A report that looks into itself and tells the frame around it."""
     runs = [view(run) for run in (make_run("flask", bad={Outcome.ERROR: 0.01}), hostile_run, empty_run)]
     policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
-    page = policy.sub("", html.create().render(runs)).replace("</body>", f"{PROBE}</body>")
+    return policy.sub("", html.create().render(runs)).replace("</body>", f"{PROBE}</body>")
+
+
+@pytest.fixture
+def page(make_run: Callable[..., Any], hostile_run: Any, empty_run: Any) -> str:
+    """A report of a usual, a hostile and an empty run, which measures itself when it is loaded."""
+    runs = [view(run) for run in (make_run("flask", bad={Outcome.ERROR: 0.01}), hostile_run, empty_run)]
+    policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
+    return policy.sub("", html.create().render(runs)).replace("</body>", f"{PROBE}</body>")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("width", [1280, 390])
+def test_nothing_overflows_the_page(
+    tmp_path: Path, width: int, page: str, required_program: Callable[..., str]
+) -> None:
+    """In a frame of that width, because a browser's window cannot be as narrow as a phone."""
+    browser = required_program("chromium", "chromium-browser", "google-chrome")
     (tmp_path / "report.html").write_text(page, encoding="utf-8")
     frame = tmp_path / "frame.html"
     frame.write_text(FRAME.replace("WIDTH", str(width)), encoding="utf-8")
     done = subprocess.run(
         [
-            BROWSER,
+            browser,
             "--headless",
             "--no-sandbox",
             "--disable-gpu",

@@ -1,0 +1,144 @@
+"""The wheel: what is in it, and that an installed proofload does what a checkout does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+MOST_BYTES = 2_000_000
+Installed = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
+
+
+def tracked(checkout: Path, *folders: str) -> set[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *folders],
+        cwd=checkout, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return {name for name in listed.stdout.split("\0") if name and (checkout / name).is_file()}
+
+
+def build(checkout: Path, into: Path, version: str = "standard") -> Path:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", f"wheel:{version}", "-d", str(into)],
+        cwd=checkout, check=True, capture_output=True,
+    )  # fmt: skip
+    (wheel,) = into.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(checkout, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def contents(wheel: Path) -> set[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+@pytest.fixture(scope="module")
+def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that holds the wheel's contents as an installer lays them."""
+    folder = tmp_path_factory.mktemp("installed") / "site"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index"]
+    subprocess.run([*pip, "--target", str(folder), str(wheel)], check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def installed(site: Path, tmp_path: Path) -> Installed:
+    """Runs Python in an empty folder far from the checkout, with the wheel's packages before all others."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PROOFLOAD_", "PYTHON"))}
+    # -S, and the libraries named one by one: the checkout's editable install stays out.
+    paths = os.pathsep.join([str(site), sysconfig.get_path("purelib")])
+    environment = {
+        **kept,
+        "PYTHONPATH": paths,
+        "PROOFLOAD_FIXTURES": str(tmp_path / "models"),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+
+    def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-S", *arguments],
+            cwd=elsewhere, env=environment, check=False, capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
+
+    return run
+
+
+def test_the_wheel_holds_both_packages_and_all_their_data(contents: set[str], checkout: Path) -> None:
+    places = {
+        "harness/": "",
+        "reference_servers/": "",
+        "scenarios/": "proofload/data/scenarios/",
+        "fixtures/": "proofload/data/fixtures/",
+    }
+    wanted = {inside + name.removeprefix(root) for root, inside in places.items() for name in tracked(checkout, root)}
+    assert wanted
+    assert wanted <= contents
+    assert {"proofload/py.typed", "proofload_servers/grpc_service/target.toml"} <= contents
+
+
+def test_it_holds_nothing_that_was_built_and_is_small(contents: set[str], wheel: Path) -> None:
+    strange = [
+        name for name in contents
+        if not name.startswith(("proofload/", "proofload_servers/", "proofload-"))
+        or "fixtures/build/" in name or "__pycache__" in name
+    ]  # fmt: skip
+    assert not strange
+    assert wheel.stat().st_size < MOST_BYTES
+
+
+def test_it_puts_no_top_level_name_in_the_way_of_others(site: Path) -> None:
+    names = {path.name for path in site.iterdir() if path.suffix != ".dist-info"}
+    assert names == {"bin", "proofload", "proofload_servers"}
+
+
+def test_an_editable_install_points_at_both_source_roots(checkout: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(build(checkout, tmp_path, "editable")) as archive:
+        (paths,) = (archive.read(name).decode() for name in archive.namelist() if name.endswith(".pth"))
+    assert paths.split() == [str(checkout / "harness"), str(checkout / "reference_servers")]
+
+
+def test_installed_it_lists_what_the_checkout_lists(installed: Installed, site: Path, checkout: Path) -> None:
+    for what in ("scenarios", "targets"):
+        there = installed(["-m", "proofload", what])
+        assert there.returncode == 0, there.stderr
+        rows = [line.split("\t") for line in there.stdout.splitlines()]
+        assert rows
+        assert all(Path(path).is_relative_to(site) for _, _, path in rows)
+        here = subprocess.run(
+            [sys.executable, "-m", "proofload", what], cwd=checkout, check=True, capture_output=True, text=True
+        )
+        assert [row[:2] for row in rows] == [line.split("\t")[:2] for line in here.stdout.splitlines()]
+
+
+def test_the_installed_command_answers(installed: Installed, site: Path) -> None:
+    answer = installed([str(site / "bin" / "proofload"), "--version"])
+    assert (answer.returncode, answer.stdout.split()[0]) == (0, "proofload")
+
+
+@pytest.mark.real
+def test_installed_it_builds_a_model_starts_a_server_and_measures_it(installed: Installed, tmp_path: Path) -> None:
+    """Everything a run needs comes from the wheel: builder, server, target and scenario files, prices."""
+    flags = "--target flask --set target.model=scorer --set rate_rps=40 --set duration_s=2 --json - --out measured"
+    run = installed(["-m", "proofload", "run", "load", *flags.split()])
+    assert run.returncode in {0, 1, 3}, run.stderr
+    result = json.loads(run.stdout)
+    assert result["phases"][0]["outcomes"]["ok"] > 0
+    assert result["phases"][0]["outcomes"]["wrong"] == 0
+    assert (tmp_path / "models" / "scorer" / "payloads.jsonl").is_file()
+    assert "USD" in json.dumps(result["cost"])
+    assert (tmp_path / "elsewhere" / "measured" / "report.html").is_file()
