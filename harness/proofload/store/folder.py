@@ -63,7 +63,7 @@ class RunFolder:
 
     def add_event(self, event: Event) -> None:
         """Append an event; it is on its way to disk when this returns."""
-        line = orjson.dumps({"t_ns": event.t_ns, "kind": event.kind, **event.detail}, default=str)
+        line = orjson.dumps({"t_ns": event.t_ns, "kind": event.kind, "detail": dict(event.detail)}, default=str)
         with self._lock:
             self._events.write(line + b"\n")
             self._events.flush()

@@ -133,6 +133,6 @@ def _concatenated(tables: list[Any]) -> Any:
 def _event(line: bytes) -> Event | None:
     try:
         fields = orjson.loads(line)
-        return Event(t_ns=fields.pop("t_ns"), kind=fields.pop("kind"), detail=fields)
-    except (orjson.JSONDecodeError, KeyError, AttributeError):
+        return Event(t_ns=fields["t_ns"], kind=fields["kind"], detail=fields["detail"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
         return None
