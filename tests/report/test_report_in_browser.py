@@ -41,21 +41,10 @@ def page(make_run: Callable[..., Any], hostile_run: Any, empty_run: Any) -> str:
     return policy.sub("", html.create().render(runs)).replace("</body>", f"{PROBE}</body>")
 
 
-@pytest.fixture
-def page(make_run: Callable[..., Any], hostile_run: Any, empty_run: Any) -> str:
-    """A report of a usual, a hostile and an empty run, which measures itself when it is loaded."""
-    runs = [view(run) for run in (make_run("flask", bad={Outcome.ERROR: 0.01}), hostile_run, empty_run)]
-    policy = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>')
-    return policy.sub("", html.create().render(runs)).replace("</body>", f"{PROBE}</body>")
-
-
 @pytest.mark.real
 @pytest.mark.parametrize("width", [1280, 390])
-def test_nothing_overflows_the_page(
-    tmp_path: Path, width: int, page: str, required_program: Callable[..., str]
-) -> None:
+def test_nothing_overflows_the_page(tmp_path: Path, width: int, page: str, browser: str) -> None:
     """In a frame of that width, because a browser's window cannot be as narrow as a phone."""
-    browser = required_program("chromium", "chromium-browser", "google-chrome")
     (tmp_path / "report.html").write_text(page, encoding="utf-8")
     frame = tmp_path / "frame.html"
     frame.write_text(FRAME.replace("WIDTH", str(width)), encoding="utf-8")

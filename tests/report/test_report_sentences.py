@@ -65,7 +65,10 @@ def test_a_bounded_capacity_is_at_least(capacity: Result, censored: str, words: 
 
 def test_a_capacity_of_nothing_says_so(capacity: Result) -> None:
     none = dataclasses.replace(with_capacity(capacity, rate_rps=None), status=Status.FAIL)
-    assert headline(none)[0].startswith("fastapi-cpu holds none of the rates that were tried")
+    assert headline(none)[0].startswith("No rate is confirmed for fastapi-cpu within p99 ≤ 50 ms")
+    assert none.capacity is not None
+    broken = tuple({**step, "status": "fail"} for step in none.capacity.steps)
+    assert "holds none of the 5 rates that were tried" in headline(with_capacity(none, steps=broken))[0]
 
 
 def test_an_unconfirmed_capacity_is_not_held(capacity: Result) -> None:

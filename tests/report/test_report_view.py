@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from proofload.records import SAMPLE_DTYPE, Outcome, Phase, Samples
+from proofload.records import SAMPLE_DTYPE, Event, Outcome, Phase, Samples
 from proofload.report.reduce.readings import increments
 from proofload.report.reduce.tail import tail
 from proofload.report.view import RunView, view
@@ -136,6 +136,18 @@ def test_a_run_cut_short_is_viewed_as_far_as_it_went(make_run: Callable[..., Any
     seen = view(cut)
     assert seen.time is not None
     assert seen.server is None
+
+
+def test_events_that_say_the_same_are_told_once(make_run: Callable[..., Any]) -> None:
+    record = make_run("flask")
+    note = Event(record.phases[0].start_ns + S, "example", {"what": "note", "kind": "kafka-broker", "detail": "down"})
+    again = dataclasses.replace(note, t_ns=note.t_ns + S)
+    health = Event(note.t_ns, "health", {"worker": 0})
+    seen = view(dataclasses.replace(record, events=(*record.events, again, note, health)))
+    assert [(mark.kind, mark.text) for mark in seen.events if mark.kind == "note"] == [
+        ("note", "kind kafka-broker, detail down (2 times, the last at 2.0 s)")
+    ]
+    assert not [mark for mark in seen.events if mark.kind in {"health", "example", "phase"}]
 
 
 def test_two_arms_have_a_curve_each(make_run: Callable[..., Any]) -> None:

@@ -120,9 +120,7 @@ def _capacity(result: Result) -> tuple[str, ...]:
     if found is None:
         return _other(result)
     if found.rate_rps is None:
-        tried = [float(step["rate_rps"]) for step in found.steps]
-        lowest = f": the lowest of {len(tried)} was {numbers.significant(min(tried))} requests/s" if tried else ""
-        return (f"{who} holds none of the rates that were tried{within}{lowest}.", *_broken(result))
+        return (_nothing_held(found, who, within), *_broken(result))
     rate = f"{numbers.significant(found.rate_rps)} requests/s{numbers.bracketed(found.interval)}"
     if result.status is Status.INVALID:
         bound = f"As measured, and not to be relied on: {who} at {rate}{within}"
@@ -141,6 +139,18 @@ def _capacity(result: Result) -> tuple[str, ...]:
             f"Latency climbs steeply from about {numbers.significant(found.knee_rps)} requests/s (the knee)."
         )
     return tuple(sentences)
+
+
+def _nothing_held(found: Capacity, who: str, within: str) -> str:
+    """That every rate broke the SLO is said only when every step showed it."""
+    tried = [float(step["rate_rps"]) for step in found.steps]
+    lowest = numbers.significant(min(tried)) if tried else ""
+    if tried and all(step.get("status") == Status.FAIL for step in found.steps):
+        return (
+            f"{who} holds none of the {len(tried)} rates that were tried{within}: the lowest was {lowest} requests/s."
+        )
+    said = f"No rate is confirmed for {who}{within}"
+    return f"{said}: {len(tried)} steps, down to {lowest} requests/s." if tried else f"{said}."
 
 
 def _limited(found: Capacity) -> str:

@@ -183,7 +183,21 @@ def _events(events: Sequence[Event], start_ns: int) -> tuple[tuple[EventMark, ..
         for event in sorted(events, key=lambda event: event.t_ns)
         if event.kind not in _BOOKKEEPING or event.detail.get("what") == "note"
     ]
+    marks = _once(marks)
     return tuple(marks[:_MAX_EVENTS]), max(0, len(marks) - _MAX_EVENTS)
+
+
+def _once(marks: Sequence[EventMark]) -> list[EventMark]:
+    """Events that say the same are one, at the first instant, with how often and until when."""
+    alike: dict[tuple[str, str], list[EventMark]] = {}
+    for mark in marks:
+        alike.setdefault((mark.kind, mark.text), []).append(mark)
+    return [
+        same[0]
+        if len(same) == 1
+        else EventMark(same[0].t_s, kind, f"{text} ({len(same)} times, the last at {same[-1].t_s:.1f} s)".strip())
+        for (kind, text), same in alike.items()
+    ]
 
 
 def _limits(result: Result, run: Mapping[str, Any]) -> Mapping[str, float]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -83,7 +84,7 @@ def _mark(axes: Axes, point: LoadPoint, look: Look) -> None:
     if point.status is Status.INVALID:
         axes.plot([point.rate_rps], [point.p99_ms], marker="x", markersize=4, color=QUIET, zorder=2)
         return
-    held = point.status in {None, Status.PASS}
+    face = {Status.FAIL: "white", Status.INCONCLUSIVE: to_rgba(look.colour, 0.35)}
     axes.plot(
         [point.rate_rps],
         [point.p99_ms],
@@ -91,7 +92,7 @@ def _mark(axes: Axes, point: LoadPoint, look: Look) -> None:
         marker=look.marker,
         markersize=7.5 if point.purpose == "confirm" else 4.5,
         color=look.colour,
-        markerfacecolor=look.colour if held else "white",
+        markerfacecolor=face.get(point.status or Status.PASS, look.colour),
         zorder=4,
     )
     if point.p99_censored:

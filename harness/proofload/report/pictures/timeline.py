@@ -49,10 +49,10 @@ def timeline_picture(key: str, run: RunView, marks: Sequence[EventMark], look: L
                     axes.axvline(phase.start_s, color=QUIET, linewidth=0.5, linestyle=":", zorder=0.6)
             for mark in marks[:MAX_MARKS]:
                 axes.axvline(mark.t_s, color=INK, linewidth=0.7, linestyle=(0, (4, 2)), zorder=1.2)
-        _numbered(column[0], marks[:MAX_MARKS])
         counting(column[-1].xaxis, 8)
         column[-1].set_xlabel("time since the first phase began (s)")
         column[-1].set_xlim(*_span(run))
+        _numbered(column[0], marks[:MAX_MARKS])
         figure.align_ylabels(column)
 
     return draw(key, 0.75 + sum(heights), paint)
@@ -66,7 +66,12 @@ def _span(run: RunView) -> tuple[float, float]:
 
 
 def _numbered(axes: Axes, marks: Sequence[EventMark]) -> None:
+    start, end = axes.get_xlim()
+    free = -np.inf
     for number, mark in enumerate(marks, start=1):
+        if mark.t_s < free:  # its line is drawn and its row is in the table; its number would not be read
+            continue
+        free = mark.t_s + (end - start) * (0.02 if number < 10 else 0.035)
         axes.annotate(
             str(number),
             (mark.t_s, 1.0),

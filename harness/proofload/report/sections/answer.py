@@ -63,5 +63,5 @@ def _card(run: RunView) -> Card:
 
 def _searched(found: Capacity) -> str:
     if found.rate_rps is None:
-        return "none of the rates that were tried kept the SLO"
+        return "of the rates that were tried"
     return f"the search got to {numbers.significant(found.rate_rps)} requests/s"

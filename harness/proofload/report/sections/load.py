@@ -28,10 +28,10 @@ def section(page: Page) -> Section:
                 key="load",
                 draw=lambda: load_picture("load", curves, page.looks),
                 alt="Latency against offered load. " + " ".join(_told(run) for run in curves),
-                caption="Thick: p99 with its interval; thin: p50. Filled marks kept the SLO, hollow ones did not; the "
-                "large one is the confirmation run; crosses are invalid. Shaded upright: the rate that is held, and "
-                "its interval. Triangle on the axis: the knee. Dashed: the limit. Arrow: at least this, it falls into "
-                "the timeouts.",
+                caption="Thick: p99 with its interval; thin: p50. Filled marks kept the SLO, hollow ones broke it, "
+                "pale ones leave it open; the large one is the confirmation run; crosses are invalid. Shaded upright: "
+                "the rate that is held, and its interval. Triangle on the axis: the knee. Dashed: the limit. Arrow: at "
+                "least this, it falls into the timeouts.",
                 wide=True,
             )
         )
