@@ -38,6 +38,8 @@ class RequestTable(Table):
     correlation: str | None = None
     """kafka: the header that an answer copies from its request."""
     stream: bool = False
+    deadline: bool = True
+    """grpc: tell the server how long the client waits."""
 
 
 class ResponseTable(Table):

@@ -30,8 +30,10 @@ ANSWERS: dict[str, tuple[bytes, Answer]] = {
         Answer(200, b"a", reusable=True),
     ),
     "interim": (
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n"
-        b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+        (
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nLink: x\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"
+        ),
         Answer(200, b"x", reusable=True),
     ),
     "no content": (b"HTTP/1.1 204 No Content\r\n\r\n", Answer(204, b"", reusable=True)),
