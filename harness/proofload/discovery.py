@@ -2,7 +2,10 @@
 
 A module of the kind's package that defines `create` is an implementation; its file name, with
 hyphens for underscores, is its name. People who installed the wheel add theirs through an entry
-point group of the same name as the package (`proofload.transports`, …) whose value is the module.
+point group of the same name as the package (`proofload.transports`, …) whose value is the module:
+
+    [project.entry-points."proofload.transports"]
+    line = "my_package.line_transport"
 
 A module whose import fails is kept as unavailable, with the reason, so that a missing optional
 library disables one thing and breaks nothing else.
@@ -49,10 +52,14 @@ def implementations(kind: str) -> Mapping[str, Found]:
     package = importlib.import_module(package_name)
     for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda item: item.name):
         if not info.name.startswith("_"):
-            _add(found, info.name.replace("_", "-"), f"{package_name}.{info.name}")
+            one = _looked_at(info.name.replace("_", "-"), f"{package_name}.{info.name}")
+            if one.module is None or hasattr(one.module, "create"):  # a module without it is part of another
+                found[one.name] = one
     for entry in sorted(metadata.entry_points(group=package_name), key=lambda item: item.name):
         if entry.name not in found:
-            _add(found, entry.name, entry.value)
+            one = _looked_at(entry.name, entry.value)
+            missing = one.module is not None and not hasattr(one.module, "create")
+            found[one.name] = Found(one.name, None, f"{entry.value} defines no create()") if missing else one
     return MappingProxyType(found)
 
 
@@ -80,11 +87,8 @@ def module_for(kind: str, name: str) -> ModuleType:
     return found.module
 
 
-def _add(found: dict[str, Found], name: str, module_name: str) -> None:
+def _looked_at(name: str, module_name: str) -> Found:
     try:
-        module = importlib.import_module(module_name)
-    except Exception as exc:  # any failure of an optional part: kept as its reason, shown by doctor
-        found[name] = Found(name, None, f"{type(exc).__name__}: {exc}")
-        return
-    if hasattr(module, "create"):
-        found[name] = Found(name, module)
+        return Found(name, importlib.import_module(module_name))
+    except Exception as exc:  # noqa: BLE001  any failure of an optional part: kept as its reason, shown by doctor
+        return Found(name, None, f"{type(exc).__name__}: {exc}")

@@ -119,7 +119,11 @@ def assign_at_end(client: Any, topic: str, partitions: Sequence[int], timeout_s:
         raise TargetError(f"the replies in topic {topic!r} cannot be read", evidence=_words(exc)) from exc
     while any(client.get_watermark_offsets(one, cached=True)[1] == _NOT_FETCHED_YET for one in here):
         if time.monotonic() > until:
-            raise TargetError(f"the broker does not answer fetches of topic {topic!r} within {timeout_s:g} s")
+            raise TargetError(
+                f"the broker does not answer fetches of topic {topic!r} within {timeout_s:g} s",
+                cause="it is overloaded, or the partition's leader cannot be reached at the address it advertises",
+                remedy="see the broker's log, and its advertised.listeners",
+            )
         time.sleep(_ASKING_S)
 
 

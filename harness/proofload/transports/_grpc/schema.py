@@ -157,7 +157,11 @@ async def _reflected_by(path: str, service: str, exchange: Exchange) -> list[des
         missing = {name for file in files.values() for name in file.dependency} - files.keys()
         questions = [asked(file_by_filename=name) for name in sorted(missing)]
         if len(files) > 10_000:
-            raise TargetError("the target's reflection describes files without end")
+            raise TargetError(
+                "the target's reflection describes files without end",
+                evidence=f"{len(files):,} files so far, for {service!r}",
+                remedy="name the .proto file instead: request.proto",
+            )
     return list(files.values())
 
 

@@ -46,7 +46,7 @@ def metadata_of(spec: TransportSpec) -> list[tuple[str, str]]:
     for name, value in spec.headers.items():
         lower = name.lower()
         if lower in _OURS or lower.startswith((":", "grpc-")):
-            raise InputError(f"the header {name!r} is part of gRPC itself and cannot be set")
+            raise InputError(f"the header {name!r} is part of gRPC itself", remedy="remove it from request.headers")
         if not lower.isascii() or not value.isascii() or not value.isprintable():
             raise InputError(
                 f"the header {name!r} cannot be gRPC metadata", cause="names and values are printable ASCII"
