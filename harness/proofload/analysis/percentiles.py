@@ -13,9 +13,10 @@ Coverage at nominal 99 %, simulated M/M/1 queues, p99 where shown: 0.98 at 80 % 
 100,000), 0.99 and more at 0, 50, 90 and 95 % load. p90 and p95: 0.94 to 1, lowest at 95 % load.
 
 A percentile is None, with the n it would need, when fewer than 20 samples exceed it, or when those
-are worth fewer than 2 independent ones by the design effect of the median, the best known one. Asking for 20
-independent ones would hide the p99 of a server that freezes one second in ten for any run shorter than
-three minutes, and that of any server whose median wanders; instead the interval opens upwards.
+are worth fewer than 2 independent ones, both by the design effect of the median, the best known one, and by
+that of their own exceedance: the median's alone would hide the p99 of any server whose median wanders by a few
+microseconds. Asking for 20 independent ones would hide the p99 of a server that freezes one second in ten for
+any run shorter than three minutes; instead the interval opens upwards.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from proofload.records import Distribution, Interval, Quantile
 MIN_EXCEEDING = 20
 """Samples that must exceed a percentile."""
 MIN_EPISODES = 2
-"""Independent samples (by the median's design effect) that those must be worth."""
+"""Independent samples that those must be worth."""
 _WIDER = 5
 """The level whose clustering speaks for a tail level is exceeded by this many times more samples."""
 _UNKNOWN = Interval(None, None)
@@ -92,8 +93,9 @@ def distribution(
     quantiles = {}
     for level in LEVELS:
         exceeding = level.exceeding(n)
-        if exceeding < MIN_EXCEEDING or exceeding / median_effect < MIN_EPISODES:
-            quantiles[level.name] = _unsupported(level, median_effect)
+        clustered = min(median_effect, _effect_above(durations_ns, ordered, level.rank(n)))
+        if exceeding < MIN_EXCEEDING or exceeding / clustered < MIN_EPISODES:
+            quantiles[level.name] = _unsupported(level, clustered)
             continue
         effect = median_effect if level.name == "p50" else tail_effect(durations_ns, ordered, level)
         low, high = rank_bounds(n, level.q, effect, confidence)
@@ -151,7 +153,7 @@ def _first_censored(durations_ns: NDArray[np.int64], censored: NDArray[np.bool_]
     return float(np.min(durations_ns, where=censored, initial=np.iinfo(np.int64).max))
 
 
-def _unsupported(level: Level, median_effect: float) -> Quantile:
+def _unsupported(level: Level, effect: float) -> Quantile:
     per_exceeding = level.den / (level.den - level.num)
-    needs = int(np.ceil(per_exceeding * max(MIN_EXCEEDING, MIN_EPISODES * median_effect)))
+    needs = int(np.ceil(per_exceeding * max(MIN_EXCEEDING, MIN_EPISODES * effect)))
     return Quantile(q=level.q, value=None, interval=_UNKNOWN, needs=needs)
