@@ -48,6 +48,7 @@ class SegmentWriter:
         with pq.ParquetWriter(partial, pq.read_schema(segments[0]), compression=_COMPRESSION) as writer:
             for group in _grouped(segments):
                 writer.write_table(pa.concat_tables([pq.read_table(path) for path in group]))
+        pa.default_memory_pool().release_unused()
         partial.replace(self._folder / COMPACT)
         for path in segments:
             path.unlink()

@@ -18,7 +18,7 @@ from proofload.records import SAMPLE_DTYPE, Event, Outcome, Reading
 from proofload.scenarios import Scenario
 from proofload.store.folder import RunFolder, claim
 
-_START_NS = 7_000 * NS_PER_S
+START_NS = 7_000 * NS_PER_S
 _SEGMENT_S = 2.0
 _TIMEOUT_S = 5.0
 _MEDIAN_MS = 4.0
@@ -48,7 +48,7 @@ def write_run(
         rate_rps=rate_rps,
         duration_s=duration_s,
         seed=seed,
-        start_ns=_START_NS,
+        start_ns=START_NS,
         measured=True,
     )
     for kind, number, text in _NAMES:
@@ -80,7 +80,7 @@ def _rows(first: int, count: int, rate_rps: float, rng: np.random.Generator) -> 
     rows = np.zeros(count, SAMPLE_DTYPE)
     seq = np.arange(first, first + count)
     rows["seq"] = seq
-    rows["intended_ns"] = _START_NS + np.round(seq * (NS_PER_S / rate_rps)).astype(np.int64)
+    rows["intended_ns"] = START_NS + np.round(seq * (NS_PER_S / rate_rps)).astype(np.int64)
     rows["dispatched_ns"] = rows["intended_ns"] + rng.exponential(0.03 * NS_PER_MS, count).astype(np.int64)
     rows["sent_ns"] = rows["dispatched_ns"] + rng.exponential(0.01 * NS_PER_MS, count).astype(np.int64)
     served = rng.lognormal(np.log(_MEDIAN_MS * NS_PER_MS), _SIGMA, count).astype(np.int64)
@@ -106,7 +106,7 @@ def _rows(first: int, count: int, rate_rps: float, rng: np.random.Generator) -> 
 
 def _readings(at_s: float, length_s: float, served: int, rng: np.random.Generator) -> Iterator[Reading]:
     for half in range(max(1, round(2 * length_s))):
-        t_ns = _START_NS + round((at_s + half / 2) * NS_PER_S)
+        t_ns = START_NS + round((at_s + half / 2) * NS_PER_S)
         for name, level in _GAUGES.items():
             yield Reading(t_ns, "process", name, level * float(rng.normal(1.0, 0.02)))
         for part, mean_s in (("queue", 0.0008), ("compute", 0.0021), ("request", 0.0035)):
@@ -152,4 +152,4 @@ def run_json(rate_rps: float, duration_s: float, seed: int) -> dict[str, Any]:
 
 
 def _event(folder: RunFolder, at_s: float, kind: str, **detail: Any) -> None:
-    folder.add_event(Event(_START_NS + round(at_s * NS_PER_S), kind, detail))
+    folder.add_event(Event(START_NS + round(at_s * NS_PER_S), kind, detail))

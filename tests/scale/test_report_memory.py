@@ -1,0 +1,51 @@
+"""What a report of a large run folder costs in memory, seen from outside: the peak of a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from proofload.testing.synthetic_run import write_run
+
+GB = 10**9
+SMALL, LARGE = 500_000, 1_500_000
+
+
+def peak_bytes(*command: str) -> int:
+    """Largest resident size of the command, which must end well."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert process.stdout is not None
+    with process.stdout as output:
+        said = output.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, said.decode()[-2000:]
+    return usage.ru_maxrss * 1024
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read in Linux's unit")
+def test_five_million_samples_become_a_report_in_less_than_a_gigabyte(tmp_path: Path) -> None:
+    peaks = {}
+    for samples in (SMALL, LARGE):
+        folder = write_run(tmp_path / str(samples), samples, rate_rps=20_000)
+        peaks[samples] = peak_bytes(sys.executable, "-m", "proofload", "report", str(folder))
+        assert (folder / "report.html").stat().st_size > 10_000
+    per_sample = (peaks[LARGE] - peaks[SMALL]) / (LARGE - SMALL)
+    expected = peaks[LARGE] + per_sample * (5_000_000 - LARGE)
+    assert expected < GB, f"{per_sample:.0f} bytes a sample from {peaks[SMALL] / 1e6:.0f} MB"
+
+
+def test_a_run_folder_of_any_size_is_written_in_constant_memory(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from proofload.testing.synthetic_run import write_run;"
+        "write_run(Path(sys.argv[1]), int(sys.argv[2]), rate_rps=100_000)"
+    )
+    peaks = [
+        peak_bytes(sys.executable, "-c", program, str(tmp_path / str(samples)), str(samples))
+        for samples in (1_200_000, 2_400_000)
+    ]
+    assert peaks[1] - peaks[0] < 30e6, peaks
