@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from proofload.targets import Target
 
 _LOOK_EVERY_S = 0.2
+_PATIENCE_MS = "5000"
+"""What the example tells the server of its caller's patience, where a run tells it the scenario's `timeout_s`."""
 _LONGEST_BODY = 2000
 """Characters that a person would still copy from a screen."""
 _FIRST_BODY = """python3 -c 'import json,sys; print(json.dumps(json.load(sys.stdin)["body"]))'"""
@@ -56,6 +58,7 @@ def serve(
         )
     if target.uses("fixtures") and target.model is not None:
         ensure_fixtures(target.model, say)
+    target = target.filled({"timeout_ms": _PATIENCE_MS})
     if port is not None:
         target = _at_port(target, port)
     say(f"starting {target.name}")
