@@ -67,6 +67,14 @@ def test_a_file_reached_twice_is_listed_once(tmp_path: Path) -> None:
     assert len(layout.scenario_files()) == 1
 
 
+def test_prices_of_ones_own_come_before_those_that_ship(tmp_path: Path) -> None:
+    layout = installed(tmp_path)
+    shipped = touch(layout.package / "data" / "fixtures" / "prices.toml")
+    assert layout.price_tables() == [shipped]
+    own = touch(layout.working / "prices.toml")
+    assert layout.price_tables() == [own, shipped]
+
+
 def test_built_models_are_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROOFLOAD_FIXTURES", str(tmp_path / "mine"))
     assert fixtures_dir(installed(tmp_path)) == tmp_path / "mine"

@@ -66,7 +66,9 @@ def _status(validity: Any, checks: tuple[Check, ...]) -> Status:
 
 
 def _target(run: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {**run["target"], "device": run["placement"]["device"], "runtime": run["placement"]["runtime"]}
+    placement = run["placement"]
+    device = "" if placement["runtime"] == "external" else placement["device"]  # what runs elsewhere was not asked
+    return {**run["target"], "device": device, "runtime": placement["runtime"]}
 
 
 def _duration_s(events: tuple[Event, ...]) -> float:

@@ -208,15 +208,12 @@ def _run_json(
 
 
 def _prices() -> dict[str, Any]:
-    """The price table as it stood, so that the cost can be computed again from the run folder alone."""
-    for folder in Layout.here().fixture_sources():
-        table = folder / "prices.toml"
-        if table.is_file():
-            return {
-                name: {key: value for key, value in asdict(price).items() if key != "name"}
-                for name, price in read_prices(table).items()
-            }
-    return {}
+    """The prices as they stood, so that the cost can be computed again from the run folder alone."""
+    found: dict[str, Any] = {}
+    for table in reversed(Layout.here().price_tables()):
+        for name, price in read_prices(table).items():
+            found[name] = {key: value for key, value in asdict(price).items() if key != "name"}
+    return found
 
 
 def _report(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> list[Path]:

@@ -72,6 +72,11 @@ class Layout:
             folders.insert(1, self.checkout / "fixtures")
         return _unique([folder for folder in folders if _makes_fixtures(folder)])
 
+    def price_tables(self) -> Sequence[Path]:
+        """Every price table, the one that wins first: ./prices.toml, then the one that comes with proofload."""
+        tables = [self.working / "prices.toml", *(folder / "prices.toml" for folder in self.fixture_sources()[:1])]
+        return _unique([table for table in tables if table.is_file()])
+
 
 MODEL_FILES = ("model.onnx", "model.json", "payloads.jsonl")
 """What a built model's folder holds."""
