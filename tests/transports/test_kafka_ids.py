@@ -95,3 +95,17 @@ def test_every_request_ends_at_most_once(steps: list[str]) -> None:
         elif step == "repeat" and issued and issued[0] not in waiting.values():
             assert open_requests.settle(issued[0]) in {DUPLICATE, LATE}
     assert len(open_requests) == len(waiting)
+
+
+def test_what_is_under_way_counts_the_abandoned_until_they_are_answered_or_surely_lost() -> None:
+    now = [0]
+    requests = Correlations(0, now=lambda: now[0])
+    first, second, _third = (requests.issue(row) for row in range(3))
+    requests.abandon(0)
+    requests.abandon(1)
+    assert requests.underway == 3
+    requests.settle(second)
+    assert requests.underway == 2
+    now[0] = 31 * 10**9
+    assert requests.underway == 1
+    assert requests.settle(first) == DUPLICATE

@@ -193,19 +193,26 @@ def _checks(answer: CapacityRecord, settings: Settings, main: MeasuredPhase) -> 
         settle="" if answer.confirmed else f"longer confirmations: --set confirm_s={settings.confirm_s * 3:g}",
     )
     if answer.rate_rps is None:
-        lowest = min((float(step["rate_rps"]) for step in answer.steps), default=settings.start_rps)
-        found = Check(
-            name="capacity",
-            status=Status.FAIL if any(step["status"] == "fail" for step in answer.steps) else Status.INCONCLUSIVE,
-            observed=None,
-            limit=None,
-            unit="requests/s",
-            interval=Interval(None, lowest),
-            evidence=f"no rate that was tried met the SLO, down to {lowest:g} requests/s",
-            settle="a laxer SLO, or a lower start_rps",
-        )
-        return (found, *main.checks)
-    return (found, *main.checks) if answer.confirmed else (found,)
+        found = _none_found(answer, settings)
+    return (found, *main.checks) if answer.confirmed or answer.rate_rps is None else (found,)
+
+
+def _none_found(answer: CapacityRecord, settings: Settings) -> Check:
+    """Not even the lowest rate: a failure only if that one was shown to break the SLO."""
+    lowest = min((float(step["rate_rps"]) for step in answer.steps), default=settings.start_rps)
+    broke = any(step["status"] == "fail" and step["rate_rps"] <= lowest for step in answer.steps)
+    return Check(
+        name="capacity",
+        status=Status.FAIL if broke else Status.INCONCLUSIVE,
+        observed=None,
+        limit=None,
+        unit="requests/s",
+        interval=Interval(None, lowest if broke else None),
+        evidence=f"no rate that was tried met the SLO, down to {lowest:g} requests/s"
+        if broke
+        else f"no rate was confirmed in {len(answer.steps)} steps, down to {lowest:g} requests/s",
+        settle="a laxer SLO" if broke else "a quieter machine, or longer confirmations: --set confirm_s=…",
+    )
 
 
 def _told(answer: CapacityRecord) -> str:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from time import monotonic_ns
 from typing import Final
+
+from proofload.clock import NS_PER_S
 
 UNKNOWN: Final = -1
 """Never issued here: another run's, another client's, or no correlation id at all."""
@@ -19,6 +22,8 @@ LATE: Final = -3
 
 _REMEMBERED = 1 << 17
 """Abandoned ids that are remembered; a late reply to an older one counts as a duplicate."""
+_LOST_AFTER_NS = 30 * NS_PER_S
+"""An abandoned request without a reply for so long is not in the broker any more: it was lost."""
 
 
 def new_nonce() -> str:
@@ -28,17 +33,29 @@ def new_nonce() -> str:
 class Correlations:
     """The open requests of one engine process."""
 
-    def __init__(self, worker: int, nonce: Callable[[], str] = new_nonce) -> None:
+    def __init__(
+        self, worker: int, nonce: Callable[[], str] = new_nonce, now: Callable[[], int] = monotonic_ns
+    ) -> None:
+        self._now = now
         self._prefix = f"{nonce()}{worker:02x}-".encode("ascii")
         self._start = len(self._prefix)
         self._next = 0
         self._rows: dict[int, int] = {}
         self._counters: dict[int, int] = {}
-        self._abandoned: dict[int, None] = {}
+        self._abandoned: dict[int, int] = {}
 
     def __len__(self) -> int:
         """Requests without an answer."""
         return len(self._rows)
+
+    @property
+    def underway(self) -> int:
+        """Requests whose reply may still come, given up or not: at least what waits in the broker."""
+        horizon = self._now() - _LOST_AFTER_NS
+        abandoned = self._abandoned
+        while abandoned and next(iter(abandoned.values())) < horizon:
+            del abandoned[next(iter(abandoned))]
+        return len(self._rows) + len(abandoned)
 
     def issue(self, row: int) -> bytes:
         """A new id for the request that `row` now stands for."""
@@ -83,6 +100,6 @@ class Correlations:
         return row
 
     def _remember(self, counter: int) -> None:
-        self._abandoned[counter] = None
+        self._abandoned[counter] = self._now()
         if len(self._abandoned) > _REMEMBERED:
             del self._abandoned[next(iter(self._abandoned))]

@@ -11,14 +11,17 @@ found by partitions assigned by hand at their end, so no consumer group has to s
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections import Counter, deque
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import orjson
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
+from proofload import brokers
 from proofload.transports import Sink, TransportSpec
 from proofload.transports import _kafka_client as client
 from proofload.transports._kafka_ids import DUPLICATE, LATE, UNKNOWN, Correlations
@@ -39,6 +42,13 @@ _ANOMALIES = {UNKNOWN: "kafka-unknown", DUPLICATE: "kafka-duplicate", LATE: "kaf
 
 def create(spec: TransportSpec, sink: Sink) -> KafkaTransport:
     return KafkaTransport(spec, sink)
+
+
+def _most_kept(bodies: Sequence[bytes]) -> int:
+    """Messages that may be under way at once: half of what the embedded broker keeps, before it forgets the oldest
+    and whoever reads them stumbles. More have to wait here, like requests for a connection."""
+    largest = max(map(len, bodies)) + brokers.RECORD_OVERHEAD_BYTES
+    return max(1, brokers.PARTITIONS * min(brokers.RETAINED_MESSAGES, brokers.RETAINED_BYTES // largest) // 2)
 
 
 class KafkaTransport:
@@ -68,6 +78,7 @@ class KafkaTransport:
         self._inbox: deque[list[Any]] = deque()
         self._read_again: deque[TopicPartition] = deque()
         self._turns = 0
+        self._most_underway = 0
         self._matched = False
         self._closing = False
         self._told: Counter[str] = Counter()
@@ -84,6 +95,7 @@ class KafkaTransport:
         asker = client.asker(self._servers)
         client.find_topic(asker, self._topic, self._servers, _OPEN_S)
         partitions, mock = client.find_topic(asker, self._reply_topic, self._servers, _OPEN_S)
+        self._most_underway = _most_kept(self._bodies) if mock else sys.maxsize
         self._producer = client.producer(
             self._servers, mock=mock, timeout_s=self._spec.timeout_s, on_error=self._broker_error
         )
@@ -104,7 +116,10 @@ class KafkaTransport:
             self._waiting.append((row, payload))
 
     def _produce(self, row: int, payload: int) -> bool:
-        """Hand over to the client; False when its queue is full."""
+        """Hand over to the client; False when its queue, or what the embedded broker surely keeps, is full."""
+        if self._ids.underway >= self._most_underway:
+            self._sink.note("kafka-held-back", underway=self._most_underway)
+            return False
         correlation = self._ids.issue(row)
         try:
             self._producer.produce(
