@@ -19,9 +19,8 @@ from proofload_servers.serving import (
     deadline_from_ms,
 )
 from proofload_servers.serving.logs import access
+from proofload_servers.serving.loop_bridge import LoopBridge
 from proofload_servers.serving.wire import answer_json, batch_json, error_json, read_instances, read_request
-
-from .loop_bridge import LoopBridge
 
 Headers = list[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")

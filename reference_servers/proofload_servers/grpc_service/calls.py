@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import grpc
 
-from proofload_servers.fastapi_app.loop_bridge import LoopBridge
 from proofload_servers.serving import Answer, Failed, InvalidInput, NotReady, Refusal, Result, Service, correlation_id
 from proofload_servers.serving.logs import access
+from proofload_servers.serving.loop_bridge import LoopBridge
 
 from .convert import info_of, model_of, refusal_of, request_of, response_of, without_model
 from .prediction_pb2 import (
