@@ -5,9 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
-OUT ?= out/demo
 
-.PHONY: help setup demo test check format bench fixtures clean
+.PHONY: help setup demo test check format bench fixtures wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,9 +28,11 @@ $(STAMP): requirements.txt pyproject.toml
 fixtures: setup ## Build the models, payloads and goldens into fixtures/build
 	@$(BIN)/proofload fixtures
 
-demo: setup ## Compare the four reference servers: rate within the SLO, latency, cost (about four minutes)
-	@rm -rf $(OUT)
-	@$(BIN)/proofload run capacity --quick --out $(OUT)
+demo: setup ## Compare the four reference servers: rate within the SLO, latency, cost (about five minutes)
+	@rm -rf out/demo
+	@$(BIN)/proofload run capacity --quick --out out/demo || case $$? in \
+	  1|3) echo "That not every target passed is a finding, and no error of the demo: see the report." ;; \
+	  *) exit 1 ;; esac
 
 test: setup fixtures ## Run the tests
 	@$(BIN)/python -m pytest -q
@@ -40,7 +41,7 @@ check: setup ## Lint, format and type gates
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy tests fixtures benchmarks
+	@$(BIN)/mypy tests fixtures benchmarks docs
 
 format: setup ## Put the code into the house's format
 	@$(BIN)/ruff check --fix .
@@ -48,6 +49,9 @@ format: setup ## Put the code into the house's format
 
 bench: setup fixtures ## Ratios against peers, measured in one run (nginx, wrk and hey are used if installed)
 	@$(BIN)/python benchmarks/run_all.py
+
+wheel: setup ## Build the wheel into dist/
+	@$(BIN)/python -m hatchling build -t wheel
 
 clean: ## Remove what was built; run folders in out/ stay
 	@rm -rf $(VENV) dist fixtures/build .pytest_cache .mypy_cache .ruff_cache .hypothesis
