@@ -54,7 +54,7 @@ class TargetError(ProofloadError):
     """The target cannot be started, reached or kept alive."""
 
 
-class Unavailable(ProofloadError):
+class Unavailable(ProofloadError):  # noqa: N818  a state of this machine more than an error
     """An optional part (a library, a provider, a tool) is missing on this machine."""
 
 

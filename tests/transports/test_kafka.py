@@ -40,7 +40,7 @@ class RecordingSink:
     def shed(self, row: int, status: int) -> None:
         self.calls.append(("shed", row, status))
 
-    def failed(self, row: int, kind: str, detail: str = "", status: int = -1) -> None:  # noqa: ARG002  a sink's shape
+    def failed(self, row: int, kind: str, detail: str = "", status: int = -1) -> None:
         self.calls.append(("failed", row, kind, status))
 
     def note(self, kind: str, **detail: Any) -> None:
@@ -111,7 +111,7 @@ class Stage:
 async def until(reached: Callable[[], bool]) -> None:
     """Wait for what the transport only counts."""
     async with asyncio.timeout(PATIENCE_S):
-        while not reached():  # noqa: ASYNC110  nothing announces it
+        while not reached():
             await asyncio.sleep(0.005)
 
 
