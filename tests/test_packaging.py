@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from proofload.testing.runtime_kit import running_stub
+
 MOST_BYTES = 2_000_000
 Installed = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 
@@ -128,6 +130,25 @@ def test_installed_it_lists_what_the_checkout_lists(installed: Installed, site: 
 def test_the_installed_command_answers(installed: Installed, site: Path) -> None:
     answer = installed([str(site / "bin" / "proofload"), "--version"])
     assert (answer.returncode, answer.stdout.split()[0]) == (0, "proofload")
+
+
+@pytest.mark.real
+def test_without_the_servers_extra_a_url_can_be_measured(tmp_path: Path) -> None:
+    """The extra is simulated to be missing: its libraries' names lead to modules that fail."""
+    for extra in ("onnxruntime", "onnx", "skl2onnx", "sklearn", "flask", "gunicorn", "fastapi", "uvicorn"):
+        (tmp_path / f"{extra}.py").write_text(f"raise ImportError('no {extra} here')", encoding="utf-8")
+    payloads = tmp_path / "payloads.jsonl"
+    payloads.write_text('{"body": {"value": 3}, "expect": 6}\n', encoding="utf-8")
+    flags = f"--payloads {payloads} --set rate_rps=50 --set duration_s=1 --json - --out {tmp_path / 'run'}"
+    with running_stub() as (port, _):
+        words = f"run load --target http://127.0.0.1:{port}/p {flags}".split()
+        run = subprocess.run(
+            [sys.executable, "-m", "proofload", *words],
+            env={**os.environ, "PYTHONPATH": str(tmp_path)}, check=False, capture_output=True, text=True, timeout=100,
+        )  # fmt: skip
+    assert run.returncode in {0, 1, 3}, run.stderr
+    outcomes = json.loads(run.stdout)["phases"][0]["outcomes"]
+    assert outcomes["ok"] == sum(outcomes.values()) > 0
 
 
 @pytest.mark.real
