@@ -6,8 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ import pytest
 WITNESS = Path(__file__).parent / "stubs" / "witness_server.py"
 PATIENCE_S = 100
 CORES = sorted(os.sched_getaffinity(0))
-
-pytestmark = pytest.mark.real
 
 
 @dataclass
@@ -119,18 +116,3 @@ def load(tmp_path: Path) -> Iterator[Load]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-@contextmanager
-def busy(core: int, processes: int) -> Iterator[None]:
-    """So many processes that want all of one core."""
-    code = f"import os\nos.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
-    hogs: Sequence[subprocess.Popen[bytes]] = [
-        subprocess.Popen([sys.executable, "-S", "-c", code]) for _ in range(processes)
-    ]
-    try:
-        yield
-    finally:
-        for hog in hogs:
-            hog.kill()
-            hog.wait()

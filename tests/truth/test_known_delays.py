@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Load, Witness
+    from tests.truth.conftest import Load, Witness
 
 pytestmark = pytest.mark.real
 

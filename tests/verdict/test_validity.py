@@ -97,6 +97,12 @@ def test_a_starved_client_is_caught(wait_ms: float) -> None:
     assert {"send-lag", "cpu-starved"} <= not_ok(delay(item, late, waits))
 
 
+def test_a_late_client_that_waited_for_its_core_says_so() -> None:
+    item = evidence(latency_ms=2.0, runqueue_share=0.06)  # it needs little, and gets it late
+    assert not_ok(item) == set()
+    assert not_ok(delay(item, slice(0, 2000), 3 * MS)) == {"send-lag", "cpu-starved"}
+
+
 def test_a_starved_client_of_a_slow_target_is_caught_too() -> None:
     assert not_ok(evidence(latency_ms=500.0, runqueue_share=0.4)) == {"cpu-starved"}
 

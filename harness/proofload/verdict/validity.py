@@ -25,6 +25,7 @@ from proofload.verdict.codes import (
     STALL_EVERY_S,
     STALLS_ALWAYS_FREE,
     STARVED,
+    STARVED_AND_LATE,
     STARVED_WITH_LAG,
     STEAL,
 )
@@ -68,7 +69,7 @@ def judge(evidence: Evidence) -> tuple[Validity, ...]:
     lagging = _send_lag(lag, measured)
     found: dict[str, tuple[bool, str]] = {"send-lag": lagging}
     looks: dict[str, Callable[[], tuple[bool, str]]] = {
-        "cpu-starved": lambda: _starved(evidence.health, lag),
+        "cpu-starved": lambda: _starved(evidence.health, lag, late=not lagging[0]),
         "loop-stall": lambda: _stalls(evidence.health, evidence.duration_s or evidence.phase.duration_s),
         "client-cpu": lambda: _cpu(evidence.health, lag),
         "conservation": lambda: _conservation(evidence.samples, evidence.phase.planned),
@@ -123,12 +124,12 @@ def _send_lag(lag: Mapping[str, float], measured: Samples) -> tuple[bool, str]:
     return True, detail + (f"; too late to report latency {' and '.join(deep)}" if deep else "")
 
 
-def _starved(health: ClientHealth, lag: Mapping[str, float]) -> tuple[bool, str]:
+def _starved(health: ClientHealth, lag: Mapping[str, float], *, late: bool) -> tuple[bool, str]:
     share = health.runqueue_share
     if share is None:
         return True, "the kernel does not tell how long the client waited for a core"
     harmed = lag.get("p99", 0.0) > HARMFUL_LAG_MS
-    starved = share >= STARVED or (share >= STARVED_WITH_LAG and harmed)
+    starved = share >= STARVED or (share >= STARVED_WITH_LAG and harmed) or (share >= STARVED_AND_LATE and late)
     return not starved, f"an engine process was ready to run and waited for a core {share:.1%} of the time"
 
 

@@ -34,7 +34,7 @@ class Server:
     """All connections, what they are owed and when."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self._random = random.Random(options.seed)  # noqa: S311  a delay, no secret
+        self._random = random.Random(options.seed)
         self._log_median = math.log(options.median_ms * 1e6)
         self._sigma = options.sigma
         self._freeze_ns = round(options.freeze * 1e9)
