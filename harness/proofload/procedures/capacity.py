@@ -24,6 +24,9 @@ from proofload.scenarios import Positive, Scenario
 
 _REST_S = 0.5
 """Between steps, so that what a server still computes for callers who left does not weigh on the next."""
+_RECOVERY_RPS = 50.0
+_RECOVERY_S = 1.0
+_RECOVERY_TRIES = 15
 
 
 _MARGIN = 1.4
@@ -63,28 +66,28 @@ class Capacity:
             shown = _shown(phase, bench.samples(phase), settings, bench.circumstances(), step.alpha_share)
             _record(search, step, shown, settings)
             bench.pause(_REST_S)
+            if not _met_as_observed(shown, settings):
+                _recover(bench, settings)
 
     def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
         settings = _own(scenario)
         around = Circumstances.of(evidence)
         orders = {event.detail["phase"]: event.detail for event in evidence.events if event.kind == "capacity-step"}
         search = _search(settings)
-        shown: list[tuple[str, MeasuredPhase]] = []
+        shown: list[MeasuredPhase] = []
         for phase in evidence.phases:
             order = orders.get(phase.index)
-            purpose = "confirm" if phase.measured else "search"
             share = order["alpha_share"] if order else 1.0
             one = _shown(phase, evidence.samples(phase.index), settings, around, share)
-            shown.append((purpose, one))
-            if order is not None:
-                step = Step(phase.rate_rps, "confirm" if phase.measured else "search", share)
-                _record(search, step, one, settings)
+            shown.append(one)
+            if order is not None:  # a recovery, or a step that was cut off, shows nothing of the capacity
+                _record(search, Step(phase.rate_rps, order["purpose"], share), one, settings)
         if not shown:
             return Findings.nothing(around.interrupted)
         answer = search.answer()
         main = _telling(shown)
         return Findings(
-            phases=tuple(one.summary for _, one in shown),
+            phases=tuple(one.summary for one in shown),
             checks=_checks(answer, settings, main),
             validity=main.validity,
             client=main.health,
@@ -94,6 +97,18 @@ class Capacity:
             else priced(evidence, settings, main.summary, answer.rate_rps, answer.interval, at_capacity=True),
             warmup={"excluded": main.summary.excluded},
         )
+
+
+def _recover(bench: Bench, settings: Settings) -> None:
+    """After a rate it did not hold, a target may still be working it off: wait until a light load goes well again."""
+    for attempt in range(1, _RECOVERY_TRIES + 1):
+        rate_rps = min(_RECOVERY_RPS, settings.start_rps)
+        stretch = Stretch(f"recovery {attempt}", rate_rps, _RECOVERY_S, seed=settings.seed, measured=False)
+        [phase] = bench.load(stretch)
+        if _met_as_observed(_shown(phase, bench.samples(phase), settings, bench.circumstances(), 1.0), settings):
+            return
+        bench.pause(_RECOVERY_S)
+    bench.note("not-recovered", tries=_RECOVERY_TRIES)
 
 
 def _own(scenario: Scenario) -> Settings:
@@ -174,10 +189,9 @@ def _met_as_observed(shown: MeasuredPhase, settings: Settings) -> bool:
     return total > 0 and not over and not outcomes["wrong"] and outcomes["ok"] >= settings.slo.ok_share * total
 
 
-def _telling(shown: Sequence[tuple[str, MeasuredPhase]]) -> MeasuredPhase:
+def _telling(shown: Sequence[MeasuredPhase]) -> MeasuredPhase:
     """The phase the verdict rests on: the last confirmation, or for want of one the last step."""
-    confirmations = [one for purpose, one in shown if purpose == "confirm"]
-    return confirmations[-1] if confirmations else shown[-1][1]
+    return next((one for one in reversed(shown) if one.summary.measured), shown[-1])
 
 
 def _checks(answer: CapacityRecord, settings: Settings, main: MeasuredPhase) -> tuple[Check, ...]:

@@ -37,6 +37,8 @@ _SERVE_S = 0.01
 _TELL_EVERY = 100
 """Looks at deliveries between notes about stray replies: one second."""
 _EXAMPLE_BYTES = 400
+_MOCK_UNDERWAY = 4000
+"""A rate of 40,000/s at 100 ms each."""
 _ANOMALIES = {UNKNOWN: "kafka-unknown", DUPLICATE: "kafka-duplicate", LATE: "kafka-late"}
 
 
@@ -45,10 +47,14 @@ def create(spec: TransportSpec, sink: Sink) -> KafkaTransport:
 
 
 def _most_kept(bodies: Sequence[bytes]) -> int:
-    """Messages that may be under way at once: half of what the embedded broker keeps, before it forgets the oldest
-    and whoever reads them stumbles. More have to wait here, like requests for a connection."""
+    """Messages that may be under way at once through the embedded broker; more wait here, as for a connection.
+
+    Never more than half of what it keeps: beyond that it forgets the oldest and whoever reads them stumbles. And
+    no more than it gives back in a few seconds: a backlog lies there in small sets, of which it hands out few.
+    """
     largest = max(map(len, bodies)) + brokers.RECORD_OVERHEAD_BYTES
-    return max(1, brokers.PARTITIONS * min(brokers.RETAINED_MESSAGES, brokers.RETAINED_BYTES // largest) // 2)
+    kept = brokers.PARTITIONS * min(brokers.RETAINED_MESSAGES, brokers.RETAINED_BYTES // largest)
+    return max(1, min(kept // 2, _MOCK_UNDERWAY))
 
 
 class KafkaTransport:
@@ -79,6 +85,7 @@ class KafkaTransport:
         self._read_again: deque[TopicPartition] = deque()
         self._turns = 0
         self._most_underway = 0
+        self._full = False
         self._matched = False
         self._closing = False
         self._told: Counter[str] = Counter()
@@ -117,8 +124,7 @@ class KafkaTransport:
 
     def _produce(self, row: int, payload: int) -> bool:
         """Hand over to the client; False when its queue, or what the embedded broker surely keeps, is full."""
-        if self._ids.underway >= self._most_underway:
-            self._sink.note("kafka-held-back", underway=self._most_underway)
+        if self._held_back(self._ids.underway):
             return False
         correlation = self._ids.issue(row)
         try:
@@ -139,6 +145,15 @@ class KafkaTransport:
         else:
             self._sink.sent(row)
         return True
+
+    def _held_back(self, underway: int) -> bool:
+        """Full until half empty: trickling on would make message sets of one, which the mock is slowest with."""
+        if self._full:
+            self._full = underway > self._most_underway // 2
+        elif underway >= self._most_underway:
+            self._full = True
+            self._sink.note("kafka-held-back", underway=underway)
+        return self._full
 
     def abandon(self, row: int) -> None:
         if not self._ids.abandon(row) and self._waiting:
