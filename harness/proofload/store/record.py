@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import orjson
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from proofload.clock import NS_PER_S
 from proofload.errors import RunFolderError
 from proofload.records import Event, Phase, Result, Samples
 from proofload.store.result_json import result_from_json
@@ -64,19 +65,26 @@ class RunRecord:
                 continue
             detail = event.detail
             cut = ended.get(detail["phase"])
-            found.append(
-                Phase(
-                    index=detail["phase"],
-                    name=detail["name"],
-                    arrival=detail["arrival"],
-                    rate_rps=detail["rate_rps"],
-                    duration_s=detail["duration_s"] if cut is None else cut["ran_s"],
-                    planned=planned.get(detail["phase"], -1),
-                    start_ns=detail["start_ns"],
-                    measured=detail["measured"],
-                )
+            phase = Phase(
+                index=detail["phase"],
+                name=detail["name"],
+                arrival=detail["arrival"],
+                rate_rps=detail["rate_rps"],
+                duration_s=detail["duration_s"] if cut is None else cut["ran_s"],
+                planned=planned.get(detail["phase"], -1),
+                start_ns=detail["start_ns"],
+                measured=detail["measured"],
             )
+            found.append(phase if phase.planned >= 0 else self._as_far_as_recorded(phase))
         return tuple(found)
+
+    def _as_far_as_recorded(self, phase: Phase) -> Phase:
+        """A phase whose end the lab did not live to see: up to its last sample on disk."""
+        table = self.samples(phase.index).table
+        if not len(table):
+            return replace(phase, planned=0, duration_s=0.0)
+        ran_s = (int(table["intended_ns"][-1]) - phase.start_ns) / NS_PER_S
+        return replace(phase, planned=int(table["seq"].max()) + 1, duration_s=min(phase.duration_s, ran_s))
 
     @cached_property
     def names(self) -> Mapping[tuple[str, int], str]:
