@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +14,23 @@ GB = 10**9
 SMALL, LARGE = 500_000, 1_500_000
 
 
+MEASURE = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], stdout=sys.stderr)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(done.returncode)
+"""
+
+
 def peak_bytes(*command: str) -> int:
-    """Largest resident size of the command, which must end well."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert process.stdout is not None
-    with process.stdout as output:
-        said = output.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, said.decode()[-2000:]
-    return usage.ru_maxrss * 1024
+    """Largest resident size of the command, which must end well.
+
+    Asked for by a small process between: a child's peak begins at the size of the process it was forked from, and
+    this one may have grown large.
+    """
+    done = subprocess.run([sys.executable, "-S", "-c", MEASURE, *command], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return int(done.stdout) * 1024
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks are read in Linux's unit")
