@@ -17,6 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from proofload.discovery import implementations
 from proofload.scenarios import known_scenarios, load_scenario
 from proofload.targets import known_targets, load_target
 
@@ -158,6 +159,15 @@ def test_no_module_is_a_drawer_for_odds_and_ends() -> None:
 def test_every_module_says_what_it_is_for() -> None:
     texts = {path: path.read_text(encoding="utf-8") for path in SOURCES if not is_generated(path)}
     assert [named(path) for path, text in texts.items() if text and not ast.get_docstring(ast.parse(text))] == []
+
+
+def test_every_transport_is_held_to_the_conformance_kit() -> None:
+    tests = [path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "transports").glob("test_*_conformance.py")]
+    for name, found in implementations("transport").items():
+        assert found.module is not None
+        package, _, module = found.module.__name__.rpartition(".")
+        pattern = rf"from {package}\.{module} import|from {package} import {module}\b"
+        assert any(re.search(pattern, test) for test in tests), f"no test runs the kit over {name}"
 
 
 def test_library_and_servers_do_not_import_each_other() -> None:

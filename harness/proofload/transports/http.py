@@ -27,6 +27,8 @@ _IDLE_NS = 1 * NS_PER_S
 """A connection idle for longer is closed, not used: servers close theirs after 2 s (gunicorn) or more, and a
 request written at that moment would be lost through nobody's fault."""
 _CONNECTING_AT_ONCE = 128
+_HELD_BYTES = 256 * 1024 * 1024
+"""All unfinished answers together: beyond it, the one that grew is given up."""
 _CLIENT_LIMITS = {
     errno.EMFILE: "client-fds",
     errno.ENFILE: "client-fds",
@@ -60,11 +62,13 @@ class HttpTransport:
         self._connecting = 0
         self._opening: set[asyncio.Task[None]] = set()
         self._closed = False
+        self.held_bytes = 0
 
     async def open(self) -> None:
         method = str(self._spec.request.get("method") or "POST").upper()
         self.requests = build_requests(self._url, method, self._spec.headers, tuple(self._spec.bodies))
         self._loop = asyncio.get_running_loop()
+        self._closed = False
 
     def send(self, row: int, payload: int) -> None:
         idle = self._idle
@@ -188,13 +192,14 @@ class HttpTransport:
 class _Connection(asyncio.Protocol):
     """One connection: at most one request on it."""
 
-    __slots__ = ("_owner", "_parser", "_row", "_wire", "idle_since_ns", "row_known")
+    __slots__ = ("_held_bytes", "_owner", "_parser", "_row", "_wire", "idle_since_ns", "row_known")
 
     def __init__(self, owner: HttpTransport) -> None:
         self._owner = owner
         self._parser = AnswerParser(owner._spec.max_answer_bytes)
         self._wire: asyncio.Transport | None = None
         self._row = 0
+        self._held_bytes = 0
         self.row_known = False
         self.idle_since_ns = 0
 
@@ -209,6 +214,7 @@ class _Connection(asyncio.Protocol):
     def drop(self) -> None:
         """Close without a word; what was on it is somebody else's to report."""
         self.row_known = False
+        self._let_go()
         if self._wire is not None:
             self._wire.abort()
 
@@ -226,9 +232,17 @@ class _Connection(asyncio.Protocol):
             return
         if answer is not None:
             self.row_known = False
+            if self._held_bytes:
+                self._let_go()
             self._owner.finished(self, self._row, answer)
+            return
+        self._held_bytes += len(data)
+        self._owner.held_bytes += len(data)
+        if self._owner.held_bytes > _HELD_BYTES:
+            self._fail("too-large", f"unfinished answers hold more than {_HELD_BYTES >> 20} MiB together")
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._let_go()
         if self.row_known:
             answer = self._parser.closed() if exc is None else None
             self.row_known = False
@@ -240,6 +254,10 @@ class _Connection(asyncio.Protocol):
                 half = "in mid-answer" if self._parser.started else "without an answer"
                 self._owner.broken(self._row, "closed", f"the peer closed the connection {half}")
         self._owner.lost(self)
+
+    def _let_go(self) -> None:
+        self._owner.held_bytes -= self._held_bytes
+        self._held_bytes = 0
 
     def _fail(self, kind: str, detail: str) -> None:
         row = self._row
