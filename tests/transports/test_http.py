@@ -142,6 +142,24 @@ ENDS: list[tuple[str, Peer, tuple[str, Any]]] = [
 ]
 
 
+def test_many_answers_that_grow_without_end_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("proofload.transports.http._HELD_BYTES", 1_000_000)
+
+    async def main() -> None:
+        server, port = await serve(endless)
+        witness = Witness()
+        transport = await opened(f"http://127.0.0.1:{port}/", witness)
+        for row in range(8):
+            transport.send(row, 0)
+        await witness.ended(8)
+        assert set(witness.ends.values()) == {("failed", ("too-large", -1))}
+        assert transport.held_bytes == 0
+        await transport.close()
+        server.close()
+
+    run(main())
+
+
 @pytest.mark.parametrize(("peer", "end"), [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
 def test_each_request_ends_once_in_the_right_way_and_the_next_goes_on(peer: Peer, end: tuple[str, Any]) -> None:
     async def main() -> None:

@@ -31,7 +31,8 @@ class TransportSpec:
     connections: int = 1024
     """Cap for this engine process; opened as needed."""
     timeout_s: float = 5.0
-    max_answer_bytes: int = 64 * 1024 * 1024
+    max_answer_bytes: int = 16 * 1024 * 1024
+    """An answer that grows beyond this ends as an error: a target that never stops must not fill the memory."""
     request: Mapping[str, Any] = field(default_factory=dict)
     """The target file's [request] table (grpc: method, proto; kafka: topic, correlation), paths absolute."""
     response: Mapping[str, Any] = field(default_factory=dict)
