@@ -119,16 +119,24 @@ def _run_one(
         stack.enter_context(_probing(server, folder))
         with _recording_the_end(folder):
             engine = stack.enter_context(started(spec, folder, {**os.environ, **watchdog.environment}))
-            procedure.conduct(LabBench(engine, folder, server, progress), scenario)
+            with _death_is_a_finding(folder):
+                procedure.conduct(LabBench(engine, folder, server, progress), scenario)
 
 
 @contextmanager
-def _recording_the_end(folder: RunFolder) -> Iterator[None]:
-    """However the conduct ends, the run folder says so. A target that died is a finding, not an error."""
+def _death_is_a_finding(folder: RunFolder) -> Iterator[None]:
+    """A target that died under load has failed; one that could not be reached before it is an error."""
     try:
         yield
     except TargetError as exc:
         folder.add_event(Event(monotonic_ns(), "target-died", {"what": exc.what, "evidence": exc.evidence}))
+
+
+@contextmanager
+def _recording_the_end(folder: RunFolder) -> Iterator[None]:
+    """However the run ends, the run folder says so."""
+    try:
+        yield
     except BaseException as exc:
         folder.add_event(Event(monotonic_ns(), "interrupted", {"reason": _reason(exc)}))
         raise

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -75,7 +75,7 @@ def run(
     chosen = _chosen(plan, target or (), payloads, changes.target)
     _refuse_what_cannot_be(runtime, json_to)
     folder = out or default_folder(plan.name, chosen)
-    with _claimed(folder):
+    with _claimed(folder), _leaving_what_was_recorded(folder, json_to):
         results = _measured(
             plan,
             chosen,
@@ -164,6 +164,28 @@ def _claimed(folder: Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def _leaving_what_was_recorded(folder: Path, json_to: str | None) -> Iterator[None]:
+    """A run that is cut short has a result too, as soon as anything was recorded."""
+    from proofload.errors import ProofloadError
+
+    try:
+        yield
+    except BaseException:
+        with suppress(ProofloadError):
+            results = _recorded(folder)
+            if results and json_to is not None:
+                _write_json(results, folder, json_to)
+        raise
+
+
+def _recorded(folder: Path) -> list[Result]:
+    from proofload.store.record import RunRecord
+
+    paths = sorted(folder.glob("result.json")) or sorted(folder.glob("*/result.json"))
+    return [RunRecord(path.parent).result for path in paths]
+
+
 def _measured(
     plan: Scenario, chosen: Sequence[Target], *, out: Path, device: str, runtime: str, command: str
 ) -> list[Result]:
@@ -192,18 +214,19 @@ def _leave(results: Sequence[Result], folder: Path, json_to: str | None) -> None
     console.print(closing_table(results))
     report = folder / "report.html"
     console.print(f"\nreport: {report if report.exists() else folder}", soft_wrap=True, markup=False)
-    if json_to is None:
-        return
+    if json_to is not None:
+        _write_json(results, folder, json_to)
+
+
+def _write_json(results: Sequence[Result], folder: Path, json_to: str) -> None:
     text = as_json(results)
     if json_to == ON_STDOUT:
         write_out(text)
-    else:
-        try:
-            Path(json_to).write_text(text + "\n", encoding="utf-8")
-        except OSError as exc:
-            raise InputError(
-                f"cannot write {json_to}", evidence=str(exc), remedy=f"the run is kept: see {folder}"
-            ) from exc
+        return
+    try:
+        Path(json_to).write_text(text + "\n", encoding="utf-8")
+    except OSError as exc:
+        raise InputError(f"cannot write {json_to}", evidence=str(exc), remedy=f"the run is kept: see {folder}") from exc
 
 
 def as_json(results: Sequence[Result]) -> str:
