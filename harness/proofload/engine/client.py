@@ -110,6 +110,8 @@ class Engine:
 
     def _account(self, plans: Sequence[PhasePlan]) -> None:
         self._recorder.flush()
+        if not self._recorder.idle:  # one died or hangs: what it planned is only known from what it recorded
+            return
         counts = self._recorder.planned
         for plan in plans:
             self._event("phase-planned", monotonic_ns(), phase=plan.index, planned=counts.get(plan.index, 0))

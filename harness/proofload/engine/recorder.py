@@ -152,6 +152,11 @@ class Recorder:
             self._write_segment()
 
     @property
+    def idle(self) -> bool:
+        """Whether every engine process said that all of the ordered phases is final."""
+        return all(source.idle for source in self._sources)
+
+    @property
     def planned(self) -> dict[int, int]:
         """Requests planned by phase, as the engine processes count them."""
         totals: Counter[int] = Counter()

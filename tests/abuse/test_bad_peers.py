@@ -1,0 +1,90 @@
+"""Targets that misbehave on the wire: each ends its requests in the right way, and no more than its requests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.abuse.conftest import Begin, Ending
+
+pytestmark = pytest.mark.real
+
+BAD_PEERS = Path(__file__).parent / "stubs" / "bad_peers.py"
+REQUESTS = 40
+ENDS: Mapping[str, tuple[str, str]] = {
+    "closes": ("error", "closed"),
+    "resets": ("error", "reset"),
+    "hangs": ("timeout", ""),
+    "drips": ("timeout", ""),
+    "garbage": ("error", "protocol"),
+    "half-a-header": ("error", "closed"),
+    "half-an-answer": ("error", "closed"),
+    "no-header-end": ("timeout", ""),
+    "impossible-length": ("error", "protocol"),
+    "petabyte-promised": ("error", "protocol"),
+    "broken-chunks": ("error", "protocol"),
+    "answers-twice": ("error", "protocol"),
+    "speaks-http2": ("error", "protocol"),
+    "endless-header": ("error", "protocol"),
+    "endless-body": ("error", "protocol"),
+    "endless-chunks": ("error", "protocol"),
+    "not-json": ("wrong", "wrong-answer"),
+    "no-prediction": ("wrong", "wrong-answer"),
+    "internal-error": ("error", "http-500"),
+    "redirects": ("error", "http-302"),
+    "refuses-politely": ("shed", ""),
+}
+OF_THE_CLIENT = {"send-lag", "cpu-starved", "loop-stall"}
+"""On a machine as small as this, a test run beside others may find its client late, and says so."""
+
+
+@pytest.fixture(scope="module")
+def ending(begin: Begin, payloads: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ending]:
+    """One command, all of them as its targets."""
+    peers = subprocess.Popen([sys.executable, str(BAD_PEERS)], stdout=subprocess.PIPE, text=True)
+    assert peers.stdout is not None
+    ports = json.loads(peers.stdout.readline())
+    assert set(ports) == set(ENDS)
+    targets = tmp_path_factory.mktemp("peers")
+    words: list[object] = []
+    for name, port in ports.items():
+        file = targets / f"{name}.target.toml"
+        file.write_text(f'name = "{name}"\ntransport = "http"\nurl = "http://127.0.0.1:{port}/"\n', encoding="utf-8")
+        words += ["--target", file]
+    for setting in ("rate_rps=80", "duration_s=0.5", "warmup_s=0", "arrival=constant", "timeout_s=0.4"):
+        words += ["--set", setting]
+    yield begin("run", "load", "--payloads", payloads, *words).ended()
+    peers.kill()
+    peers.communicate()
+
+
+def test_a_run_of_bad_peers_fails_as_a_whole(ending: Ending) -> None:
+    assert ending.code == 1
+    assert len(ending.result["results"]) == len(ENDS)
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_bad_peer_fails_by_its_own_fault(ending: Ending, name: str) -> None:
+    [result] = [one for one in ending.result["results"] if one["target"]["name"] == name]
+    outcome, kind = ENDS[name]
+    assert {name: count for name, count in result["phases"][0]["outcomes"].items() if count} == {outcome: REQUESTS}
+    assert error_kinds(ending.folder / name) == ({kind} if kind else set())
+    [check] = [check for check in result["checks"] if check["name"] == "ok_share"]
+    assert check["status"] == "fail"
+    spoiled = {item["code"] for item in result["validity"] if not item["ok"]}
+    assert spoiled <= OF_THE_CLIENT
+    assert result["status"] == ("invalid" if spoiled else "fail")
+    report = (ending.folder / name / "report.html").read_text(encoding="utf-8")
+    assert kind in report
+
+
+def error_kinds(folder: Path) -> set[str]:
+    events: Iterator[dict[str, Any]] = map(json.loads, (folder / "events.jsonl").read_bytes().splitlines())
+    return {event["detail"]["text"] for event in events if event["kind"] == "name"}

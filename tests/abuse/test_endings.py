@@ -1,0 +1,139 @@
+"""However a run ends: what was recorded can be read, the exit code is right, and nothing is left behind.
+
+The target ignores SIGTERM and keeps a child in a session of its own, so only a thorough lab gets rid of it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proofload.cli.app import invoke
+from proofload.clock import NS_PER_S
+from proofload.store.record import RunRecord
+
+if TYPE_CHECKING:
+    from tests.abuse.conftest import Begin, Ending, Lab
+
+pytestmark = pytest.mark.real
+
+SETTINGS = ("rate_rps=100", "warmup_s=0", "arrival=constant", "timeout_s=1", "slo.ok_share=0.9")
+OF_THE_CLIENT = {"send-lag", "cpu-starved", "loop-stall"}
+LONGEST_LOSS_S = 3.0
+"""Between the kill and the last sample on disk: a segment's time, and what it takes to write one."""
+
+
+def killed(lab: Lab, word: str) -> None:
+    """SIGKILL to the one relative whose command line has the word."""
+    [pid] = [pid for pid, command in lab.relatives().items() if word in command]
+    os.kill(pid, signal.SIGKILL)
+
+
+def signalled(*numbers: signal.Signals) -> Callable[[Lab], None]:
+    def act(lab: Lab) -> None:
+        for number in numbers:
+            lab.process.send_signal(number)
+            time.sleep(0.3)
+
+    return act
+
+
+def ctrl_c_on_a_terminal(lab: Lab) -> None:
+    """The terminal tells everybody in the foreground group."""
+    os.killpg(lab.process.pid, signal.SIGINT)
+
+
+ACTS: Mapping[str, tuple[Callable[[Lab], None], int, str]] = {
+    "the lab is killed": (signalled(signal.SIGKILL), -signal.SIGKILL, "the lab was killed"),
+    "Ctrl-C": (ctrl_c_on_a_terminal, 130, "Ctrl-C"),
+    "Ctrl-C, and again": (signalled(signal.SIGINT, signal.SIGINT, signal.SIGINT), 130, ""),
+    "SIGTERM": (signalled(signal.SIGTERM), 130, ""),
+    "SIGHUP": (signalled(signal.SIGHUP), 130, ""),
+    "an engine process is killed": (lambda lab: killed(lab, "proofload.engine"), 3, "ended in mid-run"),
+    "the target is killed": (lambda lab: killed(lab, "mortal_server.py"), 1, ""),
+    "the watchdog is killed": (lambda lab: killed(lab, "_watchdog_program"), 0, ""),
+}
+
+
+@dataclass
+class Aftermath:
+    """What was found after an ending."""
+
+    ending: Ending
+    ended_ns: int
+    left_behind: dict[int, str]
+
+
+@pytest.fixture(scope="module")
+def aftermaths(begin: Begin, mortal: Callable[..., Path]) -> Mapping[str, Aftermath]:
+    """All at once: they mostly wait."""
+    words = [word for setting in SETTINGS for word in ("--set", setting)]
+
+    def one(name: str) -> Aftermath:
+        act, code, _ = ACTS[name]
+        duration_s = 5 if code == 0 else 60  # who is not stopped has to end by itself
+        lab = begin("run", "load", "--target", mortal("never"), *words, "--set", f"duration_s={duration_s}")
+        lab.wait_until(lambda: len(list(lab.folder.glob("samples/*.parquet"))) >= 2)
+        acted_ns = time.monotonic_ns()
+        act(lab)
+        return Aftermath(lab.ended(), acted_ns, lab.left_behind())
+
+    with ThreadPoolExecutor(len(ACTS)) as pool:
+        return dict(zip(ACTS, pool.map(one, ACTS), strict=True))
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_nothing_is_left_behind(aftermaths: Mapping[str, Aftermath], name: str) -> None:
+    assert aftermaths[name].left_behind == {}
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_the_exit_code_is_that_of_the_ending(aftermaths: Mapping[str, Aftermath], name: str) -> None:
+    ending = aftermaths[name].ending
+    if ending.code == 3 and ACTS[name][1] == 0:  # so many labs on one machine disturb one another, and say so
+        assert ending.spoiled <= OF_THE_CLIENT
+    else:
+        assert ending.code == ACTS[name][1], ending.err
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_what_was_recorded_can_be_reported(
+    aftermaths: Mapping[str, Aftermath], name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder, reason = aftermaths[name].ending.folder, ACTS[name][2]
+    assert invoke(["report", str(folder), "--format", "html", "--format", "json"]) == 0, capfd.readouterr().err
+    record = RunRecord(folder)
+    spoiled = {item.code: item.detail for item in record.result.validity if not item.ok}
+    if ACTS[name][1] in {0, 1}:
+        assert "interrupted" not in spoiled
+    else:
+        assert record.result.status == "invalid"
+        assert reason in spoiled["interrupted"]
+    assert spoiled.keys() <= {"interrupted", "conservation", "unsent"} | OF_THE_CLIENT
+    [phase] = record.result.phases
+    assert sum(phase.outcomes.values()) == phase.planned
+    assert phase.outcomes["ok"] >= 150
+    last_s = int(record.samples().table["intended_ns"][-1]) / NS_PER_S
+    assert aftermaths[name].ended_ns / NS_PER_S - last_s <= LONGEST_LOSS_S
+
+
+@pytest.mark.parametrize("name", [name for name, act in ACTS.items() if act[1] >= 0 and "again" not in name])
+def test_standard_output_is_the_result_alone(aftermaths: Mapping[str, Aftermath], name: str) -> None:
+    ending = aftermaths[name].ending
+    assert ending.result["schema"] == "proofload.result/1"
+    assert ending.result["status"] in {0: {"pass"}, 1: {"fail"}}.get(ending.code, {"invalid", "inconclusive"})
+
+
+def test_a_killed_target_has_failed_to_stay_up(aftermaths: Mapping[str, Aftermath]) -> None:
+    result = aftermaths["the target is killed"].ending.result
+    [check] = [check for check in result["checks"] if check["name"] == "target-stays-up"]
+    assert check["status"] == "fail"
+    assert "SIGKILL" in check["evidence"]
