@@ -41,7 +41,7 @@ class LabBench:
         return RunRecord(self._folder.path).samples(phase.index)
 
     def circumstances(self) -> Circumstances:
-        return Circumstances.of(RunRecord(self._folder.path), ended=False)
+        return Circumstances.of(RunRecord(self._folder.path))
 
     def pause(self, seconds: float) -> None:
         time.sleep(seconds)

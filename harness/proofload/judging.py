@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from proofload.clock import NS_PER_S
 from proofload.discovery import module_for
 from proofload.errors import RunFolderError
-from proofload.procedures import Procedure
-from proofload.records import Check, Event, Interval, Result, Status
+from proofload.procedures import Procedure, ended_early
+from proofload.records import Check, Cost, Event, Interval, Result, Status, Validity
 from proofload.scenarios import Scenario
 from proofload.store.record import RunRecord
+from proofload.verdict.codes import RULES
 from proofload.verdict.status import overall
 
 
@@ -24,22 +26,25 @@ def judge(record: RunRecord) -> Result:
         procedure: Procedure = module.create()
         findings = procedure.judge(record, scenario)
         checks = (*_died(record), *findings.checks)
+        validity = _with_the_end(findings.validity, ended_early(record))
+        status = _status(validity, checks)
         return Result(
             scenario=scenario.name,
             procedure=scenario.procedure,
             target=_target(run),
-            status=_status(findings.validity, checks),
-            validity=findings.validity,
+            status=status,
+            validity=validity,
             checks=checks,
             phases=findings.phases,
             client=findings.client,
-            cost=findings.cost,
+            cost=_cost(findings.cost, status),
             environment=run["environment"],
             command=run["command"],
             started_at=run["started_at"],
             duration_s=_duration_s(record.events),
             capacity=findings.capacity,
             warmup=findings.warmup,
+            headline=findings.headline,
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise RunFolderError(
@@ -48,6 +53,25 @@ def judge(record: RunRecord) -> Result:
             cause="its files are damaged, or were written by another version of proofload",
             remedy="use the version that run.json names under environment.proofload",
         ) from exc
+
+
+def _with_the_end(validity: tuple[Validity, ...], reason: str) -> tuple[Validity, ...]:
+    """The run as a whole ended before its plan: its phases may be sound, what it was to show is not."""
+    if not reason:
+        return validity
+    rule = RULES["interrupted"]
+    ended = Validity(rule.code, ok=False, detail=reason, remedy=rule.remedy)
+    if not any(item.code == rule.code for item in validity):
+        return (*validity, ended)
+    return tuple(ended if item.code == rule.code else item for item in validity)
+
+
+def _cost(cost: Cost | None, status: Status) -> Cost | None:
+    """A rate that was not shown to hold has no cost."""
+    if cost is None or status is Status.PASS or not cost.priced:
+        return cost
+    why = f"no cost is given for a rate that was not shown to hold ({status}); it would have been: {cost.detail}"
+    return replace(cost, per_million=None, interval=Interval(None, None), priced=False, detail=why)
 
 
 def _died(record: RunRecord) -> tuple[Check, ...]:

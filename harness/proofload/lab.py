@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic_ns
@@ -29,6 +29,7 @@ from proofload.probes._loop import ProbeLoop
 from proofload.procedures import Procedure
 from proofload.progress import Progress
 from proofload.records import Event, Result
+from proofload.report.sentences import headline
 from proofload.report.view import view
 from proofload.resources import Layout
 from proofload.runtimes import Placement, Runtime, Server
@@ -111,13 +112,13 @@ def _run_one(
             "shared_cores": sorted(set(cores.engine) & set(server.cpus)),
             "server": dict(server.facts()),
         }
+        spec = _engine_spec(scenario, server.target, cores, procedure.peak_rps(scenario))
         folder = RunFolder(out, _run_json(scenario, server.target, pool, placed, command))
         stack.callback(folder.close)
         for instant, at_ns in sorted(server.timeline.items(), key=lambda item: item[1]):
             folder.add_event(Event(at_ns, "target", {"instant": instant.removesuffix("_ns")}))
-        spec = _engine_spec(scenario, server.target, cores, procedure.peak_rps(scenario))
-        stack.enter_context(_probing(server, folder))
         with _recording_the_end(folder):
+            stack.enter_context(_probing(server, folder))
             engine = stack.enter_context(started(spec, folder, {**os.environ, **watchdog.environment}))
             with _death_is_a_finding(folder):
                 procedure.conduct(LabBench(engine, folder, server, progress), scenario)
@@ -230,7 +231,8 @@ def _report(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> list[
     written: list[Path] = []
     for folder in folders:
         record = RunRecord(folder)
-        write_json(folder / "result.json", result_to_json(judge(record)))
+        result = judge(record)
+        write_json(folder / "result.json", result_to_json(replace(result, headline=headline(result))))
         views.append(view(record))
         if folder != out:
             written += _rendered([views[-1]], folder, formats)

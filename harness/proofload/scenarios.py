@@ -19,6 +19,7 @@ from proofload.resources import Layout, Listed, first_comment
 from proofload.toml_input import Table, read_toml, validated
 
 Positive = Annotated[float, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, le=1_000_000)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Alpha = Annotated[float, Field(gt=0, lt=0.5)]
 EMPTY: Mapping[str, Any] = {}
@@ -62,7 +63,7 @@ class Scenario(Table):
     targets: Annotated[tuple[str, ...], Field(strict=False)] = ()
     """Names, or files relative to the scenario's; used when the command line names none."""
     arrival: Annotated[str, Field(min_length=1)] = "poisson"
-    rate_rps: Positive = 100.0
+    rate_rps: Rate = 100.0
     base_rate_rps: Positive | None = None
     duration_s: Positive = 30.0
     warmup_s: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"

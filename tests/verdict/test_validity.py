@@ -149,7 +149,6 @@ def _backwards(item: Evidence) -> Evidence:
         ("conservation", _double),
         ("unsent", _unsent),
         ("clock", _backwards),
-        ("recorder", lambda item: replace(item, samples_lost=3)),
         ("interrupted", lambda item: replace(item, interrupted="SIGINT after 3 s")),
         ("client-fds", lambda item: replace(item, client_errors={"client-fds": 1})),
         ("client-ports", lambda item: replace(item, client_errors={"client-ports": 1})),

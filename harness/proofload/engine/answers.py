@@ -62,16 +62,19 @@ class AnswerCheck:
         self._last_version: list[str | None] = [None] * len(expects)
 
     def judge(self, payload: int, body: bytes) -> Judgement:
-        """Never raises: an answer that cannot be read is a wrong one."""
+        """Never raises: an answer that cannot be read is a wrong one, whatever reading it met."""
         if body == self._last_good[payload]:  # deterministic servers repeat themselves to the byte
             return Judgement(correct=True, version=self._last_version[payload])
-        expected = self._expects[payload]
-        if expected is _NO_EXPECTATION and self._version is None:
+        if self._expects[payload] is _NO_EXPECTATION and self._version is None:
             return _CORRECT
         try:
-            answer = self._decode(body)
-        except ValueError as exc:
-            return Judgement(correct=False, why=f"the answer cannot be decoded: {exc}")
+            return self._read(payload, body)
+        except Exception as exc:  # noqa: BLE001  a hostile answer (nested 1,000 deep, say) ends itself, not the run
+            return Judgement(correct=False, why=f"the answer cannot be read: {type(exc).__name__}: {str(exc)[:200]}")
+
+    def _read(self, payload: int, body: bytes) -> Judgement:
+        expected = self._expects[payload]
+        answer = self._decode(body)
         version = self._stamp(answer)
         if self._expected_version is not None and version != self._expected_version:
             return Judgement(

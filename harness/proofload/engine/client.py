@@ -26,6 +26,8 @@ _LEAD_NS = 100 * NS_PER_MS
 _OPEN_PATIENCE_S = 60.0
 _DRAIN_PATIENCE_S = 10.0
 _RING_SLACK_S = 4.0
+_SILENCE_S = 20.0
+"""Longer than this after the last request can have timed out, an engine process is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,8 @@ Tick = Callable[[Recorder, float], None]
 class Engine:
     """Running engine processes. Use `started`."""
 
-    def __init__(self, folder: RunFolder, recorder: Recorder) -> None:
+    def __init__(self, folder: RunFolder, recorder: Recorder, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
         self._folder = folder
         self._recorder = recorder
         self._numbers = itertools.count()
@@ -88,7 +91,10 @@ class Engine:
         self._recorder.order({"do": "phases", "phases": [asdict(plan) for plan in plans], "start_ns": start_ns})
         try:
             while not self._recorder.wait_idle(0.2):
-                tick(self._recorder, max(0.0, (at_ns - monotonic_ns()) / NS_PER_S))
+                left_s = (at_ns - monotonic_ns()) / NS_PER_S
+                if left_s < -(self._timeout_s + _SILENCE_S):
+                    raise _silent(left_s)
+                tick(self._recorder, max(0.0, left_s))
         except BaseException:
             self._cut(plans, start_ns)
             raise
@@ -118,6 +124,14 @@ class Engine:
 
     def _event(self, kind: str, t_ns: int, **detail: Any) -> None:
         self._folder.add_event(Event(t_ns, kind, detail))
+
+
+def _silent(left_s: float) -> MeasurementError:
+    return MeasurementError(
+        f"an engine process has not finished {-left_s:.0f} s after its last request was due",
+        cause="it was stopped (SIGSTOP, a debugger), starved of CPU, or met a defect in proofload",
+        remedy="look at logs/engine-*.log; what was recorded until then is kept",
+    )
 
 
 @contextmanager
@@ -150,7 +164,7 @@ def started(spec: EngineSpec, folder: RunFolder, environment: Mapping[str, str])
             recorder.order_one(number, {"do": "open", "spec": asdict(worker)})
         recorder.start()
         recorder.wait_opened(_OPEN_PATIENCE_S)
-        yield Engine(folder, recorder)
+        yield Engine(folder, recorder, spec.timeout_s)
     finally:
         recorder.stop()
         for process in processes:

@@ -97,6 +97,14 @@ class Dispatcher:
         self._next_due = _FAR
         self._arm()
 
+    def end_the_rest(self) -> None:
+        """After `cut`: what is still in flight ends here, as errors of the kind "run-ended"."""
+        ledger = self._ledger
+        for row in range(ledger.settled, self._head):
+            if not ledger.done[row & ledger.ring.mask]:
+                ledger.failed(row, "run-ended")
+                self._transport.abandon(row)
+
     def close(self) -> None:
         self._timer.close()
 
@@ -109,14 +117,16 @@ class Dispatcher:
 
     def _turn(self) -> None:
         self._scheduled = False
-        now = self._now()
-        if now >= self._next_due:
-            self._send_due(now)
-        self._check_waiting()
-        now = self._now()
-        if now >= self._next_sweep:
-            self._sweep(now)
-        self._arm()
+        try:
+            now = self._now()
+            if now >= self._next_due:
+                self._send_due(now)
+            self._check_waiting()
+            now = self._now()
+            if now >= self._next_sweep:
+                self._sweep(now)
+        finally:
+            self._arm()  # whatever a transport raises, the next request is due all the same
 
     def _send_due(self, now: int) -> None:
         ledger = self._ledger

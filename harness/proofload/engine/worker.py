@@ -32,6 +32,9 @@ from proofload.errors import ProofloadError
 from proofload.transports import Transport, TransportSpec
 from proofload.workloads.payloads import load_payloads
 
+_CUT_PATIENCE_S = 3.0
+"""How long a phase that is cut waits for answers that are on their way."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
@@ -155,6 +158,7 @@ class _Worker:
 
     def cut(self) -> None:
         self._dispatcher.cut(now_ns=time.monotonic_ns())
+        asyncio.get_running_loop().call_later(_CUT_PATIENCE_S, self._dispatcher.end_the_rest)
 
     async def close(self) -> None:
         self._watch.stop()

@@ -31,23 +31,20 @@ class Circumstances:
     answers_checked: bool
     """Whether the payloads say what is expected."""
     shared_cores: Sequence[int] = ()
-    interrupted: str = ""
-    """Why the run ended before its plan, or empty."""
     embedded_broker: bool = False
     """Whether requests went through the broker that forgets what it holds too much of."""
     payload_bytes: float = 0.0
     """Mean size of a request's body."""
 
     @staticmethod
-    def of(evidence: Evidence, *, ended: bool = True) -> Circumstances:
-        """From a run folder; `ended` False while the run goes on, when not being complete means nothing."""
+    def of(evidence: Evidence) -> Circumstances:
+        """From a run folder, complete or not."""
         run = evidence.run
         return Circumstances(
             names={number: text for (kind, number), text in evidence.names.items() if kind == "error"},
             worker_stats=[{**event.detail, "t_ns": event.t_ns} for event in evidence.events if event.kind == "health"],
             answers_checked=bool(run["payloads"]["with_expectation"]),
             shared_cores=run["placement"]["shared_cores"],
-            interrupted=_ended_early(evidence) if ended else "",
             embedded_broker=run["placement"]["server"].get("broker", {}).get("kind") == brokers.KIND,
             payload_bytes=run["payloads"]["mean_bytes"],
         )
@@ -104,15 +101,18 @@ class Findings:
     capacity: Capacity | None = None
     cost: Cost | None = None
     warmup: Mapping[str, Any] = field(default_factory=dict)
+    headline: tuple[str, ...] = ()
+    """Sentences of the procedure's own that answer the question asked; empty: the report makes them."""
 
     @staticmethod
-    def nothing(interrupted: str) -> Findings:
+    def nothing(evidence: Evidence) -> Findings:
         """No phase ran."""
-        detail = interrupted or "no phase of load ran"
+        detail = ended_early(evidence) or "no phase of load ran"
         return Findings((), (), (Validity("no-data", ok=False, detail=detail, remedy="run it again"),))
 
 
-def _ended_early(evidence: Evidence) -> str:
+def ended_early(evidence: Evidence) -> str:
+    """Why the run ended before its plan, or empty."""
     for event in evidence.events:
         if event.kind == "interrupted":
             return str(event.detail.get("reason", "interrupted"))

@@ -72,7 +72,6 @@ def measure(
             duration_s=summary.duration_s,
             worker_stats=around.worker_stats,
             client_errors={kind.kind: kind.count for kind in error_counts(samples, around.names)},
-            interrupted=around.interrupted,
             shared_cores=around.shared_cores,
             backlog=_backlog(samples, around) if around.embedded_broker else None,
         )

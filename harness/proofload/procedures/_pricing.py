@@ -31,7 +31,7 @@ def priced(
     utilisation = scenario.cost.utilisation if at_capacity else 1.0
     cost = cost_per_million(rate_rps, ok_share, resources, prices, utilisation=utilisation, interval=interval)
     peak_rps = scenario.cost.peak_rps
-    if peak_rps is None or rate_rps <= 0:
+    if peak_rps is None or rate_rps <= 0 or not at_capacity:  # how many are needed follows from what one can do
         return cost
     needed = fleet(peak_rps, rate_rps * utilisation, resources, prices, spare=scenario.cost.spare)
     told = {

@@ -83,7 +83,7 @@ class Capacity:
             if order is not None:  # a recovery, or a step that was cut off, shows nothing of the capacity
                 _record(search, Step(phase.rate_rps, order["purpose"], share), one, settings)
         if not shown:
-            return Findings.nothing(around.interrupted)
+            return Findings.nothing(evidence)
         answer = search.answer()
         main = _telling(shown)
         return Findings(

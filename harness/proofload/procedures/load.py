@@ -19,6 +19,8 @@ from proofload.scenarios import Scenario
 from proofload.workloads.arrivals import ArrivalSpec
 
 Settings = Scenario
+LEVEL = frozenset({"constant", "poisson"})
+"""Arrivals at one rate; elsewhere a change of latency may be a change of rate, so no warm-up is looked for."""
 
 
 def create() -> Load:
@@ -29,6 +31,8 @@ class Load:
     """See `proofload.procedures.Procedure`."""
 
     def peak_rps(self, scenario: Scenario) -> float:
+        if scenario.arrival in LEVEL:
+            return scenario.rate_rps + 10 * scenario.rate_rps**0.5
         spec = ArrivalSpec(scenario.arrival, scenario.rate_rps, scenario.duration_s, scenario.seed, scenario.shape)
         return max(scenario.rate_rps, _busiest_second(module_for("arrival", scenario.arrival).create(spec)))
 
@@ -49,7 +53,7 @@ class Load:
 
     def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
         around = Circumstances.of(evidence)
-        level = scenario.arrival in {"constant", "poisson"}  # elsewhere a change of latency is a change of rate
+        level = scenario.arrival in LEVEL
         measured = [
             measure(
                 phase,
@@ -62,7 +66,7 @@ class Load:
         ]
         main = next((one for one in measured if one.summary.measured), None)
         if main is None:
-            return Findings.nothing(around.interrupted)
+            return Findings.nothing(evidence)
         told: dict[str, Any] = {} if main.warmup is None else {"detail": main.warmup.detail, **main.warmup.evidence}
         rate = main.summary.offered_rps
         return Findings(

@@ -130,7 +130,7 @@ def _check_back(item: Mapping[str, Any]) -> Check:
 def _phase(phase: PhaseSummary) -> dict[str, Any]:
     return {
         "name": phase.name,
-        "planned": phase.planned,
+        "planned": phase.planned - phase.excluded,
         "excluded": phase.excluded,
         "measured": phase.measured,
         "duration_s": phase.duration_s,
@@ -147,7 +147,7 @@ def _phase(phase: PhaseSummary) -> dict[str, Any]:
 def _phase_back(item: Mapping[str, Any]) -> PhaseSummary:
     return PhaseSummary(
         name=item["name"],
-        planned=item["planned"],
+        planned=item["planned"] + item["excluded"],
         excluded=item["excluded"],
         measured=item["measured"],
         duration_s=item["duration_s"],

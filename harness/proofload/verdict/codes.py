@@ -79,7 +79,6 @@ _RULES = (
         "any request failed because this process had no free file descriptor",
         "raise `ulimit -n`, or cap `connections`",
     ),
-    Rule("recorder", "any sample lost because its buffer was full", "lower rate_rps, or use a faster disk for --out"),
     Rule("interrupted", "the run ended before its plan did", "run it again and let it end by itself"),
     Rule("no-data", "no request reached the target", "see the errors by kind, and `proofload doctor`"),
     Rule(

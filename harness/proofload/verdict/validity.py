@@ -53,7 +53,6 @@ class Evidence:
     worker_stats: Sequence[Mapping[str, Any]] = ()
     client_errors: Mapping[str, int] = field(default_factory=dict)
     """Errors by kind; those of the client's own making are named "client-ports" and "client-fds"."""
-    samples_lost: int = 0
     interrupted: str = ""
     """Why the run ended early, or empty."""
     shared_cores: Sequence[int] = ()
@@ -76,7 +75,6 @@ def judge(evidence: Evidence) -> tuple[Validity, ...]:
         "unsent": lambda: _unsent(measured),
         "client-ports": lambda: _own_errors(evidence.client_errors, "client-ports"),
         "client-fds": lambda: _own_errors(evidence.client_errors, "client-fds"),
-        "recorder": lambda: (evidence.samples_lost == 0, f"{evidence.samples_lost:,} samples were lost"),
         "interrupted": lambda: (not evidence.interrupted, evidence.interrupted or "the run ended by itself"),
         "no-data": lambda: _no_data(measured, evidence.client_errors),
         "host-steal": lambda: _steal(measured, evidence.worker_stats),
