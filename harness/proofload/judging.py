@@ -92,7 +92,8 @@ def _status(validity: Any, checks: tuple[Check, ...]) -> Status:
 def _target(run: Mapping[str, Any]) -> Mapping[str, Any]:
     placement = run["placement"]
     device = "" if placement["runtime"] == "external" else placement["device"]  # what runs elsewhere was not asked
-    return {**run["target"], "device": device, "runtime": placement["runtime"]}
+    checked = bool(run["payloads"]["with_expectation"])
+    return {**run["target"], "device": device, "runtime": placement["runtime"], "answers_checked": checked}
 
 
 def _duration_s(events: tuple[Event, ...]) -> float:

@@ -205,6 +205,9 @@ def _run_json(
             "count": len(payloads),
             "mean_bytes": sum(map(len, payloads.bodies)) / len(payloads),
             "with_expectation": len(payloads) - sum(payloads.unexpected),
+            "unchecked": []
+            if all(payloads.unexpected)
+            else [index for index, absent in enumerate(payloads.unexpected) if absent],
         },
         "placement": placed,
         "prices": _prices(),

@@ -29,7 +29,9 @@ class Circumstances:
     """Interned error texts by number."""
     worker_stats: Sequence[Mapping[str, Any]]
     answers_checked: bool
-    """Whether the payloads say what is expected."""
+    """Whether any payload says what is expected."""
+    unchecked: Sequence[int] = ()
+    """Payloads that do not, where others do."""
     shared_cores: Sequence[int] = ()
     embedded_broker: bool = False
     """Whether requests went through the broker that forgets what it holds too much of."""
@@ -44,6 +46,7 @@ class Circumstances:
             names={number: text for (kind, number), text in evidence.names.items() if kind == "error"},
             worker_stats=[{**event.detail, "t_ns": event.t_ns} for event in evidence.events if event.kind == "health"],
             answers_checked=bool(run["payloads"]["with_expectation"]),
+            unchecked=run["payloads"]["unchecked"],
             shared_cores=run["placement"]["shared_cores"],
             embedded_broker=run["placement"]["server"].get("broker", {}).get("kind") == brokers.KIND,
             payload_bytes=run["payloads"]["mean_bytes"],

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from proofload import brokers
 from proofload.analysis.health import client_health
 from proofload.analysis.lag import plain_percentiles
-from proofload.analysis.summary import due_since, error_counts, latencies, summarise, with_outcome
+from proofload.analysis.summary import ErrorKind, due_since, error_counts, latencies, summarise, with_outcome
 from proofload.analysis.warmup import Warmup, warmup_end
 from proofload.procedures import Circumstances
-from proofload.records import Check, ClientHealth, Outcome, Phase, PhaseSummary, Samples, Validity
+from proofload.records import Check, ClientHealth, Outcome, Phase, PhaseSummary, Samples, Status, Validity
 from proofload.scenarios import Scenario
 from proofload.verdict import validity as validity_rules
 from proofload.verdict.slo import slo_checks
@@ -52,6 +52,7 @@ def measure(
     warmup = _warmup(samples) if find_warmup and len(samples) else None
     cut_ns = warmup.cut_ns if warmup is not None else 0
     summary = summarise(phase, samples, cut_ns=cut_ns, timeout_s=scenario.timeout_s)
+    errors = error_counts(samples, around.names)
     checks = slo_checks(
         summary,
         samples,
@@ -60,6 +61,7 @@ def measure(
         alpha_fail=scenario.alpha_fail * alpha_share,
         alpha_pass=scenario.alpha_pass * alpha_share,
         answers_checked=around.answers_checked,
+        unchecked=around.unchecked,
         timeout_s=scenario.timeout_s,
     )
     health = client_health(samples, around.worker_stats, cut_ns=cut_ns)
@@ -71,12 +73,13 @@ def measure(
             cut_ns=cut_ns,
             duration_s=summary.duration_s,
             worker_stats=around.worker_stats,
-            client_errors={kind.kind: kind.count for kind in error_counts(samples, around.names)},
+            client_errors={kind.kind: kind.count for kind in errors},
             shared_cores=around.shared_cores,
             backlog=_backlog(samples, around) if around.embedded_broker else None,
         )
     )
     observed, _ = latencies(due_since(samples, cut_ns), timeout_s=scenario.timeout_s)
+    checks = tuple(_naming_errors(check, errors) for check in checks)
     return MeasuredPhase(summary, checks, validity, health, warmup, plain_percentiles(observed))
 
 
@@ -87,6 +90,13 @@ def _backlog(samples: Samples, around: Circumstances) -> validity_rules.Backlog:
     messages = brokers.largest_backlog(table["sent_ns"], answered_ns) / brokers.PARTITIONS
     each = around.payload_bytes + brokers.RECORD_OVERHEAD_BYTES
     return validity_rules.Backlog(messages=round(messages), bytes=round(messages * each))
+
+
+def _naming_errors(check: Check, errors: Sequence[ErrorKind]) -> Check:
+    """What went wrong most often stands beside the share that went wrong."""
+    if check.name != "ok_share" or check.status is Status.PASS or not errors:
+        return check
+    return replace(check, evidence=f"{check.evidence} Most often: {errors[0].kind} ({errors[0].count:,}).")
 
 
 def _warmup(samples: Samples) -> Warmup:

@@ -22,7 +22,18 @@ def headline(result: Result) -> tuple[str, ...]:
     if result.headline:
         return tuple(printable(sentence, 400) for sentence in result.headline)
     answer = BY_PROCEDURE.get(result.procedure, _other)(result)
-    return (*_warning(result), *answer)
+    return (*_warning(result), *answer, *_unchecked(result))
+
+
+def answers_checked(result: Result) -> bool:
+    """Whether any payload said what answer is right: without that, "correct" may not be said."""
+    return bool(result.target.get("answers_checked", True))
+
+
+def _unchecked(result: Result) -> tuple[str, ...]:
+    if answers_checked(result):
+        return ()
+    return ("Correctness was not checked: no payload says what is expected.",)
 
 
 def called(result: Result) -> str:
@@ -263,14 +274,17 @@ def _quantile(found: Quantile | None) -> str:
 def _with_cost(sentence: str, result: Result) -> tuple[str, tuple[str, ...]]:
     """The sentence with its cost in the same breath, or a second one that says why there is none."""
     cost = result.cost
-    if cost is None or result.status in {Status.INVALID, Status.INCONCLUSIVE}:
+    if cost is None or result.status is not Status.PASS:
         return f"{sentence}.", ()
     if not cost.priced or cost.per_million is None:
         return f"{sentence}.", (f"Its cost is unpriced: {printable(cost.detail, 240).rstrip('.')}.",)
     amount = numbers.money(cost.per_million, cost.currency)
     bounds = numbers.money_interval(cost.interval, cost.currency)
     brackets = f" ({bounds})" if bounds != numbers.MISSING else ""
-    return f"{sentence}, at {amount}{brackets} per million correct predictions.", ()
+    return (
+        f"{sentence}, at {amount}{brackets} per million {'correct predictions' if answers_checked(result) else 'answers'}.",
+        (),
+    )
 
 
 def joined(parts: Sequence[str]) -> str:

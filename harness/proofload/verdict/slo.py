@@ -7,7 +7,7 @@ The error rate of a fail is shared by the checks (Bonferroni); a pass needs ever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,12 +38,14 @@ def slo_checks(
     alpha_fail: float = ALPHA_FAIL,
     alpha_pass: float = ALPHA_PASS,
     answers_checked: bool = True,
+    unchecked: Sequence[int] = (),
     timeout_s: float | None = None,
 ) -> tuple[Check, ...]:
     """One check per limit in `slo`, for one phase's samples (with the `cut_ns` that `summary` was made with).
 
     Keys p50_ms … p99_99_ms and ok_share are limits; wrong_share (default 0: none may be wrong) is one
-    too, unless the payloads carry no expected answers (`answers_checked` False).
+    too, unless the payloads carry no expected answers (`answers_checked` False); payloads that alone carry none
+    (`unchecked`) do not count there.
     """
     unknown = set(slo) - set(PERCENTILE_KEYS) - NOT_CHECKED - {"ok_share", "wrong_share"}
     if unknown:
@@ -61,7 +63,10 @@ def slo_checks(
     if "ok_share" in slo:
         checks.append(_ok_share(slo["ok_share"], measured, each_fail, alpha_pass))
     if answers_checked:
-        checks.append(_wrong_share(slo.get("wrong_share", 0.0), measured, each_fail, alpha_pass))
+        comparable = measured
+        if len(unchecked):
+            comparable = measured.where(~np.isin(measured.table["payload"], np.asarray(unchecked)))
+        checks.append(_wrong_share(slo.get("wrong_share", 0.0), comparable, each_fail, alpha_pass))
     return tuple(checks)
 
 

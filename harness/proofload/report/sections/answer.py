@@ -8,7 +8,7 @@ from proofload.report.document import Block, Card, Cards, Lines, Section
 from proofload.report.ranking import compare
 from proofload.report.reduce.load_curve import share_of
 from proofload.report.sections.page import Page
-from proofload.report.sentences import held_text, measured_phase
+from proofload.report.sentences import answers_checked, held_text, measured_phase
 from proofload.report.view import RunView
 
 
@@ -48,14 +48,20 @@ def _card(run: RunView) -> Card:
             n = numbers.count(phase.latency.n)
             figures.append((f"{numbers.quantile(p99)} ms", f"p99{within}, n = {n}"))
         shed, error = share_of(phase, "shed"), share_of(phase, "error")
-        beside = f"correct and in time; shed {numbers.share(shed)}, errors {numbers.share(error)}"
+        ok = "correct and in time" if answers_checked(result) else "answered in time, correctness not checked"
+        beside = f"{ok}; shed {numbers.share(shed)}, errors {numbers.share(error)}"
         figures.append((numbers.share(share_of(phase, "ok")), beside))
     cost = result.cost
     held = found is None or found.confirmed
     if held and cost is not None and cost.priced and cost.per_million is not None:
         bounds = numbers.money_interval(cost.interval, cost.currency)
         within = f" ({bounds})" if bounds != numbers.MISSING else ""
-        figures.append((numbers.money(cost.per_million, cost.currency), f"per million correct{within}"))
+        figures.append(
+            (
+                numbers.money(cost.per_million, cost.currency),
+                f"per million {'correct' if answers_checked(result) else 'answers'}{within}",
+            )
+        )
     if not figures:
         figures.append(("nothing", "was measured"))
     return Card(run.label, result.status, tuple(figures))
