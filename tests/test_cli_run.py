@@ -48,10 +48,17 @@ class FakeLab(ModuleType):
         self.asked: dict[str, Any] = {}
         self.states: Sequence[Status] = (Status.PASS,)
         self.raises: BaseException | None = None
+        self.leaves: Sequence[str] = ()
+        """Made in the run folder before anything is raised; a name with a dot is a file."""
 
     def run_scenario(self, scenario: Any, targets: Sequence[Any], **others: Any) -> list[Result]:
         self.asked = {"scenario": scenario, "targets": targets, **others}
         others["progress"].message("at work")
+        for name in self.leaves:
+            path = others["out"] / name
+            (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
+            if path.suffix:
+                path.touch()
         if self.raises is not None:
             raise self.raises
         (others["out"] / "run.json").write_text("{}", encoding="utf-8")
@@ -173,6 +180,19 @@ def test_a_run_that_never_began_leaves_no_folder(lab: FakeLab) -> None:
     lab.raises = TargetError("it cannot be reached")
     assert proofload("run load --target mine --out o") == 2
     assert not Path("o").exists()
+
+
+def test_a_failed_start_that_left_only_empty_folders_can_be_tried_again(lab: FakeLab) -> None:
+    lab.raises, lab.leaves = TargetError("it cannot be reached"), ["logs", "mine/logs/deep"]
+    for _ in range(2):
+        assert proofload("run load --target mine --out o") == 2
+        assert not Path("o").exists()
+
+
+def test_a_failed_start_that_left_a_log_keeps_it(lab: FakeLab) -> None:
+    lab.raises, lab.leaves = TargetError("it died"), ["samples", "logs/mine.log"]
+    assert proofload("run load --target mine --out o") == 2
+    assert Path("o/logs/mine.log").is_file()
 
 
 def test_ctrl_c_is_130_and_keeps_what_was_recorded(lab: FakeLab, capfd: pytest.CaptureFixture[str]) -> None:

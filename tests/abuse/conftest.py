@@ -135,7 +135,7 @@ def mortal(tmp_path_factory: pytest.TempPathFactory, payloads: Path) -> Callable
         command = ["{python}", str(STUBS / "mortal_server.py"), port, end, str(after)]
         path = folder / f"{end}-{after}-{port.strip('{}')}.target.toml"
         path.write_text(
-            f'name = "mortal"\ntransport = "http"\nurl = "http://127.0.0.1:{port}/"\npayloads = "{payloads}"\n'
+            f'name = "{end}"\ntransport = "http"\nurl = "http://127.0.0.1:{port}/"\npayloads = "{payloads}"\n'
             f"[start]\ncommand = {json.dumps(command)}\n",
             encoding="utf-8",
         )

@@ -50,6 +50,28 @@ def test_an_answer_in_one_piece(name: str) -> None:
     assert AnswerParser(1000).feed(raw) == expected
 
 
+REUSABLE = sorted(name for name, (_, answer) in ANSWERS.items() if answer.reusable)
+
+
+@given(order=st.lists(st.sampled_from(REUSABLE), min_size=2, max_size=8))
+def test_what_came_before_on_the_connection_changes_no_answer(order: list[str]) -> None:
+    parser = AnswerParser(1000)
+    for name in order:
+        raw, expected = ANSWERS[name]
+        assert parser.feed(raw) == expected
+
+
+def test_the_same_head_again_may_bring_another_body_and_a_cut_one_is_waited_for() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+    parser = AnswerParser(1000)
+    assert parser.feed(head + b"hello") == Answer(200, b"hello", reusable=True)
+    assert parser.feed(head + b"world") == Answer(200, b"world", reusable=True)
+    assert parser.feed(head + b"cu") is None
+    assert parser.feed(b"t..") == Answer(200, b"cut..", reusable=True)
+    with pytest.raises(ProtocolError, match="more than the answer"):
+        parser.feed(head + b"hello!")
+
+
 @pytest.mark.parametrize("name", sorted(ANSWERS))
 @given(data=st.data())
 def test_an_answer_is_the_same_in_any_pieces(name: str, data: st.DataObject) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -150,15 +151,15 @@ def _refuse_what_cannot_be(runtime: str | None, json_to: str | None) -> None:
 
 @contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
-    """The run folder is ours; if nothing was recorded, no empty folder stays behind."""
+    """The run folder is ours; if no file was written into it, it does not stay behind."""
     from proofload.store.folder import claim
 
     claim(folder)
     try:
         yield
     except BaseException:
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        if not any(path.is_symlink() or not path.is_dir() for path in folder.rglob("*")):
+            shutil.rmtree(folder, ignore_errors=True)
         elif (folder / "report.html").exists():
             say(f"what was recorded until then: {folder / 'report.html'}")
         raise

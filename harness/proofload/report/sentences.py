@@ -281,10 +281,8 @@ def _with_cost(sentence: str, result: Result) -> tuple[str, tuple[str, ...]]:
     amount = numbers.money(cost.per_million, cost.currency)
     bounds = numbers.money_interval(cost.interval, cost.currency)
     brackets = f" ({bounds})" if bounds != numbers.MISSING else ""
-    return (
-        f"{sentence}, at {amount}{brackets} per million {'correct predictions' if answers_checked(result) else 'answers'}.",
-        (),
-    )
+    what = "correct predictions" if answers_checked(result) else "answers"
+    return f"{sentence}, at {amount}{brackets} per million {what}.", ()
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -2,9 +2,9 @@
 
     python mortal_server.py PORT END [AFTER]
 
-POST {"value": v} gives {"prediction": 2 v}. After AFTER requests it does what END says: "never", "exit", "raise",
-"kill" (itself with SIGKILL), "stop" (listens and answers no more, and lives on). It starts a child in a session of
-its own and ignores SIGTERM itself, so that only somebody thorough gets rid of both.
+POST {"value": v} gives {"prediction": 2 v}. After AFTER requests it does what END says: "never", "exit", "crash",
+"kill" (itself with SIGKILL), "mute" (lives on and answers no more). The one that never ends by itself ignores SIGTERM
+and has a child in a session of its own, so that only somebody thorough gets rid of both.
 """
 
 from __future__ import annotations
@@ -21,39 +21,38 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 def main(port: int, end: str, after: int) -> None:
     """Serve until the end."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True):
-        served = itertools.count(1)
-        dead = threading.Event()
+    served = itertools.count(1)
+    if end == "never":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
 
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if dead.is_set() or next(served) > after:
-                    die(end)
-                answer = json.dumps({"prediction": 2 * body["value"]}).encode()
-                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if next(served) > after:
+                die(end)
+            answer = json.dumps({"prediction": 2 * body["value"]}).encode()
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
 
-            def log_message(self, *_: object) -> None:
-                """Silent: its last words are what a test looks for."""
+        def log_message(self, *_: object) -> None:
+            """Silent: its last words are what a test looks for."""
 
-        server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        server.daemon_threads = True
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server.daemon_threads = True
+    server.serve_forever()
 
-        def die(end: str) -> None:
-            if end == "stop":
-                dead.set()
-                server.socket.close()
-                threading.Event().wait()
-            sys.stderr.write("its last words: the disk is on fire\n")
-            sys.stderr.flush()
-            if end == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            os._exit(0 if end == "exit" else 7)
 
-        server.serve_forever()
+def die(end: str) -> None:
+    """As told; "mute" never returns."""
+    if end == "mute":
+        threading.Event().wait()
+    sys.stderr.write("its last words: the disk is on fire\n")
+    sys.stderr.flush()
+    if end == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(0 if end == "exit" else 7)
 
 
 if __name__ == "__main__":
