@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -32,7 +33,7 @@ class Load:
 
     def peak_rps(self, scenario: Scenario) -> float:
         if scenario.arrival in LEVEL:
-            return scenario.rate_rps + 10 * scenario.rate_rps**0.5
+            return scenario.rate_rps + 10.0 * math.sqrt(scenario.rate_rps)
         spec = ArrivalSpec(scenario.arrival, scenario.rate_rps, scenario.duration_s, scenario.seed, scenario.shape)
         return max(scenario.rate_rps, _busiest_second(module_for("arrival", scenario.arrival).create(spec)))
 
