@@ -16,8 +16,8 @@ def deep(levels: int) -> bytes:
 
 @pytest.mark.parametrize("body", [deep(500), deep(1000), b"\xff\xfe", b'{"prediction": 1e999}'])
 def test_a_hostile_answer_is_wrong_and_nothing_is_raised(body: bytes) -> None:
-    for options in ({}, {"version": "$.v"}, {"version": "$..v"}):
-        check = AnswerCheck(orjson.loads, [0.5], **options)
+    for version in (None, "$.v", "$..v"):
+        check = AnswerCheck(orjson.loads, [0.5], version=version)
         assert not check.judge(0, body).correct
 
 
