@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -158,11 +157,20 @@ def _claimed(folder: Path) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        if not any(path.is_symlink() or not path.is_dir() for path in folder.rglob("*")):
-            shutil.rmtree(folder, ignore_errors=True)
-        elif (folder / "report.html").exists():
+        _remove_empty(folder)
+        if (folder / "report.html").exists():
             say(f"what was recorded until then: {folder / 'report.html'}")
         raise
+
+
+def _remove_empty(folder: Path) -> None:
+    """The folder goes if folders are all it holds; otherwise all of it stays."""
+    inside = list(folder.rglob("*"))
+    if any(path.is_symlink() or not path.is_dir() for path in inside):
+        return
+    with suppress(OSError):  # one that has been filled since then stays
+        for path in [*sorted(inside, reverse=True), folder]:
+            path.rmdir()
 
 
 @contextmanager
