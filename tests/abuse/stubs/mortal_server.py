@@ -2,7 +2,7 @@
 
     python mortal_server.py PORT END [AFTER]
 
-POST {"value": v} gives {"prediction": 2 v}. After AFTER requests it does what END says: "never", "exit", "crash",
+Prints its port (0: a free one). POST {"value": v} gives {"prediction": 2 v}. After AFTER requests it does what END says: "never", "exit", "crash",
 "kill" (itself with SIGKILL), "mute" (lives on and answers no more). The one that never ends by itself ignores SIGTERM
 and has a child in a session of its own, so that only somebody thorough gets rid of both.
 """
@@ -23,6 +23,8 @@ def main(port: int, end: str, after: int) -> None:
     """Serve until the end."""
     served = itertools.count(1)
     if end == "never":
+        served = itertools.count(1)
+    if end == "never":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
 
@@ -41,6 +43,8 @@ def main(port: int, end: str, after: int) -> None:
 
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
+    sys.stdout.write(f"{server.server_port}\n")
+    sys.stdout.flush()
     server.serve_forever()
 
 
