@@ -18,6 +18,7 @@ from proofload.report.formats import html, junit, md
 from proofload.report.formats import json as json_format
 from proofload.report.sections import report_document
 from proofload.report.view import RunView, view
+from proofload.store.results_json import results_text
 
 ORDER = [
     "answer",
@@ -220,11 +221,13 @@ def test_markdown_escapes_what_would_start_a_list_and_leaves_numbers_alone() -> 
     assert md.fenced("```").startswith("````")
 
 
-def test_json_is_the_result_and_a_list_for_several(runs: Sequence[RunView]) -> None:
+def test_json_is_the_result_and_for_several_the_document_that_run_writes(runs: Sequence[RunView]) -> None:
     one = json.loads(json_format.create().render(runs[:1]))
     assert one["schema"] == "proofload.result/1"
     many = json.loads(json_format.create().render(runs))
-    assert [item["target"]["name"] for item in many] == ["fastapi", "flask", "kafka"]
+    assert many["schema"] == "proofload.results/1"
+    assert [item["target"]["name"] for item in many["results"]] == ["fastapi", "flask", "kafka"]
+    assert json_format.create().render(runs) == results_text([run.result for run in runs]) + "\n"
 
 
 def test_an_empty_run_says_why_each_part_is_missing(empty_run: Any) -> None:

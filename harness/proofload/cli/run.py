@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -228,7 +227,9 @@ def _leave(results: Sequence[Result], folder: Path, json_to: str | None) -> None
 
 
 def _write_json(results: Sequence[Result], folder: Path, json_to: str) -> None:
-    text = as_json(results)
+    from proofload.store.results_json import results_text
+
+    text = results_text(results)
     if json_to == ON_STDOUT:
         write_out(text)
         return
@@ -236,12 +237,3 @@ def _write_json(results: Sequence[Result], folder: Path, json_to: str) -> None:
         Path(json_to).write_text(text + "\n", encoding="utf-8")
     except OSError as exc:
         raise InputError(f"cannot write {json_to}", evidence=str(exc), remedy=f"the run is kept: see {folder}") from exc
-
-
-def as_json(results: Sequence[Result]) -> str:
-    """One result as it is; several as {"schema": "proofload.results/1", "results": […]}."""
-    from proofload.store.result_json import result_to_json
-
-    documents = [result_to_json(result) for result in results]
-    whole = documents[0] if len(documents) == 1 else {"schema": "proofload.results/1", "results": documents}
-    return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False, default=str)
