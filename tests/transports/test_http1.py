@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proofload.errors import InputError
-from proofload.transports._http1 import Answer, AnswerParser, ProtocolError, build_requests
+from proofload.transports._http1 import MAX_INTERIMS, Answer, AnswerParser, ProtocolError, _Chunks, build_requests
 
 ANSWERS: dict[str, tuple[bytes, Answer]] = {
     "length": (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Answer(200, b"hello", reusable=True)),
@@ -148,3 +149,56 @@ def test_requests_are_complete_and_counted() -> None:
 def test_a_header_that_would_break_the_request_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(InputError):
         build_requests(urlsplit("http://h/"), "POST", headers, (b"",))
+
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@pytest.mark.parametrize(("before", "last"), [(0, CONTINUE * 5000), (MAX_INTERIMS, CONTINUE)])
+def test_a_flood_of_interim_answers_is_refused(before: int, last: bytes) -> None:
+    parser = AnswerParser(1000)
+    assert not any(parser.feed(CONTINUE) for _ in range(before))
+    with pytest.raises(ProtocolError, match="interim"):
+        parser.feed(last)
+
+
+def test_interim_answers_are_counted_anew_for_each_answer() -> None:
+    parser = AnswerParser(1000)
+    raw, expected = ANSWERS["length"]
+    for ready_made in (CONTINUE * MAX_INTERIMS + raw, raw, CONTINUE * MAX_INTERIMS + raw):
+        assert parser.feed(ready_made) == expected
+    for _ in range(3):  # the real answer alone in its piece, as the one before it to the byte
+        assert parser.feed(CONTINUE * (MAX_INTERIMS - 1)) is None
+        assert parser.feed(raw) == expected
+
+
+class Counted(bytes):
+    """Bytes that count how many of them are copied by slicing."""
+
+    copied = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        piece = super().__getitem__(key)
+        if isinstance(key, slice):
+            Counted.copied += len(piece)
+        return piece if isinstance(piece, int) else Counted(piece)
+
+
+def test_thousands_of_tiny_chunks_in_one_read_are_not_copied_for_each_of_them() -> None:
+    body = Counted(b"1\r\na\r\n" * 5000 + b"0\r\n\r\n")
+    chunks = _Chunks(10_000)
+    Counted.copied = 0
+    assert chunks.feed(body) == b""
+    assert chunks.body() == b"a" * 5000
+    assert Counted.copied <= len(body)
+
+
+@given(data=st.data(), sizes=st.lists(st.integers(1, 40), min_size=1, max_size=30))
+def test_chunks_of_any_size_in_any_pieces_make_the_same_body(data: st.DataObject, sizes: list[int]) -> None:
+    contents = [bytes([65 + number % 26]) * size for number, size in enumerate(sizes)]
+    raw = b"".join(b"%x\r\n%b\r\n" % (len(content), content) for content in contents) + b"0\r\n\r\n"
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(raw) - 1), max_size=20)))
+    chunks = _Chunks(10_000)
+    rests = [chunks.feed(raw[start:end]) for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
+    assert rests == [None] * len(cuts) + [b""]
+    assert chunks.body() == b"".join(contents)

@@ -15,6 +15,8 @@ from urllib.parse import SplitResult
 from proofload.errors import InputError
 
 MAX_HEAD_BYTES = 64 * 1024
+MAX_INTERIMS = 8
+"""Interim answers (100 Continue, 103 Early Hints) before one real answer; honest servers send one or two."""
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: |\r\n|$)")
 _TOKEN = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
@@ -57,6 +59,7 @@ class AnswerParser:
         "_buffer",
         "_chunked",
         "_have",
+        "_interims",
         "_last_head",
         "_last_meaning",
         "_last_size",
@@ -74,6 +77,7 @@ class AnswerParser:
         self._last_head = b""  # of the last answer in one piece, its blank line included
         self._last_size = -1  # of that answer, head and body
         self._last_meaning = (0, True)  # its status, reusable
+        self._interims = 0  # since the last real answer
         self._reset()
 
     def _reset(self) -> None:
@@ -95,8 +99,9 @@ class AnswerParser:
         if self._buffer:
             data = self._buffer + data
             self._buffer = b""
-        if not self._status:
+        while not self._status:
             if len(data) == self._last_size and data.startswith(self._last_head):
+                self._interims = 0
                 status, reusable = self._last_meaning
                 return Answer(status, data[len(self._last_head) :], reusable)
             end = data.find(b"\r\n\r\n")
@@ -107,7 +112,12 @@ class AnswerParser:
             head, data = data[: end + 4], data[end + 4 :]
             if self._status < 200:  # interim: the real answer follows
                 self._reset()
-                return self.feed(data) if data else None
+                self._interims += 1
+                if self._interims > MAX_INTERIMS:
+                    raise ProtocolError(f"more than {MAX_INTERIMS} interim answers before the real one")
+                if not data:
+                    return None
+                continue
             if self._need and not self._until_close and len(data) == self._need and self._chunked is None:
                 self._last_head, self._last_size = head, len(head) + len(data)
                 self._last_meaning = (self._status, self._reusable)
@@ -180,6 +190,7 @@ class AnswerParser:
             raise ProtocolError(f"{len(rest)} bytes more than the answer has: {rest[:40]!r}")
         answer = Answer(self._status, body, self._reusable)
         self._reset()
+        self._interims = 0
         return answer
 
 
@@ -199,24 +210,23 @@ class _Chunks:
 
     def feed(self, data: bytes) -> bytes | None:
         """What follows the body once it is complete; None before."""
-        data = self._pending + data
+        data = self._pending + data if self._pending else data
         self._pending = b""
-        while True:
-            if self._in_trailer:
-                return self._trailer(data)
+        at = 0  # of what is not read yet; slicing the rest off for each chunk would copy it as often
+        while not self._in_trailer:
             if self._left:
-                data = self._take(data)
+                at = self._take(data, at)
                 if self._left:
                     return None
                 continue
-            end = data.find(b"\r\n")
+            end = data.find(b"\r\n", at)
             if end < 0:
-                if len(data) > 1024:
+                if len(data) - at > 1024:
                     raise ProtocolError("a chunk size line without end")
-                self._pending = data
+                self._pending = data[at:]
                 return None
-            size = _chunk_size(data[:end])
-            data = data[end + 2 :]
+            size = _chunk_size(data[at:end])
+            at = end + 2
             if size == 0:
                 self._in_trailer = True
                 continue
@@ -224,13 +234,14 @@ class _Chunks:
             if self._total > self._max_bytes:
                 raise ProtocolError(f"an answer above the limit of {self._max_bytes} bytes")
             self._left = size + 2
+        return self._trailer(data[at:])
 
-    def _take(self, data: bytes) -> bytes:
-        piece, rest = data[: self._left], data[self._left :]
-        content = max(0, self._left - 2)
-        self._parts.append(piece[:content])
-        self._left -= len(piece)
-        return rest
+    def _take(self, data: bytes, at: int) -> int:
+        """Keeps what has come of the current chunk; where the next thing begins."""
+        end = min(at + self._left, len(data))
+        self._parts.append(data[at : min(end, at + max(0, self._left - 2))])
+        self._left -= end - at
+        return end
 
     def _trailer(self, data: bytes) -> bytes | None:
         if data.startswith(b"\r\n"):
