@@ -183,6 +183,18 @@ def test_secrets_written_into_the_file_are_hidden_in_the_record() -> None:
     assert record["url"] == "https://me:(hidden)@h/p?api_key=(hidden)&x=1"
 
 
+def test_no_url_of_the_record_holds_credentials() -> None:
+    target = minimal(
+        url="http://pw1@h/p",
+        health={"ready": "http://me:pw2@h/ready", "live": "/live"},
+        probe={"metrics": "http://h/metrics?token=pw3"},
+    )
+    record = target.redacted()
+    assert "pw" not in str(record)
+    assert record["url"] == "http://(hidden)@h/p"
+    assert record["health"] == {"ready": "http://me:(hidden)@h/ready", "live": "/live"}
+
+
 def test_placeholders_are_filled_everywhere_and_others_stay(tmp_path: Path) -> None:
     target = load_target(str(write(tmp_path))).filled({"port": "8123"})
     assert target.url == "http://127.0.0.1:8123/v9/score"

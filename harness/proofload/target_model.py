@@ -201,6 +201,9 @@ class Target(Table):
         """The target as plain data for a run folder: `env:NAME` stays, literal secrets are hidden."""
         plain: dict[str, Any] = self.model_dump(mode="json", exclude_none=True)
         plain["url"] = without_secrets(self.url)
+        for table, key in (("health", "ready"), ("health", "live"), ("probe", "metrics")):
+            if key in plain[table]:
+                plain[table][key] = without_secrets(plain[table][key])
         plain["source"] = None if self.source is None else str(self.source)
         for table, key in (("request", "headers"), ("start", "env"), ("container", "env")):
             if table in plain:
@@ -234,12 +237,12 @@ class Target(Table):
 
 
 def without_secrets(url: str) -> str:
-    """The URL with the password before its host, and query values whose names sound secret, hidden."""
+    """The URL without the password (or the only word: a token) before its host and query values of secret names."""
     parts = urlsplit(url)
     if "@" in parts.netloc:
         user, _, host = parts.netloc.rpartition("@")
         name, colon, _ = user.partition(":")
-        parts = parts._replace(netloc=f"{name}{colon}{HIDDEN if colon else ''}@{host}")
+        parts = parts._replace(netloc=f"{f'{name}:' if colon else ''}{HIDDEN}@{host}")
     query = "&".join(_query_item(item) for item in parts.query.split("&"))
     return urlunsplit(parts._replace(query=query))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -202,3 +203,45 @@ def test_chunks_of_any_size_in_any_pieces_make_the_same_body(data: st.DataObject
     rests = [chunks.feed(raw[start:end]) for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
     assert rests == [None] * len(cuts) + [b""]
     assert chunks.body() == b"".join(contents)
+
+
+def head_of(url: str, headers: dict[str, str] | None = None) -> bytes:
+    [request] = build_requests(urlsplit(url), "POST", headers or {}, (b"{}",))
+    return request.partition(b"\r\n\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("/a b?x=é", "/a%20b?x=%C3%A9"),
+        ("/a%20b?x=%c3%A9", "/a%20b?x=%c3%A9"),
+        ("/100%?q=50%+off%zz", "/100%25?q=50%25+off%25zz"),
+        ("/v1/models/m:predict;v=1,2", "/v1/models/m:predict;v=1,2"),
+        ("/p?a=1&b[]=2&c=x/y?z@w+v~u", "/p?a=1&b[]=2&c=x/y?z@w+v~u"),
+        ('/"<>\\^`{|}', "/%22%3C%3E%5C%5E%60%7B%7C%7D"),
+        ("/p#part", "/p"),
+    ],
+)
+def test_what_a_url_may_not_hold_is_encoded_and_the_rest_left_as_it_is(written: str, sent: str) -> None:
+    assert head_of(f"http://h{written}").splitlines()[0] == f"POST {sent} HTTP/1.1".encode()
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_request_line_has_two_spaces_and_only_visible_characters(text: str) -> None:
+    line, *_ = head_of(f"http://h/{text}").split(b"\r\n")
+    assert line.count(b" ") == 2
+    assert all(32 <= byte < 127 for byte in line)
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "credentials"), [("me:pass", b"me:pass"), ("m%40e:p%3As", b"m@e:p:s"), ("me", b"me:"), (":p", b":p")]
+)
+def test_a_user_in_the_url_becomes_basic_credentials(userinfo: str, credentials: bytes) -> None:
+    assert b"\r\nAuthorization: Basic " + b64encode(credentials) + b"\r\n" in head_of(f"http://{userinfo}@h/") + b"\r\n"
+
+
+def test_credentials_of_ones_own_come_before_those_of_the_url() -> None:
+    head = head_of("http://me:pass@h/", {"authorization": "Bearer t"})
+    assert head.lower().count(b"authorization") == 1
+    assert b"authorization: Bearer t" in head
+    assert b"uthorization" not in head_of("http://h/")

@@ -8,9 +8,10 @@ answers and answers in pieces take the long one. All see the same bytes (RFC 911
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, quote, unquote
 
 from proofload.errors import InputError
 
@@ -18,6 +19,8 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_INTERIMS = 8
 """Interim answers (100 Continue, 103 Early Hints) before one real answer; honest servers send one or two."""
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: |\r\n|$)")
+_STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_URL_CHARACTERS = "!#$%&'()*+,-./:;=?@[]_~"
 _TOKEN = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 
@@ -37,11 +40,17 @@ class Answer(NamedTuple):
 
 
 def build_requests(url: SplitResult, method: str, headers: Mapping[str, str], bodies: tuple[bytes, ...]) -> list[bytes]:
-    """The bytes of one request per body. Raises InputError for a header that could not be sent."""
-    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    """The bytes of one request per body. Raises InputError for a header that could not be sent.
+
+    A user and password in the URL become Basic credentials, unless `headers` bring their own.
+    """
+    path = _sendable(url.path or "/") + (f"?{_sendable(url.query)}" if url.query else "")
     fixed = {"Host": url.netloc.rpartition("@")[2], "User-Agent": "proofload", "Accept": "*/*"}
     if bodies and any(bodies):
         fixed["Content-Type"] = "application/json"
+    if url.username or url.password:
+        user = f"{unquote(url.username or '')}:{unquote(url.password or '')}"
+        fixed["Authorization"] = f"Basic {b64encode(user.encode()).decode()}"
     names = {name.lower() for name in headers}
     merged = {name: value for name, value in fixed.items() if name.lower() not in names} | dict(headers)
     for name, value in merged.items():
@@ -50,6 +59,11 @@ def build_requests(url: SplitResult, method: str, headers: Mapping[str, str], bo
     head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in merged.items())
     start = head.encode("utf-8")
     return [start + b"Content-Length: %d\r\n\r\n" % len(body) + body for body in bodies]
+
+
+def _sendable(part: str) -> str:
+    """A path or query as it may travel (RFC 3986 §2): all that is no URL character as %XX; what is encoded stays."""
+    return quote(_STRAY_PERCENT.sub("%25", part), safe=_URL_CHARACTERS)
 
 
 class AnswerParser:
