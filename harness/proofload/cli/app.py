@@ -79,9 +79,9 @@ def invoke(arguments: Sequence[str]) -> int:
             usage = failure.from_usage(error, words)
             failure.show(usage)
             return usage.exit_code
-        bug = failure.from_bug(error, arguments)
-        failure.show(bug)
-        return bug.exit_code
+        told = failure.from_full_disk(error) or failure.from_bug(error, arguments)
+        failure.show(told)
+        return told.exit_code
     return code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import platform
 import tempfile
@@ -17,6 +18,9 @@ from proofload.errors import InputError, MeasurementError, ProofloadError
 
 CLICK_ERROR: type[Exception] = typer.BadParameter.__mro__[2]
 """click's ClickException, wherever this version of typer keeps its click."""
+
+
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 def show(error: ProofloadError) -> None:
@@ -50,6 +54,18 @@ def from_usage(error: Exception, arguments: Sequence[str]) -> InputError:
     message = message.replace("Value error, ", "")
     remedy = f"did you mean {near[0]}?" if near else f"`{path} --help` shows what there is"
     return InputError(f"{message[:1].lower()}{message[1:]}", remedy=remedy)
+
+
+def from_full_disk(error: BaseException) -> MeasurementError | None:
+    """What to do when a disk is full or may not be written to; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in _UNWRITABLE:
+        return None
+    return MeasurementError(
+        f"the run could not be recorded: {error.strerror or error}",
+        evidence=str(error),
+        cause="the disk of the run folder or of the temporary files is full, or may not be written to",
+        remedy="free space or name a folder elsewhere with --out; `proofload report DIR` reads what was recorded",
+    )
 
 
 def from_bug(error: Exception, arguments: Sequence[str]) -> MeasurementError:

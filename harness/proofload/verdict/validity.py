@@ -73,8 +73,8 @@ def judge(evidence: Evidence) -> tuple[Validity, ...]:
         "client-cpu": lambda: _cpu(evidence.health, lag),
         "conservation": lambda: _conservation(evidence.samples, evidence.phase.planned),
         "unsent": lambda: _unsent(measured),
-        "client-ports": lambda: _own_errors(evidence.client_errors, "client-ports"),
-        "client-fds": lambda: _own_errors(evidence.client_errors, "client-fds"),
+        "client-ports": lambda: _own_errors(evidence.client_errors, "client-ports", "local port"),
+        "client-fds": lambda: _own_errors(evidence.client_errors, "client-fds", "file descriptor"),
         "interrupted": lambda: (not evidence.interrupted, evidence.interrupted or "the run ended by itself"),
         "no-data": lambda: _no_data(measured, evidence.client_errors),
         "host-steal": lambda: _steal(measured, evidence.worker_stats),
@@ -166,9 +166,9 @@ def _unsent(measured: Samples) -> tuple[bool, str]:
     return unsent == 0, f"{unsent:,} of {len(measured):,} due requests were never dispatched"
 
 
-def _own_errors(errors: Mapping[str, int], kind: str) -> tuple[bool, str]:
+def _own_errors(errors: Mapping[str, int], kind: str, thing: str) -> tuple[bool, str]:
     count = errors.get(kind, 0)
-    return count == 0, f"{count:,} requests failed for it"
+    return count == 0, f"{count:,} requests failed because the client had no free {thing}"
 
 
 def _no_data(measured: Samples, errors: Mapping[str, int]) -> tuple[bool, str]:
