@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from proofload.records import Distribution, Status, Validity
 from proofload.report import numbers
 from proofload.report.document import Block, Cell, Column, Lines, Note, Section, table
@@ -123,10 +125,37 @@ def _code(item: Validity) -> str:
 
 
 def _warmup(run: RunView) -> str:
+    """What was left out and why, in a sentence; the figures behind it follow in brackets."""
     left_out = sum(phase.excluded for phase in run.result.phases if phase.measured)
-    told = [(key, value) for key, value in run.result.warmup.items() if key != "excluded"]
-    detail = ", ".join(f"{printable(key, 40).replace('_', ' ')} {printable(value, 80)}" for key, value in told)
-    if not left_out and not detail:
+    why = printable(run.result.warmup.get("detail", ""), 240).rstrip(".")
+    figures = ", ".join(
+        _figure(key, value) for key, value in run.result.warmup.items() if key not in {"excluded", "detail"}
+    )
+    if not (left_out or why or figures):
         return ""
-    said = f"{run.label}: {numbers.count(left_out)} requests were left out as warm-up"
-    return f"{said} ({detail})." if detail else f"{said}."
+    counted = f"{numbers.count(left_out)} requests were left out as warm-up" if left_out or not why else ""
+    said = ": ".join(part for part in (run.label, counted, why) if part)
+    return f"{said} ({figures})." if figures else f"{said}."
+
+
+_SAID: Mapping[str, Callable[[float], str]] = {
+    "p_value": lambda value: f"p = {numbers.significant(value)}",
+    "slower_by": lambda value: f"{numbers.significant(value)} times as slow as the rest",
+    "ok_before": lambda value: f"{numbers.share(value)} ok in it",
+    "ok_after": lambda value: f"{numbers.share(value)} ok after it",
+}
+
+
+def _figure(key: str, value: object) -> str:
+    number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if number is None:
+        return f"{_words(key)}: {printable(value, 80)}"
+    if key in _SAID:
+        return _SAID[key](number)
+    if key.endswith("_s"):
+        return f"{_words(key.removesuffix('_s'))}: {numbers.seconds(number)}"
+    return f"{_words(key)}: {numbers.significant(number)}"
+
+
+def _words(key: str) -> str:
+    return printable(key, 40).replace("_", " ")
