@@ -264,7 +264,8 @@ def measure(rounds: int, calls: int, ways: list[str]) -> dict[str, Any]:
             server.wait(10)
 
 
-def main() -> None:
+def main() -> int:
+    """1 when the fast transport costs more than the target's share of a tight loop."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--calls", type=int, default=6000)
@@ -277,10 +278,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.serve:
         serve(options.serve)
-        return
+        return 0
     if options.client:
         client(options.client, options.port, options.calls, options.way)
-        return
+        return 0
     result = measure(options.rounds, options.calls, options.ways.split(","))
     for way, found in result.items():
         for name, spent in found["cpu_us"].items():
@@ -291,7 +292,8 @@ def main() -> None:
         )
     if options.json:
         Path(options.json).write_text(json.dumps(result, indent=1))
+    return 0 if all(found["ratio"] <= TARGET_RATIO for found in result.values()) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

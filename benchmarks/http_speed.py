@@ -23,7 +23,7 @@ from tables import milliseconds, rate, show
 
 ASKED_RPS = 25_000.0
 ASKED_RATIO = 4.0
-_STEPS = (1.4, 1.8, 2.2, 2.4, 2.6, 2.8, 3.0, 3.2)
+_STEPS = (1.4, 1.8, 2.2, 2.6, 2.9, 3.2, 3.5, 3.8, 4.1)
 """Multiples of ASKED_RPS that are tried, until one is not held twice."""
 
 

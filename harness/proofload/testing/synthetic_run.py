@@ -133,7 +133,13 @@ def run_json(rate_rps: float, duration_s: float, seed: int) -> dict[str, Any]:
         "scenario": scenario.model_dump(mode="json"),
         "quick": False,
         "target": {"name": "synthetic", "transport": "http", "url": "http://127.0.0.1:9/v1/predict", "model": "fraud"},
-        "payloads": {"file": "payloads.jsonl", "count": 2048, "with_expectation": 2048, "mean_bytes": 412.0},
+        "payloads": {
+            "file": "payloads.jsonl",
+            "count": 2048,
+            "with_expectation": 2048,
+            "mean_bytes": 412.0,
+            "unchecked": [],
+        },
         "placement": {
             "runtime": "process",
             "device": "cpu",

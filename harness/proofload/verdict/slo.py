@@ -63,9 +63,9 @@ def slo_checks(
     if "ok_share" in slo:
         checks.append(_ok_share(slo["ok_share"], measured, each_fail, alpha_pass))
     if answers_checked:
-        comparable = measured
+        comparable = measured.outcome
         if len(unchecked):
-            comparable = measured.where(~np.isin(measured.table["payload"], np.asarray(unchecked)))
+            comparable = comparable[~np.isin(measured.table["payload"], np.asarray(unchecked))]
         checks.append(_wrong_share(slo.get("wrong_share", 0.0), comparable, each_fail, alpha_pass))
     return tuple(checks)
 
@@ -133,8 +133,7 @@ def _ok_share(limit: float, measured: Samples, alpha_fail: float, alpha_pass: fl
     )
 
 
-def _wrong_share(limit: float, measured: Samples, alpha_fail: float, alpha_pass: float) -> Check:
-    outcome = measured.outcome
+def _wrong_share(limit: float, outcome: NDArray[np.uint8], alpha_fail: float, alpha_pass: float) -> Check:
     answered = outcome[(outcome == Outcome.OK) | (outcome == Outcome.WRONG) | (outcome == Outcome.LATE)]
     wrong = answered == Outcome.WRONG
     count, n = int(np.count_nonzero(wrong)), len(answered)
