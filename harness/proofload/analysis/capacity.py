@@ -94,10 +94,13 @@ class CapacitySearch:
         self._confirmations = confirmations
         self._tried: list[Tried] = []
 
-    def next_step(self) -> Step | None:
-        """The next run to make, or None when the search is over. The same until it is recorded."""
+    def next_step(self, *, searching: bool = True) -> Step | None:
+        """The next run to make, or None when the search is over. The same until it is recorded.
+
+        `searching` False: the time for searching is up, what was found by now is to be confirmed.
+        """
         bracket = self._bracket()
-        if not self._of("confirm"):
+        if searching and not self._of("confirm"):
             rate = self._next_rate(bracket)
             if rate is not None:
                 return Step(rate, "search")

@@ -42,6 +42,8 @@ class Settings(Scenario):
     confirm_s: Positive = 60.0
     resolution: Annotated[float, Field(gt=0, le=1)] = 0.05
     """The search ends when the rates that held and broke are this near, relatively."""
+    search_s: Positive = 600.0
+    """Time for searching; what is found by then is confirmed."""
     confirmations: Annotated[int, Field(gt=0, le=10)] = 3
 
 
@@ -59,15 +61,17 @@ class Capacity:
         settings = _own(scenario)
         search = _search(settings)
         number = 0
-        while (step := search.next_step()) is not None:
+        searched_s = 0.0
+        while (step := search.next_step(searching=searched_s < settings.search_s)) is not None:
             number += 1
+            searched_s += settings.step_s + _REST_S
             [phase] = bench.load(_stretch(step, settings, number))
             bench.note("capacity-step", phase=phase.index, purpose=step.purpose, alpha_share=step.alpha_share)
             shown = _shown(phase, bench.samples(phase), settings, bench.circumstances(), step.alpha_share)
             _record(search, step, shown, settings)
             bench.pause(_REST_S)
             if not _met_as_observed(shown, settings):
-                _recover(bench, settings)
+                searched_s += _recover(bench, settings)
 
     def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
         settings = _own(scenario)
@@ -99,16 +103,20 @@ class Capacity:
         )
 
 
-def _recover(bench: Bench, settings: Settings) -> None:
-    """After a rate it did not hold, a target may still be working it off: wait until a light load goes well again."""
+def _recover(bench: Bench, settings: Settings) -> float:
+    """After a rate it did not hold, a target may still be working it off: wait until a light load goes well again.
+
+    Returns the seconds of load that took.
+    """
     for attempt in range(1, _RECOVERY_TRIES + 1):
         rate_rps = min(_RECOVERY_RPS, settings.start_rps)
         stretch = Stretch(f"recovery {attempt}", rate_rps, _RECOVERY_S, seed=settings.seed, measured=False)
         [phase] = bench.load(stretch)
         if _met_as_observed(_shown(phase, bench.samples(phase), settings, bench.circumstances(), 1.0), settings):
-            return
+            return attempt * _RECOVERY_S
         bench.pause(_RECOVERY_S)
     bench.note("not-recovered", tries=_RECOVERY_TRIES)
+    return _RECOVERY_TRIES * _RECOVERY_S
 
 
 def _own(scenario: Scenario) -> Settings:
@@ -160,7 +168,7 @@ def _record(search: CapacitySearch, step: Step, shown: MeasuredPhase, settings: 
     met = _met_as_observed(shown, settings)
     search.record(
         step,
-        _status(shown, met=met),
+        _status(shown, met=met, searching=step.purpose == "search"),
         meets=met,
         p50_ms=quantiles["p50"].value,
         p99_ms=quantiles["p99"].value,
@@ -169,8 +177,14 @@ def _record(search: CapacitySearch, step: Step, shown: MeasuredPhase, settings: 
     )
 
 
-def _status(shown: MeasuredPhase, *, met: bool) -> Status:
+_LATE_CLIENT = frozenset({"send-lag", "cpu-starved", "loop-stall", "client-cpu", "shared-core", "host-steal"})
+"""What makes a client late can only lengthen the latency it sees."""
+
+
+def _status(shown: MeasuredPhase, *, met: bool, searching: bool) -> Status:
     doubts = {item.code for item in shown.validity if not item.ok}
+    if searching and met and doubts and doubts <= _LATE_CLIENT:
+        return Status.INCONCLUSIVE  # held in spite of the client: good enough for choosing where to look next
     if doubts == {"broker-backlog"} and not met:
         return Status.FAIL  # the target fell behind by more than its broker keeps: it does not hold this rate
     if doubts:
