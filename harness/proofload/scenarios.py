@@ -19,6 +19,9 @@ from proofload.resources import Layout, Listed, first_comment
 from proofload.toml_input import Table, read_toml, validated
 
 Positive = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=10_000_000)]
+"""Up to four months: beyond it, a slip of the keyboard."""
+Patience = Annotated[float, Field(gt=0, le=3600)]
 Rate = Annotated[float, Field(gt=0, le=1_000_000)]
 Share = Annotated[float, Field(gt=0, le=1)]
 Alpha = Annotated[float, Field(gt=0, lt=0.5)]
@@ -65,9 +68,9 @@ class Scenario(Table):
     arrival: Annotated[str, Field(min_length=1)] = "poisson"
     rate_rps: Rate = 100.0
     base_rate_rps: Positive | None = None
-    duration_s: Positive = 30.0
-    warmup_s: Annotated[float, Field(ge=0)] | Literal["auto"] = "auto"
-    timeout_s: Positive = 5.0
+    duration_s: Seconds = 30.0
+    warmup_s: Annotated[float, Field(ge=0, le=10_000_000)] | Literal["auto"] = "auto"
+    timeout_s: Patience = 5.0
     """When the client gives up, counted from the instant the request was due."""
     connections: Annotated[int, Field(gt=0, le=60_000)] = 256
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from tests.abuse.conftest import Begin, Ending, Lab
+    from tests.abuse.conftest import Begin, Ending
 
 pytestmark = pytest.mark.real
 
@@ -78,5 +75,33 @@ def test_an_external_target_that_dies_in_mid_run_is_met_with_errors(begin: Begin
             server.kill()
     [phase] = ending.result["phases"]
     assert (phase["outcomes"]["ok"], phase["outcomes"]["error"]) == (60, 140)
-    assert ending.code == 1
+    assert ending.code == (3 if ending.disturbed else 1)
     assert "refused" in (ending.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_client_without_file_descriptors_blames_itself_and_not_the_target(begin: Begin, payloads: Path) -> None:
+    with subprocess.Popen([sys.executable, str(STUBS / "bad_peers.py")], stdout=subprocess.PIPE, text=True) as peers:
+        assert peers.stdout is not None
+        target = f"http://127.0.0.1:{json.loads(peers.stdout.readline())['hangs']}/"
+        words = ("run", "load", "--target", target, "--payloads", payloads, *WORDS, "--set", "rate_rps=200")
+        try:
+            ending = begin(*words, before=FEW_DESCRIPTORS).ended()
+        finally:
+            peers.kill()
+    assert (ending.code, ending.result["status"]) == (3, "invalid")
+    assert "client-fds" in ending.spoiled
+    [remedy] = [item["remedy"] for item in ending.result["validity"] if item["code"] == "client-fds"]
+    assert "ulimit -n" in remedy
+    assert "file descriptor" in ending.err
+
+
+def test_a_full_disk_is_told_as_one(begin: Begin, mortal: Callable[..., Path], tmp_path: Path) -> None:
+    mounted = ("unshare", "-Urm", "sh", "-c", f'mount -t tmpfs -o size=100k none {tmp_path} && exec "$0" "$@"')
+    if subprocess.run([*mounted, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody mount a file system in a namespace of their own")
+    lab = begin("run", "load", "--target", mortal("mute"), *WORDS, before=mounted, folder=tmp_path / "run")
+    ending = lab.ended()
+    assert ending.code == 3
+    assert not ending.out or ending.result["status"]
+    assert "error: the run could not be recorded: No space left on device" in ending.err
+    assert lab.left_behind() == {}

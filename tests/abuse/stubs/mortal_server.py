@@ -2,9 +2,9 @@
 
     python mortal_server.py PORT END [AFTER]
 
-Prints its port (0: a free one). POST {"value": v} gives {"prediction": 2 v}. After AFTER requests it does what END says: "never", "exit", "crash",
-"kill" (itself with SIGKILL), "mute" (lives on and answers no more). The one that never ends by itself ignores SIGTERM
-and has a child in a session of its own, so that only somebody thorough gets rid of both.
+Prints its port (0: a free one). POST {"value": v} gives {"prediction": 2 v}. After AFTER requests it does what END
+says: "never", "exit", "crash", "kill" (itself with SIGKILL), "mute" (lives on and answers no more). The one that never
+ends by itself ignores SIGTERM and has a child in a session of its own, so that only somebody thorough gets rid of both.
 """
 
 from __future__ import annotations
