@@ -215,7 +215,17 @@ def test_ctrl_c_is_130_and_keeps_what_was_recorded(lab: FakeLab, capfd: pytest.C
         ("run load --target mine --json nowhere/r.json", "--json nowhere/r.json cannot be written"),
         ("run load --target mine --json .", "it is a folder"),
         ("run load --target mine --set rate_rps", "is not KEY=VALUE"),
-        ("run load --target mine --set target.urll=3", "unknown key `urll` (nearest known one: `url`)"),
+        (
+            "run load --target mine --set target.urll=3",
+            "--set: unknown key `target.urll` (nearest known one: `target.url`)",
+        ),
+        ("run load --target mine --set target.respons.x=1", "`target.respons` (nearest known one: `target.response`)"),
+        ("run load --target mine --set target.limits.cpu=1", "did you mean `target.limits.cpus`?"),
+        ("run load --target mine --set target.limits.cpus=x", "--set: `target.limits.cpus`: seen 'x' (text)"),
+        ("run load --target mine --set slo.deadline_ms=9999999", "error: --set: expected slo.deadline_ms ("),
+        ("run load --target http:/127.0.0.1:1/x", "a URL needs a scheme and two slashes: http://127.0.0.1:1/x"),
+        ("run load --target http:127.0.0.1:1/x", "a URL needs a scheme and two slashes: http://127.0.0.1:1/x"),
+        ("run load --target 127.0.0.1:1/x", "a URL needs a scheme and two slashes: http://127.0.0.1:1/x"),
         ("run ./none.scenario.toml", "there is no file"),
     ],
 )

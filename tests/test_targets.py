@@ -282,7 +282,9 @@ def test_overrides_reach_every_table_and_unknown_ones_are_told(tmp_path: Path) -
     assert changed.model == "m"
     with pytest.raises(InputError) as caught:
         load_target(path, overrides={"response.rtoll": 1})
-    assert caught.value.what == "--set target.: unknown key `response.rtoll` (nearest known one: `response.rtol`)"
+    assert caught.value.what == (
+        "--set: unknown key `target.response.rtoll` (nearest known one: `target.response.rtol`)"
+    )
 
 
 def test_the_working_directory_comes_before_the_checkout_and_that_before_the_package(tmp_path: Path) -> None:
@@ -307,7 +309,7 @@ def test_an_unknown_name_names_the_nearest_and_a_missing_scheme_is_guessed() -> 
     assert "did you mean 'fastapi'?" in str(caught.value)
     with pytest.raises(InputError) as caught:
         load_target("localhost:8000")
-    assert "a URL needs a scheme: http://localhost:8000/…" in str(caught.value)
+    assert "a URL needs a scheme and two slashes: http://localhost:8000/…" in str(caught.value)
 
 
 def test_a_broken_file_is_listed_with_what_is_wrong_and_hides_no_other(tmp_path: Path) -> None:

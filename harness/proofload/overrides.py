@@ -67,8 +67,9 @@ def settled(
     """`tables` with `changes` as a `model`. An error names the file if it is wrong alone, else the flag."""
     if not changes:
         return validated(model, tables, source)
+    option, _, prefix = flag.partition(" ")
     try:
-        return validated(model, applied(tables, changes, flag), flag.rstrip())
+        return validated(model, applied(tables, changes, flag), option, prefix)
     except InputError:
         validated(model, tables, source)
         raise

@@ -113,6 +113,11 @@ def _file_named(what: str, layout: Layout) -> Path:
         return path.absolute()
     if path.is_dir() and (path / "target.toml").is_file():
         return (path / "target.toml").absolute()
+    meant = _url_meant(what)
+    if meant is not None:
+        raise InputError(
+            f"{what!r} is neither a file nor a URL", remedy=f"a URL needs a scheme and two slashes: {meant}"
+        )
     if path.suffix == ".toml" or len(path.parts) > 1:
         raise InputError(f"there is no file {what}", evidence=f"looked in {layout.working}", remedy="check the path")
     names: dict[str, Path] = {}
@@ -124,19 +129,33 @@ def _file_named(what: str, layout: Layout) -> Path:
     remedy = (
         f"did you mean {near[0]!r}?" if near else "`proofload targets` lists the names; a file or a URL will do too"
     )
-    if re.fullmatch(r"[\w.-]+:\d+", what):
-        remedy = f"a URL needs a scheme: http://{what}/…"
     raise InputError(
         f"there is no target named {what!r}", evidence=f"known: {', '.join(sorted(names)) or 'none'}", remedy=remedy
     )
 
 
-def _from_url(url: str) -> dict[str, Any]:
-    parts = urlsplit(url)
+def _url_meant(what: str) -> str | None:
+    """The URL that something like http:/host/path or host:8000 was to be."""
+    scheme, colon, rest = what.partition(":")
+    if colon and scheme.lower() in _schemes():
+        return f"{scheme}://{rest.lstrip('/')}"
+    if re.fullmatch(r"[\w.-]+:\d+(/.*)?", what):
+        return f"http://{what if '/' in what else what + '/…'}"
+    return None
+
+
+def _schemes() -> dict[str, str]:
+    """URL schemes, each with the transport that serves it."""
     schemes: dict[str, str] = {}
     for name, found in discovery.implementations("transport").items():
         for scheme in getattr(found.module, "SCHEMES", ()):
             schemes.setdefault(scheme, name)
+    return schemes
+
+
+def _from_url(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    schemes = _schemes()
     if parts.scheme.lower() not in schemes:
         near = difflib.get_close_matches(parts.scheme.lower(), schemes, n=1)
         raise InputError(

@@ -60,12 +60,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from exc
 
 
-def validated(model: type[M], data: Mapping[str, Any], source: str) -> M:
-    """`data` as a `model`, or one InputError that names every wrong key. `source` says where it was written."""
+def validated(model: type[M], data: Mapping[str, Any], source: str, prefix: str = "") -> M:
+    """`data` as a `model`, or one InputError that names every wrong key.
+
+    `source` says where it was written; `prefix` is what stood before each key there, like "target.".
+    """
     try:
         return model.model_validate(dict(data))
     except ValidationError as exc:
-        raise _translated(model, exc, source) from exc
+        raise _translated(model, exc, source, prefix) from exc
 
 
 def dotted_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -93,13 +96,14 @@ def nearest_key(key: str, known: Sequence[str]) -> str | None:
     return by_last[words[0]] if words else None
 
 
-def _translated(model: type[BaseModel], exc: ValidationError, source: str) -> InputError:
-    known = list(dotted_keys(model))
+def _translated(model: type[BaseModel], exc: ValidationError, source: str, prefix: str) -> InputError:
+    known = [prefix + key for key in dotted_keys(model)]
     unknown: list[str] = []
     seen: dict[str, str] = {}
     expected: dict[str, list[str]] = {}
     for error in exc.errors(include_url=False):
         key, is_known = _key_of(model, error["loc"])
+        key = prefix + key if key else ""
         if error["type"] == "extra_forbidden" and not is_known:
             unknown.append(key)
             continue
@@ -109,8 +113,8 @@ def _translated(model: type[BaseModel], exc: ValidationError, source: str) -> In
         seen[key] = "nothing" if error["type"] == "missing" else _shown(error["input"])
     lines = [f"unknown key `{key}`" + _suggestion(key, known) for key in unknown]
     for key, choices in expected.items():
-        where = f"`{key}`: " if key else ""
-        lines.append(f"{where}seen {seen[key]}, expected {' or '.join(choices)}")
+        what = f"expected {' or '.join(choices)}"
+        lines.append(f"`{key}`: seen {seen[key]}, {what}" if key else what)  # no key: how several go together
     if len(lines) == 1:
         return InputError(f"{source}: {lines[0]}", remedy=_remedy(unknown, known))
     return InputError(
