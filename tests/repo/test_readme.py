@@ -165,3 +165,16 @@ def test_its_table_of_exit_codes_is_the_programs() -> None:
     (stated,) = re.findall(r"^\|((?: \d+ \|)+)$", README, re.MULTILINE)
     there = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
     assert {int(code) for code in re.findall(r"\d+", stated)} == there
+
+
+def test_the_commands_and_flags_that_it_calls_not_there_yet_are_not_there() -> None:
+    missing = README.partition("## Not there yet")[2]
+    for words in (["compare"], ["selftest"], ["serve", "--fault"]):
+        assert f"`{' '.join(words)}`" in missing
+        command = [sys.executable, "-m", "proofload", words[0], "--help"]
+        told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        if words[1:]:
+            assert told.returncode == 0
+            assert words[1] not in told.stdout
+        else:
+            assert told.returncode == errors.EXIT_BAD_INPUT, words
