@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from proofload.discovery import implementations
 from proofload.scenarios import known_scenarios, load_scenario
@@ -94,6 +95,19 @@ def test_the_pins_cover_every_dependency_and_satisfy_it() -> None:
         name = canonicalize_name(requirement.name)
         assert name in versions, f"{requirement.name} is not pinned"
         assert requirement.specifier.contains(versions[name], prereleases=True), (str(requirement), versions[name])
+
+
+def test_the_oldest_protobuf_allowed_can_load_the_generated_code() -> None:
+    generated = ROOT / "reference_servers" / "proofload_servers" / "grpc_service" / "prediction_pb2.py"
+    (demanded,) = re.findall(r"^# Protobuf Python Version: (\S+)$", generated.read_text(encoding="utf-8"), re.MULTILINE)
+    (floor,) = [
+        one.version
+        for requirement in map(Requirement, PROJECT["project"]["dependencies"])
+        if requirement.name == "protobuf"
+        for one in requirement.specifier
+        if one.operator == ">="
+    ]
+    assert Version(floor) >= Version(demanded)
 
 
 def test_every_third_party_import_of_the_wheel_is_declared() -> None:
