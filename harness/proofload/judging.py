@@ -78,7 +78,7 @@ def _died(record: RunRecord) -> tuple[Check, ...]:
     """A target that died under load has failed, whatever it answered before."""
     for event in record.events:
         if event.kind == "target-died":
-            text = f"{event.detail['what']}\n{event.detail.get('evidence', '')}".strip()
+            text = "; ".join(filter(None, (event.detail["what"], event.detail.get("evidence", ""))))
             return (Check("target-stays-up", Status.FAIL, None, None, "", Interval(None, None), text),)
     return ()
 
