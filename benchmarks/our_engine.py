@@ -16,6 +16,8 @@ from proofload.clock import NS_PER_MS
 from proofload.records import Outcome
 from proofload.store.record import RunRecord
 
+ASKED_LAG_MS = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -31,8 +33,18 @@ class Held:
     not_ok: int
 
     @property
-    def valid(self) -> bool:
-        return not self.reasons and self.send_lag_p99_ms <= 1.0
+    def faults(self) -> tuple[str, ...]:
+        """Why the rate does not count as held; empty: it does."""
+        lagging = self.send_lag_p99_ms > ASKED_LAG_MS
+        return (
+            *self.reasons,
+            *(
+                [f"send lag p99 was {self.send_lag_p99_ms:.3g} ms, {ASKED_LAG_MS:g} ms are asked for"]
+                if lagging
+                else ()
+            ),
+            *([f"{self.not_ok:,} requests did not end ok"] if self.not_ok else ()),
+        )
 
 
 def command(url: str, rate_rps: float, seconds: float, place: Path) -> list[str]:

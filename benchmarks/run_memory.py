@@ -110,8 +110,8 @@ def _grown(growth: dict[str, int]) -> str:
 
 
 def _kept(found: Held) -> str:
-    verdict = "valid" if found.valid else "NOT valid: " + "; ".join(found.reasons)
-    return f"the run was {verdict}; {found.not_ok} not ok; send lag p99 {found.send_lag_p99_ms:.3g} ms"
+    verdict = "held" if not found.faults else "NOT held: " + "; ".join(found.faults)
+    return f"the rate was {verdict} (send lag p99 {found.send_lag_p99_ms:.3g} ms)"
 
 
 if __name__ == "__main__":
