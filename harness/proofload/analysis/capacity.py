@@ -83,13 +83,23 @@ class CapacitySearch:
     Steps may also be recorded that were not asked for: a run folder is replayed that way.
     """
 
-    def __init__(self, start_rps: float, max_rps: float, *, resolution: float = 0.05, confirmations: int = 3) -> None:
+    def __init__(
+        self,
+        start_rps: float,
+        max_rps: float,
+        *,
+        resolution: float = 0.05,
+        confirmations: int = 3,
+        lowest_rps: float = 0.0,
+    ) -> None:
+        """`lowest_rps`: below it a step holds too few requests to show anything, so none is asked for."""
         if not 0.0 < start_rps <= max_rps:
             raise ValueError(f"0 < start_rps <= max_rps does not hold: {start_rps}, {max_rps}")
         if resolution <= 0.0 or confirmations < 1:
             raise ValueError(f"resolution {resolution} must be positive, confirmations {confirmations} at least 1")
         self._start_rps = start_rps
         self._max_rps = max_rps
+        self._lowest_rps = max(start_rps / DEEPEST, lowest_rps)
         self._ratio = 1.0 + resolution
         self._confirmations = confirmations
         self._tried: list[Tried] = []
@@ -146,7 +156,7 @@ class CapacitySearch:
         low, high = bracket.low, bracket.high
         if low is None:
             lower = self._start_rps if high is None else _tidy(high / 2.0)
-            return lower if lower >= self._start_rps / DEEPEST else None
+            return lower if high is None or lower >= self._lowest_rps else None
         if high is None:
             return None if low >= self._max_rps else min(_tidy(2.0 * low), self._max_rps)
         between = _tidy(math.sqrt(low * high))

@@ -24,6 +24,8 @@ from proofload.scenarios import Positive, Scenario
 
 _REST_S = 0.5
 """Between steps, so that what a server still computes for callers who left does not weigh on the next."""
+_FEWEST = 20
+"""Requests that a step must hold to show that a rate breaks the SLO."""
 _RECOVERY_RPS = 50.0
 _RECOVERY_S = 1.0
 _RECOVERY_TRIES = 15
@@ -70,7 +72,7 @@ class Capacity:
             shown = _shown(phase, bench.samples(phase), settings, bench.circumstances(), step.alpha_share)
             _record(search, step, shown, settings)
             bench.pause(_REST_S)
-            if not _met_as_observed(shown, settings):
+            if not _met_as_observed(shown, settings) and step.rate_rps > _recovery_rps(settings):
                 searched_s += _recover(bench, settings)
 
     def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
@@ -109,14 +111,19 @@ def _recover(bench: Bench, settings: Settings) -> float:
     Returns the seconds of load that took.
     """
     for attempt in range(1, _RECOVERY_TRIES + 1):
-        rate_rps = min(_RECOVERY_RPS, settings.start_rps)
-        stretch = Stretch(f"recovery {attempt}", rate_rps, _RECOVERY_S, seed=settings.seed, measured=False)
+        stretch = Stretch(
+            f"recovery {attempt}", _recovery_rps(settings), _RECOVERY_S, seed=settings.seed, measured=False
+        )
         [phase] = bench.load(stretch)
         if _met_as_observed(_shown(phase, bench.samples(phase), settings, bench.circumstances(), 1.0), settings):
             return attempt * _RECOVERY_S
         bench.pause(_RECOVERY_S)
     bench.note("not-recovered", tries=_RECOVERY_TRIES)
     return _RECOVERY_TRIES * _RECOVERY_S
+
+
+def _recovery_rps(settings: Settings) -> float:
+    return min(_RECOVERY_RPS, settings.start_rps)
 
 
 def _own(scenario: Scenario) -> Settings:
@@ -130,6 +137,7 @@ def _search(settings: Settings) -> CapacitySearch:
         settings.max_rps,
         resolution=settings.resolution,
         confirmations=settings.confirmations,
+        lowest_rps=_FEWEST / settings.step_s,
     )
 
 
