@@ -36,7 +36,9 @@ class RunRecord:
         self.path = path
         try:
             self.run: Mapping[str, Any] = orjson.loads((path / "run.json").read_bytes())
-        except (OSError, orjson.JSONDecodeError) as exc:
+            if not isinstance(self.run, dict):
+                raise TypeError("it holds no JSON object")
+        except (OSError, orjson.JSONDecodeError, TypeError) as exc:
             raise RunFolderError(
                 f"{path} is not a run folder",
                 evidence=f"{path / 'run.json'}: {exc}",
