@@ -97,7 +97,7 @@ class Scenario(Table):
         deadline_ms = self.slo.deadline_ms
         if deadline_ms is not None and deadline_ms > self.timeout_s * 1000:
             raise ValueError(
-                f"slo.deadline_ms ({deadline_ms:,.10g}) at most timeout_s ({self.timeout_s:g} s): "
+                f"slo.deadline_ms ({deadline_ms:.10g}) at most timeout_s ({self.timeout_s:g} s): "
                 "the client gives up before an answer could be late"
             )
         return self

@@ -91,8 +91,13 @@ class CapacitySearch:
         resolution: float = 0.05,
         confirmations: int = 3,
         lowest_rps: float = 0.0,
+        caution: int = 0,
     ) -> None:
-        """`lowest_rps`: below it a step holds too few requests to show anything, so none is asked for."""
+        """`lowest_rps`: below it a step holds too few requests to show anything, so none is asked for.
+
+        `caution`: where in the row of falling rates (1, 1/r, 1/r³, 1/r⁷ of the search's answer) confirming begins.
+        Short search steps do not see a queue that grows slowly, so what they find is a little too high.
+        """
         if not 0.0 < start_rps <= max_rps:
             raise ValueError(f"0 < start_rps <= max_rps does not hold: {start_rps}, {max_rps}")
         if resolution <= 0.0 or confirmations < 1:
@@ -102,6 +107,7 @@ class CapacitySearch:
         self._lowest_rps = max(start_rps / DEEPEST, lowest_rps)
         self._ratio = 1.0 + resolution
         self._confirmations = confirmations
+        self._caution = caution
         self._tried: list[Tried] = []
 
     def next_step(self, *, searching: bool = True) -> Step | None:
@@ -196,12 +202,12 @@ class CapacitySearch:
         made = self._of("confirm")
         if low is None or len(made) >= self._confirmations or any(tried.status is Status.PASS for tried in made):
             return None
-        below = sum(tried.status is not Status.INVALID for tried in made)
+        below = self._caution + sum(tried.status is not Status.INVALID for tried in made)
         return Step(
             _tidy(low / self._ratio ** (2**below - 1)) if below else low,
             "confirm",
             alpha_share=1.0 / self._confirmations,
-            length=1.0 + 0.5 * len(made),
+            length=1.0 + 0.5 * sum(tried.status is Status.INCONCLUSIVE for tried in made),
         )
 
     def _unrefuted(self, rates: list[float]) -> float | None:

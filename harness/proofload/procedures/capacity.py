@@ -47,6 +47,8 @@ class Settings(Scenario):
     search_s: Positive = 600.0
     """Time for searching; what is found by then is confirmed."""
     confirmations: Annotated[int, Field(gt=0, le=10)] = 3
+    caution: Annotated[int, Field(ge=0, le=3)] = 0
+    """How many resolutions below the search's answer confirming begins: 1 where search steps are short."""
 
 
 def create() -> Capacity:
@@ -137,6 +139,7 @@ def _search(settings: Settings) -> CapacitySearch:
         settings.max_rps,
         resolution=settings.resolution,
         confirmations=settings.confirmations,
+        caution=settings.caution,
         lowest_rps=_FEWEST / settings.step_s,
     )
 
@@ -230,7 +233,7 @@ def _checks(answer: CapacityRecord, settings: Settings, main: MeasuredPhase) -> 
     )
     if answer.rate_rps is None:
         found = _none_found(answer, settings)
-    return (found, *main.checks) if answer.confirmed or answer.rate_rps is None else (found,)
+    return (found, *main.checks) if answer.confirmed or found.status is Status.FAIL else (found,)
 
 
 def _none_found(answer: CapacityRecord, settings: Settings) -> Check:
