@@ -121,6 +121,14 @@ def test_a_busy_client_that_keeps_its_schedule_is_valid() -> None:
     assert not_ok(delay(item, slice(None), MS // 2)) == {"client-cpu"}
 
 
+def test_a_full_client_that_sends_on_time_and_reads_answers_late_is_caught() -> None:
+    for cpu_share, codes in ((0.99, {"client-cpu"}), (0.5, set[str]())):
+        item = evidence(cpu_share=cpu_share, latency_ms=20.0)
+        for column in ("sent_ns", "done_ns"):
+            item.samples.table[column] += 300 * MS  # no connection was free: they wait for answers to be read
+        assert not_ok(again(item)) == codes
+
+
 def _drop(item: Evidence) -> Evidence:
     return replace(item, samples=Samples(np.delete(item.samples.table, 17)))
 

@@ -56,7 +56,8 @@ _RULES = (
     ),
     Rule(
         "client-cpu",
-        f"an engine process used more than {CPU_FULL:.0%} of a core and send lag p99 is above {HARMFUL_LAG_MS} ms",
+        f"an engine process used more than {CPU_FULL:.0%} of a core and send lag p99 or connection wait p99 is above "
+        f"{HARMFUL_LAG_MS} ms",
         "add engine workers or lower rate_rps",
     ),
     Rule(

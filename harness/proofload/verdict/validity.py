@@ -70,7 +70,7 @@ def judge(evidence: Evidence) -> tuple[Validity, ...]:
     looks: dict[str, Callable[[], tuple[bool, str]]] = {
         "cpu-starved": lambda: _starved(evidence.health, lag, late=not lagging[0]),
         "loop-stall": lambda: _stalls(evidence.health, evidence.duration_s or evidence.phase.duration_s),
-        "client-cpu": lambda: _cpu(evidence.health, lag),
+        "client-cpu": lambda: _cpu(evidence.health, lag, measured),
         "conservation": lambda: _conservation(evidence.samples, evidence.phase.planned),
         "unsent": lambda: _unsent(measured),
         "client-ports": lambda: _own_errors(evidence.client_errors, "client-ports", "local port"),
@@ -140,11 +140,19 @@ def _stalls(health: ClientHealth, duration_s: float) -> tuple[bool, str]:
     )
 
 
-def _cpu(health: ClientHealth, lag: Mapping[str, float]) -> tuple[bool, str]:
+def _cpu(health: ClientHealth, lag: Mapping[str, float], measured: Samples) -> tuple[bool, str]:
+    """A full client sends on time all the same, for sending comes first; then it is connections that are missing,
+    since it is late to read the answers that would free them. Nobody can tell that from a slow target."""
     if health.cpu_share is None:
         return True, "the client's CPU share is unknown"
-    full = health.cpu_share > CPU_FULL and lag.get("p99", 0.0) > HARMFUL_LAG_MS
-    return not full, f"the busiest engine process used {health.cpu_share:.0%} of a core"
+    told = f"the busiest engine process used {health.cpu_share:.0%} of a core"
+    if health.cpu_share <= CPU_FULL:
+        return True, told
+    sent = measured.table["sent_ns"] > 0
+    wait_ms = plain_percentiles(measured.connection_wait_ns[sent]).get("p99", 0.0)
+    if wait_ms > HARMFUL_LAG_MS:
+        return False, f"{told}, and requests waited for a connection (p99 {wait_ms:.3g} ms)"
+    return lag.get("p99", 0.0) <= HARMFUL_LAG_MS, told
 
 
 def _conservation(samples: Samples, planned: int) -> tuple[bool, str]:
