@@ -35,7 +35,7 @@ from proofload.resources import Layout
 from proofload.runtimes import Placement, Runtime, Server
 from proofload.runtimes._choose import default_runtime
 from proofload.scenarios import Scenario
-from proofload.store.folder import RunFolder, write_json
+from proofload.store.folder import RunFolder, write_json, write_whole
 from proofload.store.record import RunRecord
 from proofload.store.result_json import result_to_json
 from proofload.targets import Target
@@ -249,7 +249,7 @@ def _rendered(views: Sequence[Any], out: Path, formats: Sequence[str]) -> list[P
     for name in formats:
         form = module_for("report format", name).create()
         path = out / f"report{form.suffix}"
-        path.write_text(form.render(views), encoding="utf-8")
+        write_whole(path, form.render(views).encode("utf-8"))
         written.append(path)
     return written
 

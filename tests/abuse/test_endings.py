@@ -1,6 +1,7 @@
 """However a run ends: what was recorded can be read, the exit code is right, and nothing is left behind.
 
-The target ignores SIGTERM and keeps a child in a session of its own, so only a thorough lab gets rid of it.
+The target has a child in a session of its own (and where the lab is killed, ignores SIGTERM), so that only a
+thorough lab gets rid of both.
 """
 
 from __future__ import annotations
@@ -80,7 +81,8 @@ def aftermaths(begin: Begin, mortal: Callable[..., Path]) -> Mapping[str, Afterm
     def one(name: str) -> Aftermath:
         act, code, _ = ACTS[name]
         duration_s = 5 if code == 0 else 60  # who is not stopped has to end by itself
-        lab = begin("run", "load", "--target", mortal("never"), *words, "--set", f"duration_s={duration_s}")
+        target = mortal("stubborn" if code == -signal.SIGKILL else "never")
+        lab = begin("run", "load", "--target", target, *words, "--set", f"duration_s={duration_s}")
         lab.wait_until(lambda: len(list(lab.folder.glob("samples/*.parquet"))) >= 2)
         acted_ns = time.monotonic_ns()
         act(lab)

@@ -94,6 +94,8 @@ def test_a_json_file_is_never_seen_half_written(tmp_path: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", half)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(RunFolderError, match="cannot write") as caught:
         write_json(path, {"new": list(range(100))})
+    assert caught.value.cause == "the disk is full"
+    assert [one.name for one in tmp_path.iterdir()] == ["result.json"]
     assert json.loads(path.read_text(encoding="utf-8")) == {"old": True}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +86,25 @@ class RunFolder:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write under a hidden name and rename, so that no reader ever sees half a file."""
+    """As `write_whole`, of the value's JSON."""
+    write_whole(path, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str) + b"\n")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write under a hidden name and rename, so that no reader ever sees half a file. Raises RunFolderError."""
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str) + b"\n")
-    partial.replace(path)
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as exc:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise RunFolderError(
+            f"cannot write {path}",
+            evidence=str(exc),
+            cause="the disk is full" if exc.errno in {ENOSPC, EDQUOT} else "it may not be written to",
+            remedy=f"make room for it, then `proofload report {path.parent}`: what was recorded is kept",
+        ) from exc
 
 
 def _readings_table(readings: Sequence[Reading]) -> pa.Table:

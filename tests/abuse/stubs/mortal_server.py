@@ -3,8 +3,8 @@
     python mortal_server.py PORT END [AFTER]
 
 Prints its port (0: a free one). POST {"value": v} gives {"prediction": 2 v}. After AFTER requests it does what END
-says: "never", "exit", "crash", "kill" (itself with SIGKILL), "mute" (lives on and answers no more). The one that never
-ends by itself ignores SIGTERM and has a child in a session of its own, so that only somebody thorough gets rid of both.
+says: "never", "stubborn" (ignores SIGTERM), "exit", "crash", "kill" (itself with SIGKILL), "mute" (lives on and answers
+no more). The first two have a child in a session of its own, so that only somebody thorough gets rid of both.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ def main(port: int, end: str, after: int) -> None:
     served = itertools.count(1)
     if end == "never":
         served = itertools.count(1)
-    if end == "never":
+    if end == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if end in {"never", "stubborn"}:
         subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,0 +1,127 @@
+"""From a run folder to its result; from a damaged one to a message."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from proofload.errors import RunFolderError
+from proofload.judging import judge
+from proofload.procedures import load
+from proofload.records import Event, Result, Status
+from proofload.store.folder import RunFolder
+from proofload.store.record import RunRecord
+from proofload.testing.simulated_bench import queue, simulated_run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run that passes."""
+    slo = {"p99_ms": 20, "ok_share": 0.99}
+    scenario = load.Settings.model_validate(
+        {"name": "load", "procedure": "load", "rate_rps": 500, "duration_s": 20, "slo": slo}
+    )
+    with simulated_run(tmp_path / "run", scenario, queue(0.0005)) as bench:
+        load.create().conduct(bench, scenario)
+    return tmp_path / "run"
+
+
+def judged(folder: Path) -> Result:
+    return judge(RunRecord(folder))
+
+
+def spoiled(result: Result) -> list[str]:
+    return [item.code for item in result.validity if not item.ok]
+
+
+def rewritten(folder: Path, **changes: Any) -> None:
+    path = folder / "run.json"
+    path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), **changes}))
+
+
+def without_events(folder: Path, *kinds: str) -> None:
+    path = folder / "events.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if orjson.loads(line)["kind"] not in kinds))
+
+
+def test_a_complete_run_is_judged(folder: Path) -> None:
+    result = judged(folder)
+    assert (result.status, spoiled(result)) == (Status.PASS, [])
+    assert result.duration_s == pytest.approx(25, abs=1)
+    assert result.target["name"] == "simulated"
+
+
+def test_a_run_without_its_end_is_invalid_because_the_lab_was_killed(folder: Path) -> None:
+    without_events(folder, "run-complete", "phase-planned")
+    result = judged(folder)
+    assert (result.status, spoiled(result)) == (Status.INVALID, ["interrupted"])
+    [phase] = result.phases
+    assert phase.outcomes["ok"] > 9000
+
+
+def test_a_run_that_lost_samples_is_invalid(folder: Path) -> None:
+    for path in (folder / "samples").iterdir():
+        path.unlink()
+    result = judged(folder)
+    assert result.status is Status.INVALID
+    assert {"conservation", "no-data"} <= set(spoiled(result))
+
+
+def test_a_run_in_which_nothing_ran_is_invalid(folder: Path) -> None:
+    (folder / "events.jsonl").unlink()
+    assert spoiled(judged(folder)) == ["no-data", "interrupted"]
+
+
+def test_a_target_that_died_has_failed_even_where_the_client_was_late(folder: Path) -> None:
+    without_events(folder, "health")
+    writer = RunFolder(folder, RunRecord(folder).run)
+    writer.add_event(Event(1, "target-died", {"what": "target x died: it ended by SIGKILL", "evidence": "last words"}))
+    writer.close()
+    result = judged(folder)
+    assert result.status is Status.FAIL
+    assert result.checks[0].name == "target-stays-up"
+    assert "last words" in result.checks[0].evidence
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scenario": {"procedure": "load"}},
+        {"scenario": None},
+        {"scenario": []},
+        {"payloads": {}},
+        {"placement": {}},
+        {"placement": None},
+        {"target": None},
+        {"environment": None, "started_at": None, "payloads": None},
+    ],
+)
+def test_a_run_json_with_holes_is_told_as_damage(folder: Path, changes: dict[str, Any]) -> None:
+    rewritten(folder, **changes)
+    with pytest.raises(RunFolderError) as caught:
+        judged(folder)
+    assert str(folder) in caught.value.what
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"t_ns": 1, "kind": "phase", "detail": {}}',
+        b'{"t_ns": 1, "kind": "phase", "detail": 7}',
+        b'{"t_ns": "1", "kind": "phase", "detail": {"phase": 0}}',
+        b'{"t_ns": 1, "kind": "name", "detail": {"of": "error"}}',
+        b'{"t_ns": 1001000000000, "kind": "health", "detail": {"cpu_share": "much"}}',
+        b'{"t_ns": 1, "kind": "target-died", "detail": {}}',
+    ],
+)
+def test_events_that_lack_what_they_must_have_are_told_as_damage(folder: Path, line: bytes) -> None:
+    with (folder / "events.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(RunFolderError, match=re.escape(str(folder))):
+        judged(folder)
