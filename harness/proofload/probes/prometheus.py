@@ -21,6 +21,7 @@ from proofload.clock import NS_PER_S, Clock, MonotonicClock
 from proofload.errors import TargetError
 from proofload.probes import Subject
 from proofload.records import Reading
+from proofload.target_model import without_secrets
 
 SOURCE = "prometheus"
 TIMEOUT_S = 0.8
@@ -53,7 +54,7 @@ class PrometheusProbe:
             sums = summed(text, is_openmetrics=is_openmetrics)
         except (ValueError, IndexError, KeyError, TypeError) as exc:  # what the parsers raise on broken text
             raise TargetError(
-                f"{self._url} does not answer with Prometheus metrics",
+                f"{without_secrets(self._url)} does not answer with Prometheus metrics",
                 evidence=f"{type(exc).__name__}: {exc}; it begins {text[:80]!r}",
                 remedy="correct probe.metrics in the target file",
             ) from exc
@@ -81,7 +82,7 @@ class PrometheusProbe:
         return body.decode("utf-8", errors="replace"), "openmetrics" in kind
 
     def _failed(self, evidence: str) -> TargetError:
-        return TargetError(f"the metrics at {self._url} cannot be read", evidence=evidence)
+        return TargetError(f"the metrics at {without_secrets(self._url)} cannot be read", evidence=evidence)
 
 
 def summed(text: str, *, is_openmetrics: bool = False) -> dict[str, float]:

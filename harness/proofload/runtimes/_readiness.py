@@ -17,7 +17,7 @@ import httpx
 from proofload.clock import NS_PER_S, Clock
 from proofload.errors import InputError
 from proofload.runtimes._ports import listening
-from proofload.target_model import Target
+from proofload.target_model import Target, without_secrets
 
 _DEFAULT_PORTS = {"http": 80, "https": 443, "grpc": 80, "grpcs": 443, "kafka": 9092}
 _LOOPBACK = {"127.0.0.1", "localhost", "::1", "0.0.0.0", "::"}  # noqa: S104  recognised, not bound
@@ -40,7 +40,7 @@ class Address:
         try:
             port = parts.port or _DEFAULT_PORTS.get(parts.scheme.lower(), 80)
         except ValueError as exc:
-            raise InputError(f"{url} has no usable port", evidence=str(exc), remedy="correct the url") from exc
+            raise InputError(f"{without_secrets(url)} has no usable port", evidence=str(exc), remedy="correct the url") from exc
         return Address(parts.hostname or "", port)
 
     @property
@@ -116,10 +116,10 @@ class Readiness:
     def _answers(self, url: str) -> bool:
         try:
             with self._client.stream("GET", url) as answer:  # an endless body is not read
-                self.last = f"{url} answered {answer.status_code}"
+                self.last = f"{without_secrets(url)} answered {answer.status_code}"
                 return answer.status_code == httpx.codes.OK
         except httpx.HTTPError as exc:
-            self.last = f"{url}: {type(exc).__name__} {exc}".rstrip()
+            self.last = f"{without_secrets(url)}: {type(exc).__name__} {exc}".rstrip()
             return False
 
 
