@@ -40,7 +40,9 @@ class Address:
         try:
             port = parts.port or _DEFAULT_PORTS.get(parts.scheme.lower(), 80)
         except ValueError as exc:
-            raise InputError(f"{without_secrets(url)} has no usable port", evidence=str(exc), remedy="correct the url") from exc
+            raise InputError(
+                f"{without_secrets(url)} has no usable port", evidence=str(exc), remedy="correct the url"
+            ) from exc
         return Address(parts.hostname or "", port)
 
     @property
