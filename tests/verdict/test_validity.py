@@ -31,7 +31,7 @@ def evidence(n: int = 20_000, *, seed: int = 1, latency_ms: float = 5.0, **readi
     table["done_ns"] = table["sent_ns"] + (rng.lognormal(0, 0.3, n) * latency_ms * MS).astype(np.int64)
     table["outcome"] = Outcome.OK
     samples = Samples(table)
-    reading = {"cpu_share": 0.3, "runqueue_share": 0.02, "loop_stalls": 0, "gc_pause_ms": 0.0, "steal_share": 0.01}
+    reading = {"cpu_share": 0.3, "runqueue_share": 0.01, "loop_stalls": 0, "gc_pause_ms": 0.0, "steal_share": 0.01}
     stats = [{"t_ns": S * (second + 2), "worker": 0, **reading, **readings} for second in range(n // RATE)]
     phase = Phase(0, "load", "constant", RATE, n / RATE, n, S)
     return Evidence(phase, samples, client_health(samples, stats), worker_stats=stats)

@@ -16,7 +16,7 @@ from proofload.clock import NS_PER_MS
 CPU_FULL = 0.95
 STARVED = 0.25
 STARVED_WITH_LAG = 0.10
-STARVED_AND_LATE = 0.03
+STARVED_AND_LATE = 0.015
 HARMFUL_LAG_MS = 0.5
 STALLS_ALWAYS_FREE = 2
 STALL_EVERY_S = 10.0
@@ -45,7 +45,7 @@ _RULES = (
     Rule(
         "cpu-starved",
         f"an engine process waited for a core {STARVED:.0%} of the time, or {STARVED_WITH_LAG:.0%} of it with "
-        f"send lag p99 above {HARMFUL_LAG_MS} ms, or {STARVED_AND_LATE:.0%} of it where the send lag is not permitted",
+        f"send lag p99 above {HARMFUL_LAG_MS} ms, or {STARVED_AND_LATE:.1%} of it where the send lag is not permitted",
         "stop what else runs on the client's core, or pin the target to other cores",
     ),
     Rule(
