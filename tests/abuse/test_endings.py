@@ -139,3 +139,23 @@ def test_a_killed_target_has_failed_to_stay_up(aftermaths: Mapping[str, Aftermat
     [check] = [check for check in result["checks"] if check["name"] == "target-stays-up"]
     assert check["status"] == "fail"
     assert "SIGKILL" in check["evidence"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_an_end_while_the_target_starts_leaves_nothing_behind(
+    begin: Begin, tmp_path: Path, number: signal.Signals
+) -> None:
+    target = tmp_path / "slow.target.toml"
+    target.write_text(
+        'name = "slow"\ntransport = "http"\nurl = "http://127.0.0.1:{port}/"\npayloads = "p.jsonl"\n'
+        '[start]\ncommand = ["sh", "-c", "(setsid sleep 300 &) ; echo starting; sleep 300"]\n',
+        encoding="utf-8",
+    )
+    (tmp_path / "p.jsonl").write_text('{"body": 1}\n', encoding="utf-8")
+    lab = begin("run", "load", "--target", target)
+    lab.wait_until(lambda: any("starting" in log.read_text() for log in lab.folder.glob("logs/*.log")))
+    lab.process.send_signal(number)
+    ending = lab.ended()
+    assert ending.code == (-signal.SIGKILL if number is signal.SIGKILL else 130)
+    assert ending.out == ""
+    assert lab.left_behind() == {}
