@@ -183,7 +183,9 @@ class HttpTransport:
             self._idle.append(protocol)
 
     def _could_not_connect(self, exc: Exception) -> None:
-        following = self._next_waiting()
+        # A connection that never came about is the time-out of whoever waited for it, and the engine's to tell: the
+        # oldest that waits now is a later request, with patience left.
+        following = None if isinstance(exc, TimeoutError) else self._next_waiting()
         if following is not None:
             self._sink.failed(following[0], _kind_of(exc), str(exc))
         self._loop.call_soon(self._open_more)  # not at once: a refusing target must not recurse
