@@ -30,7 +30,11 @@ KINDS = {
     "runtime": "proofload.runtimes",
     "probe": "proofload.probes",
     "procedure": "proofload.procedures",
+    "driver": "proofload.drivers",
     "report format": "proofload.report.formats",
+    "experiment report": "proofload.report.experiments",
+    "trial": "proofload.selftest.trials",
+    "planting": "proofload.selftest.plantings",
 }
 """Extension points: what people call one, and the package (and entry point group) it lives in."""
 

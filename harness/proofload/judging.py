@@ -45,6 +45,8 @@ def judge(record: RunRecord) -> Result:
             capacity=findings.capacity,
             warmup=findings.warmup,
             headline=findings.headline,
+            details=findings.details,
+            canary=run.get("canary"),
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise RunFolderError(

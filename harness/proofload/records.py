@@ -39,6 +39,15 @@ class Outcome(IntEnum):
     """No answer within the client's patience (`timeout_s`, counted from the due time)."""
 
 
+class Agreement(IntEnum):
+    """Whether a mirrored request was answered like its original. Stored in sample files."""
+
+    NOT_COMPARED = 0
+    """One of the two brought no prediction."""
+    SAME = 1
+    DIFFERENT = 2
+
+
 OUTCOME_NAMES: tuple[str, ...] = tuple(outcome.name.lower() for outcome in Outcome)
 
 SAMPLE_DTYPE = np.dtype(
@@ -55,8 +64,12 @@ SAMPLE_DTYPE = np.dtype(
         ("version", np.uint16),  # interned text (kind "version"), 0: none stamped
         ("phase", np.uint16),  # index into the run's phases
         ("outcome", np.uint8),  # Outcome
-        ("arm", np.uint8),  # index into the run's targets: 0 the target (or baseline), 1 the canary
+        ("arm", np.uint8),  # who it went to: 0 the target (or baseline), 1 the canary (or second instance)
         ("worker", np.uint8),  # engine process that sent it
+        ("attempts", np.uint8),  # how often it was sent; above 1 where clients retry
+        ("mirror", np.uint8),  # 1: a copy for comparison that no user waits for; same phase and seq as its original
+        ("agrees", np.uint8),  # of a mirror: Agreement with the answer of its original
+        ("score", np.float32),  # the prediction where it is a number (and scores are asked for), else NaN
     ]
 )
 """One sample, as engine processes write it and sample files keep it."""
@@ -163,6 +176,8 @@ class Check:
     evidence: str
     settle: str = ""
     """For an inconclusive check: what would settle it."""
+    cause: str = ""
+    """For a failed check: the diagnosis, a code of `proofload.verdict.causes`; empty: none could be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +262,8 @@ class Result:
     headline: tuple[str, ...] = ()
     """Sentences that answer the question asked, made from the data."""
     warmup: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What the procedure found besides its checks, as plain JSON data; its report draws from it."""
 
 
 @dataclass(frozen=True, slots=True)

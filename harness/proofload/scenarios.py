@@ -57,6 +57,17 @@ class CostTable(Table):
     """Whole replicas kept beside those the peak needs."""
 
 
+class RetryTable(Table):
+    """[retry]: clients that try again. Absent: they do not."""
+
+    attempts: Annotated[int, Field(ge=2, le=20)] = 3
+    """Tries in all, the first included; `timeout_s` bounds them together."""
+    attempt_timeout_s: Patience | None = None
+    """When one try is given up; None: only with the whole request."""
+    backoff_s: Annotated[float, Field(ge=0, le=600)] = 0.0
+    """Pause before the second try, doubled before each later one; drawn between half of it and all of it."""
+
+
 class Scenario(Table):
     """The keys that every procedure has. Rates in requests per second, times in seconds."""
 
@@ -81,6 +92,7 @@ class Scenario(Table):
     payloads: str | None = None
     """A payload file in place of the target's, relative to the scenario file."""
     slo: Slo = Field(default_factory=Slo)
+    retry: RetryTable | None = None
     shape: dict[str, Any] = Field(default_factory=dict)
     """What the arrival process alone understands."""
     cost: CostTable = Field(default_factory=CostTable)

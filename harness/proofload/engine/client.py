@@ -59,6 +59,10 @@ class Stretch:
     shape: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     measured: bool = True
+    mirror: float = 0.0
+    """The share of requests that are sent to arm 1 as well, as copies that no user waits for."""
+    capture: bool = False
+    """Keep the answers' bodies in the run folder (see `Evidence.answers`): for low rates only."""
 
 
 Tick = Callable[[Recorder, float], None]

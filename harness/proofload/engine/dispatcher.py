@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+import numpy as np
+
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.engine.ledger import Ledger
 from proofload.engine.schedule import Block, PhasePlan
@@ -202,9 +204,22 @@ class Dispatcher:
             arrays["seq"][slots] = block.seq[part]
             arrays["intended_ns"][slots] = block.due_ns[part] + start_ns
             arrays["payload"][slots] = block.payload[part]
-            for name in ("dispatched_ns", "sent_ns", "done_ns", "bytes_in", "error", "version", "outcome", "arm"):
+            for name in (
+                "dispatched_ns",
+                "sent_ns",
+                "done_ns",
+                "bytes_in",
+                "error",
+                "version",
+                "outcome",
+                "arm",
+                "attempts",
+                "mirror",
+                "agrees",
+            ):
                 arrays[name][slots] = 0
             arrays["status"][slots] = -1
+            arrays["score"][slots] = np.nan
             arrays["phase"][slots] = plan.index
             arrays["worker"][slots] = self._worker
         self.counts[plan.index] = self.counts.get(plan.index, 0) + len(block)

@@ -28,7 +28,13 @@ _NAMES_BYTES = 256 * 1024
 _NAMES_MAX = 2000
 _ENTRY_BYTES = 128
 _PLANNED, _SETTLED, _DRAINED, _NAMES_END = range(4)
-_TYPECODES: dict[str, Literal["q", "i", "H", "B"]] = {"int64": "q", "int32": "i", "uint16": "H", "uint8": "B"}
+_TYPECODES: dict[str, Literal["q", "i", "H", "B", "f"]] = {
+    "int64": "q",
+    "int32": "i",
+    "uint16": "H",
+    "uint8": "B",
+    "float32": "f",
+}
 
 
 class Ring:

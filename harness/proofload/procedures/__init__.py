@@ -5,20 +5,35 @@ A procedure module defines
     Settings                      the scenario's keys: proofload.scenarios.Scenario and its own
     create() -> Procedure
 
+and optionally
+
+    STARTS_ITS_TARGETS = True     it starts the targets itself (`Bench.start`); otherwise the target is up, ready
+                                  and on arm 0 before `conduct` is called
+    needs_target(scenario)        False when this scenario can do without any (files alone)
+
 `conduct` drives the target and decides nothing final; `judge` computes every number again from the run
 folder, so that `proofload report` and the run itself cannot disagree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from proofload import brokers
 from proofload.engine.client import Stretch
 from proofload.records import Capacity, Check, ClientHealth, Cost, Event, Phase, PhaseSummary, Samples, Validity
+from proofload.runtimes import Server
 from proofload.scenarios import Scenario
+from proofload.store.record import Series
+from proofload.target_model import Target
+from proofload.watchdog import Watchdog
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +68,60 @@ class Circumstances:
         )
 
 
+class Running(Protocol):
+    """Load that is under way."""
+
+    @property
+    def start_ns(self) -> int:
+        """When the first phase begins."""
+
+    def wait(self, seconds: float) -> bool:
+        """Let time pass. False once every request is final. Raises what ends the run: Ctrl-C, a dead target."""
+
+    def taken(self) -> Samples:
+        """The requests that became final since the last call, in order of due time."""
+
+    def cut(self) -> None:
+        """End the load here, as a plan would: nothing more falls due; what is on its way is waited for."""
+
+
 class Bench(Protocol):
     """What a procedure may do to the world while it conducts."""
+
+    @property
+    def target(self) -> Target | None:
+        """The run's target; None where a scenario does without."""
+
+    @property
+    def canary(self) -> Target | None:
+        """The second version, where the scenario names one (`canary`)."""
+
+    def start(
+        self, target: Target, *, arm: int = 0, essential: bool = True, env: Mapping[str, str] | None = None
+    ) -> Server:
+        """Start an instance of a target (or find it running) and let the engine reach it as this arm.
+
+        It is probed and watched over; when an `essential` one dies, what runs then raises TargetError. Returns when
+        it is ready. What was on this arm must have been stopped before. Raises TargetError as `Runtime.start`.
+        """
+
+    def aim(self, arm: int, target: Target, *, arm_header: str = "") -> None:
+        """Let the engine reach `target`, which is up, as this arm: a router, say. `arm_header`: the response
+        header whose value "canary" or "baseline" says which arm answered."""
+
+    def stop(self, arm: int) -> None:
+        """Stop the instance on this arm (SIGTERM, its drain time, then kill)."""
+
+    def split(self, shares: Mapping[int, float]) -> None:
+        """Give each arm its share of the users (of the requests, where payloads name no user), from now on.
+
+        By a stable hash: an arm that grows keeps the users it has. Payloads that carry the scenario's canary
+        header go to arm 1 whatever its share.
+        """
+
+    def loading(self, *stretches: Stretch) -> AbstractContextManager[Running]:
+        """Phases back to back, while the block goes on. On leaving, all requests are waited for; when the block
+        raises, the load is cut."""
 
     def load(self, *stretches: Stretch) -> Sequence[Phase]:
         """Run phases back to back and wait until every request of them is final."""
@@ -70,6 +137,16 @@ class Bench(Protocol):
 
     def note(self, kind: str, **detail: Any) -> None:
         """Write an event into the run folder."""
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Keep an input or a finding as the file `name` in the run folder (see `Evidence.path`)."""
+
+    def scratch(self, name: str) -> Path:
+        """A folder of this name in the run folder's `logs`, made now."""
+
+    @property
+    def watchdog(self) -> Watchdog:
+        """Ends what is started through it, however the lab ends."""
 
 
 class Evidence(Protocol):
@@ -88,9 +165,21 @@ class Evidence(Protocol):
     def names(self) -> Mapping[tuple[str, int], str]: ...
 
     @property
+    def path(self) -> Path: ...
+
+    @property
     def complete(self) -> bool: ...
 
     def samples(self, phase: int | None = None) -> Samples: ...
+
+    def readings(self) -> Mapping[tuple[int, str, str], Series]:
+        """Probe readings by (arm, source, name)."""
+
+    def users(self) -> NDArray[np.int32] | None:
+        """The number of the user of each payload (-1: none named); None where no payload names one."""
+
+    def answers(self) -> Iterator[Mapping[str, Any]]:
+        """Answers of phases that were captured: {"phase", "seq", "arm", "payload", "answer"}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +195,8 @@ class Findings:
     warmup: Mapping[str, Any] = field(default_factory=dict)
     headline: tuple[str, ...] = ()
     """Sentences of the procedure's own that answer the question asked; empty: the report makes them."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What was found besides, as plain JSON data: into result.json, and to the procedure's report section."""
 
     @staticmethod
     def nothing(evidence: Evidence) -> Findings:

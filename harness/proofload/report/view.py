@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from proofload.clock import NS_PER_S
+from proofload.discovery import implementations
 from proofload.records import Event, Phase, PhaseSummary, Result, Samples
 from proofload.report.reduce.failures import Failure, Failures
 from proofload.report.reduce.load_curve import LoadPoint, load_curve
@@ -91,6 +92,8 @@ class RunView:
     means: ClientMeans | None
     server: ServerTime | None
     gauges: tuple[Gauge, ...]
+    experiment: Any = None
+    """What the procedure's own section needs (see `proofload.report.experiments`)."""
 
 
 def view(record: Recorded) -> RunView:
@@ -135,7 +138,13 @@ def view(record: Recorded) -> RunView:
             for (arm, source, name), series in sorted(readings.items())
             if source != "prometheus" and (found := gauge(source, name, arm, series, bins.start_ns)) is not None
         ),
+        experiment=_experiment(record, result),
     )
+
+
+def _experiment(record: Recorded, result: Result) -> Any:
+    known = implementations("experiment report").get(result.procedure)
+    return None if known is None or known.module is None else known.module.create().reduce(record, result)
 
 
 def _paired(phases: Sequence[Phase], summaries: Sequence[PhaseSummary]) -> Iterator[tuple[Phase, PhaseSummary | None]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,9 @@ from proofload.errors import RunFolderError
 from proofload.records import Event, Phase, Result, Samples
 from proofload.store.result_json import result_from_json
 from proofload.store.segments import read_samples, segment_files
+
+USERS = "users.npy"
+ANSWERS = "answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,20 @@ class RunRecord:
     def samples(self, phase: int | None = None) -> Samples:
         """Samples of one phase, or of all, in order of due time."""
         return Samples(read_samples(self.path / "samples", phase=phase))
+
+    def users(self) -> NDArray[np.int32] | None:
+        """The number of the user of each payload (-1: none named); None where no payload names one."""
+        path = self.path / USERS
+        return np.load(path, allow_pickle=False) if path.exists() else None
+
+    def answers(self) -> Iterator[Mapping[str, Any]]:
+        """Answers of phases that were captured, each engine process's in the order they were judged in:
+        {"phase", "seq", "arm", "payload", "answer"}. A last line cut off by a kill is left out."""
+        for path in sorted((self.path / ANSWERS).glob("*.jsonl")):
+            with path.open("rb") as lines:
+                for line in lines:
+                    with suppress(orjson.JSONDecodeError):
+                        yield orjson.loads(line)
 
     def readings(self) -> Mapping[tuple[int, str, str], Series]:
         """Probe readings by (arm, source, name)."""

@@ -49,6 +49,8 @@ def result_to_json(result: Result) -> dict[str, Any]:
         "started_at": result.started_at,
         "duration_s": result.duration_s,
     }
+    if result.details:
+        document["details"] = dict(result.details)
     if result.canary is not None:
         document["canary"] = dict(result.canary)
     return document
@@ -75,6 +77,7 @@ def result_from_json(document: Mapping[str, Any]) -> Result:
         canary=document.get("canary"),
         capacity=_capacity_back(document["capacity"]) if document.get("capacity") else None,
         headline=tuple(document.get("headline", ())),
+        details=document.get("details", {}),
         warmup=document.get("warmup", {}),
     )
 

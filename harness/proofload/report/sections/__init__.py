@@ -6,16 +6,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from proofload.errors import InputError
-from proofload.report.document import Document
+from proofload.report.document import Document, Section
 from proofload.report.sections import (
     answer,
     comparison,
     cost,
     environment,
     errors,
+    experiment,
     load,
     reproduce,
     server,
@@ -28,10 +29,11 @@ from proofload.report.sections.page import Page, page_of
 from proofload.report.text import printable
 from proofload.report.view import RunView
 
-ORDER = (
+ORDER: tuple[Callable[[Page], Section | None], ...] = (
     answer.section,
     validity.section,
     verdict.section,
+    experiment.section,
     comparison.section,
     cost.section,
     load.section,
@@ -52,7 +54,7 @@ def report_document(runs: Sequence[RunView]) -> Document:
     return Document(
         title=_title(page),
         subtitle=_subtitle(page),
-        sections=tuple(make(page) for make in ORDER),
+        sections=tuple(section for make in ORDER if (section := make(page)) is not None),
         looks=page.looks,
     )
 

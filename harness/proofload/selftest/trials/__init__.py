@@ -1,0 +1,1 @@
+"""Decision functions under trial, one file each: `create() -> Trial`. See `proofload.selftest`."""
