@@ -23,7 +23,7 @@ import numpy as np
 import psutil
 
 from proofload.brokers import embedded_broker
-from proofload.engine.client import EngineSpec, Stretch, started
+from proofload.engine.client import ArmSpec, EngineSpec, Stretch, started
 from proofload.records import Outcome
 from proofload.store.folder import RunFolder, claim
 from proofload.store.record import RunRecord
@@ -61,14 +61,9 @@ def one_rate(place: Path, rate: float, seconds: float, *, engine_core: int, othe
     )
     folder = RunFolder(claim(place / "run"), {"benchmark": "kafka_rate", "rate_rps": rate})
     with embedded_broker(place, (other_core,)) as broker, echo_worker(broker.bootstrap, other_core) as worker:
-        spec = EngineSpec(
-            transport="kafka",
-            url=f"kafka://{broker.bootstrap}",
-            payloads=str(payloads),
-            cores=[engine_core],
-            peak_rps=rate,
-        )
+        spec = EngineSpec(payloads=str(payloads), cores=[engine_core], peak_rps=rate)
         with started(spec, folder, dict(os.environ)) as engine:
+            engine.open(0, ArmSpec("kafka", f"kafka://{broker.bootstrap}"))
             engine.run([Stretch("load", rate, seconds)], lambda *_: None)
         cpu = {name: cpu_s(pid) / seconds for name, pid in (("echo", worker.pid), ("broker", broker.pid))}
     folder.close()

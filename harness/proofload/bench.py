@@ -1,41 +1,118 @@
-"""What a procedure may do to the world: load, look, pause, note. The lab's hand for `procedures.Bench`."""
+"""What a procedure may do to the world. The lab's hand for `procedures.Bench`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
-import numpy as np
-
-from proofload.engine.client import Engine, Stretch
+from proofload.engine.client import Engine, Load, Stretch
 from proofload.engine.recorder import Recorder
+from proofload.engine.worker import ArmSpec
+from proofload.errors import InputError
+from proofload.fleet import Fleet
 from proofload.procedures import Circumstances
 from proofload.progress import Progress
-from proofload.records import Event, Outcome, Phase, Samples
+from proofload.records import Event, Phase, Samples
 from proofload.runtimes import Server
-from proofload.store.folder import RunFolder
+from proofload.scenarios import Scenario
+from proofload.store.folder import RunFolder, write_whole
 from proofload.store.record import RunRecord
+from proofload.target_model import Target
+from proofload.watchdog import Watchdog
 
 
 class LabBench:
-    """See `proofload.procedures.Bench`. Watches over the target's life while load runs."""
+    """See `proofload.procedures.Bench`. Watches over the servers' lives while load runs."""
 
-    def __init__(self, engine: Engine, folder: RunFolder, server: Server, progress: Progress) -> None:
-        self._engine = engine
+    def __init__(
+        self,
+        scenario: Scenario,
+        fleet: Fleet,
+        folder: RunFolder,
+        *,
+        engine: Engine | None,
+        progress: Progress,
+        target: Target | None,
+        canary: Target | None,
+    ) -> None:
+        self._scenario = scenario
+        self._fleet = fleet
         self._folder = folder
-        self._server = server
+        self._maybe_engine = engine
         self._progress = progress
+        self.target = target
+        self.canary = canary
 
-    def load(self, *stretches: Stretch) -> Sequence[Phase]:
+    @property
+    def watchdog(self) -> Watchdog:
+        return self._fleet.grounds.watchdog
+
+    # Servers.
+
+    def start(
+        self, target: Target, *, arm: int = 0, essential: bool = True, env: Mapping[str, str] | None = None
+    ) -> Server:
+        self._progress.message(f"{target.name}: starting" if arm == 0 else f"{target.name}: starting as arm {arm}")
+        server = self._fleet.start(target, arm=arm, essential=essential, env=env)
+        self.welcome(server, arm)
+        return server
+
+    def welcome(self, server: Server, arm: int) -> None:
+        """A server is up: record it, probe it, let the engine reach it."""
+        for instant, at_ns in sorted(server.timeline.items(), key=lambda item: item[1]):
+            self._event(at_ns, "target", instant=instant.removesuffix("_ns"), arm=arm)
+        self.note("server", what="started", arm=arm, name=server.target.name, facts=dict(server.facts()))
+        self._fleet.probe(arm, self._folder)
+        own = "" if arm == 0 or self._scenario.payloads_path else str(server.target.payloads_path or "")
+        self._engine.open(arm, self._arm(server.target, payloads=own))
+
+    def aim(self, arm: int, target: Target, *, arm_header: str = "") -> None:
+        self._engine.open(arm, self._arm(target, arm_header=arm_header))
+
+    def stop(self, arm: int) -> None:
+        self.note("server", what="stopping", arm=arm)
+        self._fleet.stop(arm)
+        self.note("server", what="stopped", arm=arm)
+
+    def split(self, shares: Mapping[int, float]) -> None:
+        self._engine.split(shares)
+
+    # Load.
+
+    @contextmanager
+    def loading(self, *stretches: Stretch) -> Iterator[Load]:
         first = stretches[0]
         name = first.name if len(stretches) == 1 else " → ".join(stretch.name for stretch in stretches)
-        self._progress.phase_started(name, first.rate_rps, sum(stretch.duration_s for stretch in stretches))
-        indices = self._engine.run(stretches, self._tick)
-        phases = [phase for phase in RunRecord(self._folder.path).phases if phase.index in indices]
-        self._tell(name, phases)
-        return phases
+        planned_s = sum(stretch.duration_s for stretch in stretches)
+        self._progress.phase_started(name, first.rate_rps, planned_s)
+        with self._engine.running(stretches, self._tick) as load:
+            yield load
+        ran_s = (load.spans[-1][1] - load.start_ns) / 1e9
+        summary = self._engine.summary()
+        self._progress.phase_done(
+            name,
+            done_rps=summary.ok / max(ran_s, 1e-3),
+            p50_ms=summary.p50_ms,
+            p99_ms=summary.p99_ms,
+            not_ok=summary.total - summary.ok,
+        )
+
+    def load(self, *stretches: Stretch) -> Sequence[Phase]:
+        with self.loading(*stretches) as load:
+            pass
+        return [phase for phase in RunRecord(self._folder.path).phases if phase.index in load.phases]
+
+    def pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(0.5, left))
+            self._check_alive()
+
+    # The record.
 
     def samples(self, phase: Phase) -> Samples:
         return RunRecord(self._folder.path).samples(phase.index)
@@ -43,15 +120,48 @@ class LabBench:
     def circumstances(self) -> Circumstances:
         return Circumstances.of(RunRecord(self._folder.path))
 
-    def pause(self, seconds: float) -> None:
-        time.sleep(seconds)
-        self._server.check_alive()
-
     def note(self, kind: str, **detail: Any) -> None:
-        self._folder.add_event(Event(monotonic_ns(), kind, detail))
+        self._event(monotonic_ns(), kind, **detail)
+
+    def keep(self, name: str, content: bytes) -> None:
+        write_whole(self._folder.path / name, content)
+
+    def scratch(self, name: str) -> Path:
+        made = self._folder.logs / name
+        made.mkdir(parents=True, exist_ok=True)
+        return made
+
+    @property
+    def _engine(self) -> Engine:
+        if self._maybe_engine is None:
+            raise InputError(
+                f"the scenario {self._scenario.name} has no target to send to", remedy="name one with --target"
+            )
+        return self._maybe_engine
+
+    def _arm(self, target: Target, *, payloads: str = "", arm_header: str = "") -> ArmSpec:
+        response = target.response.model_dump(exclude_none=True)
+        if arm_header:
+            response["arm_header"] = arm_header
+        return ArmSpec(
+            transport=target.transport,
+            url=target.url,
+            headers=target.resolved_headers(),
+            connections=self._scenario.connections,
+            request=target.request_table,
+            response=response,
+            payloads=payloads,
+        )
+
+    def _event(self, t_ns: int, kind: str, **detail: Any) -> None:
+        self._folder.add_event(Event(t_ns, kind, detail))
+
+    def _check_alive(self) -> None:
+        for arm, exc in self._fleet.check_alive():
+            self.note("server-died", arm=arm, what=exc.what, evidence=exc.evidence)
 
     def _tick(self, recorder: Recorder, left_s: float) -> None:
-        self._server.check_alive()
+        self._check_alive()
         live = recorder.live()
         self._progress.tick(
             due_rps=live.due_rps,
@@ -61,22 +171,4 @@ class LabBench:
             not_ok=live.not_ok,
             send_lag_ms=live.send_lag_ms,
             left_s=left_s,
-        )
-
-    def _tell(self, name: str, phases: Sequence[Phase]) -> None:
-        planned = ok = 0
-        answered = []
-        for phase in phases:  # one at a time: a long run's samples are large
-            table = self.samples(phase).table
-            planned += len(table)
-            ok += int(np.count_nonzero(table["outcome"] == Outcome.OK))
-            answered.append((table["done_ns"] - table["intended_ns"])[table["done_ns"] > 0])
-        latency = np.concatenate(answered) / 1e6
-        middle, tail = np.quantile(latency, [0.5, 0.99]) if len(latency) else (None, None)
-        self._progress.phase_done(
-            name,
-            done_rps=ok / sum(phase.duration_s for phase in phases),
-            p50_ms=middle,
-            p99_ms=tail,
-            not_ok=planned - ok,
         )

@@ -6,6 +6,7 @@ render_report    judge and report again what run folders hold
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,8 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
+import numpy as np
+
 from proofload.bench import LabBench
 from proofload.clock import HostClock
 from proofload.cost.prices import read_prices
@@ -22,21 +25,20 @@ from proofload.discovery import module_for
 from proofload.engine.client import EngineSpec, started
 from proofload.environment import environment
 from proofload.errors import RunFolderError, TargetError
+from proofload.fleet import Fleet, Grounds
 from proofload.judging import judge
 from proofload.placing import Cores, kept_off
-from proofload.probes import Subject
-from proofload.probes._loop import ProbeLoop
 from proofload.procedures import Procedure
 from proofload.progress import Progress
 from proofload.records import Event, Result
 from proofload.report.sentences import headline
 from proofload.report.view import view
 from proofload.resources import Layout
-from proofload.runtimes import Placement, Runtime, Server
-from proofload.runtimes._choose import default_runtime
+from proofload.runtimes import Placement, Server
+from proofload.runtimes._filling import known_values
 from proofload.scenarios import Scenario
 from proofload.store.folder import RunFolder, write_json, write_whole
-from proofload.store.record import RunRecord
+from proofload.store.record import USERS, RunRecord
 from proofload.store.result_json import result_to_json
 from proofload.targets import Target
 from proofload.watchdog import Watchdog
@@ -44,12 +46,14 @@ from proofload.workloads.payloads import Payloads, load_payloads, no_payloads
 
 RUN_SCHEMA = "proofload.run/1"
 REPORTS = ("html", "md")
+_NO_TARGET = {"name": "files", "transport": "none", "url": "", "response": {}}
 
 
 def run_scenario(
     scenario: Scenario,
     targets: Sequence[Target],
     *,
+    canary: Target | None = None,
     out: Path,
     device: str,
     runtime: str,
@@ -58,15 +62,19 @@ def run_scenario(
 ) -> list[Result]:
     """Run the scenario against each target in turn; `out` is an empty folder that exists.
 
-    One target: `out` is its run folder. Several: each gets a folder of its own in `out`, and the report there
-    compares them. An interrupted run is recorded, judged and reported before KeyboardInterrupt goes on.
+    One target, or none where the scenario does without: `out` is its run folder. Several: each gets a folder of
+    its own in `out`, and the report there compares them. An interrupted run is recorded, judged and reported
+    before KeyboardInterrupt goes on.
     """
-    folders = [out] if len(targets) == 1 else [out / target.name for target in targets]
+    asked: Sequence[Target | None] = targets or [None]
+    folders = [out] if len(asked) == 1 else [out / target.name for target in targets]
     done: list[Path] = []
     try:
-        for target, folder in zip(targets, folders, strict=True):
+        for target, folder in zip(asked, folders, strict=True):
             folder.mkdir(exist_ok=True)
-            _run_one(scenario, target, folder, device=device, runtime=runtime, command=command, progress=progress)
+            _run_one(
+                scenario, target, canary, folder, device=device, runtime=runtime, command=command, progress=progress
+            )
             done.append(folder)
     finally:
         recorded = [folder for folder in folders if (folder / "run.json").exists()]
@@ -88,40 +96,81 @@ def render_report(dirs: Sequence[Path], formats: Sequence[str], baseline: Path |
 
 
 def _run_one(
-    scenario: Scenario, target: Target, out: Path, *, device: str, runtime: str, command: str, progress: Progress
+    scenario: Scenario,
+    target: Target | None,
+    canary: Target | None,
+    out: Path,
+    *,
+    device: str,
+    runtime: str,
+    command: str,
+    progress: Progress,
 ) -> None:
-    procedure: Procedure = module_for("procedure", scenario.procedure).create()
-    chosen = default_runtime(target) if runtime == "auto" else runtime
-    live: Runtime = module_for("runtime", chosen).create()
-    cores = Cores.divide(sorted(os.sched_getaffinity(0)), workers=scenario.workers, target_cpus=target.limits.cpus)
+    module = module_for("procedure", scenario.procedure)
+    procedure: Procedure = module.create()
+    limit = None if target is None else target.limits.cpus
+    cores = Cores.divide(sorted(os.sched_getaffinity(0)), workers=scenario.workers, target_cpus=limit)
     with ExitStack() as stack:
         watchdog = stack.enter_context(Watchdog())
         stack.enter_context(kept_off(cores.engine))
         logs = out / "logs"
         logs.mkdir(exist_ok=True)
-        progress.message(f"{target.name}: starting" if chosen != "external" else f"{target.name}: looking for it")
-        asked = target.filled({"timeout_ms": f"{scenario.timeout_s * 1000:.0f}"})
-        placement = Placement(log_dir=logs, cpus=cores.target, device=device, watchdog=watchdog)
-        server = stack.enter_context(live.start(asked, placement))
-        pool = _pool(scenario, server.target)
-        placed: dict[str, Any] = {
-            "runtime": chosen,
-            "device": device,
-            "engine_cores": list(cores.engine),
-            "target_cores": list(server.cpus),
-            "shared_cores": sorted(set(cores.engine) & set(server.cpus)),
-            "server": dict(server.facts()),
-        }
-        spec = _engine_spec(scenario, server.target, cores, procedure.peak_rps(scenario))
-        folder = RunFolder(out, _run_json(scenario, server.target, pool, placed, command))
+        values = {"timeout_ms": f"{scenario.timeout_s * 1000:.0f}"}
+        grounds = Grounds(runtime, device, cores.target, logs, watchdog, values)
+        fleet = stack.enter_context(Fleet(grounds))
+        server: Server | None = None
+        if target is not None and not getattr(module, "STARTS_ITS_TARGETS", False):
+            starts = grounds.runtime_for(target) != "external"
+            progress.message(f"{target.name}: starting" if starts else f"{target.name}: looking for it")
+            server = fleet.start(target)
+        described = _described(target, grounds) if server is None else server.target
+        pool = None if described is None else _pool(scenario, described)
+        placed = _placement(grounds, cores, target, server)
+        folder = RunFolder(out, _run_json(scenario, described, canary, pool=pool, placed=placed, command=command))
         stack.callback(folder.close)
-        for instant, at_ns in sorted(server.timeline.items(), key=lambda item: item[1]):
-            folder.add_event(Event(at_ns, "target", {"instant": instant.removesuffix("_ns")}))
+        if pool is not None:
+            _keep_users(out, pool[1])
         with _recording_the_end(folder):
-            stack.enter_context(_probing(server, folder))
-            engine = stack.enter_context(started(spec, folder, {**os.environ, **watchdog.environment}))
+            engine = None
+            if pool is not None:
+                spec = _engine_spec(scenario, pool[0], cores, procedure.peak_rps(scenario))
+                engine = stack.enter_context(started(spec, folder, {**os.environ, **watchdog.environment}))
+            bench = LabBench(scenario, fleet, folder, engine=engine, progress=progress, target=target, canary=canary)
+            if server is not None:
+                bench.welcome(server, 0)
             with _death_is_a_finding(folder):
-                procedure.conduct(LabBench(engine, folder, server, progress), scenario)
+                procedure.conduct(bench, scenario)
+
+
+def _described(target: Target | None, grounds: Grounds) -> Target | None:
+    """A target that its procedure will start: what is known of it before."""
+    if target is None:
+        return None
+    placement = Placement(log_dir=grounds.logs, device=grounds.device)
+    return target.filled({**known_values(target, placement), **grounds.values})
+
+
+def _placement(grounds: Grounds, cores: Cores, target: Target | None, server: Server | None) -> dict[str, Any]:
+    cpus = cores.target if server is None else server.cpus
+    return {
+        "runtime": "none" if target is None else grounds.runtime_for(target),
+        "device": grounds.device,
+        "engine_cores": list(cores.engine),
+        "target_cores": list(cpus),
+        "shared_cores": sorted(set(cores.engine) & set(cpus)),
+        "server": {} if server is None else dict(server.facts()),
+    }
+
+
+def _keep_users(out: Path, payloads: Payloads) -> None:
+    """Which payloads are of the same user; who it is need not be known."""
+    if not any(payloads.users):
+        return
+    numbers: dict[str, int] = {}
+    users = [-1 if user is None else numbers.setdefault(user, len(numbers)) for user in payloads.users]
+    content = io.BytesIO()
+    np.save(content, np.array(users, dtype=np.int32), allow_pickle=False)
+    write_whole(out / USERS, content.getvalue())
 
 
 @contextmanager
@@ -148,26 +197,6 @@ def _reason(exc: BaseException) -> str:
     return "interrupted by Ctrl-C" if isinstance(exc, KeyboardInterrupt) else f"{type(exc).__name__}: {exc}"
 
 
-@contextmanager
-def _probing(server: Server, folder: RunFolder) -> Iterator[None]:
-    subject = Subject(arm=0, pids=server.pids, metrics_url=server.target.metrics_url or "")
-    probes = []
-    for name, found in _probes():
-        probe = found.create(subject)
-        if probe is not None:
-            probes.append((name, probe))
-    with ProbeLoop(probes, folder.add_readings, folder.add_event):
-        yield
-
-
-def _probes() -> Iterator[tuple[str, Any]]:
-    from proofload.discovery import implementations
-
-    for name, found in implementations("probe").items():
-        if found.module is not None:
-            yield name, found.module
-
-
 def _pool(scenario: Scenario, target: Target) -> tuple[Path, Payloads]:
     path = target.payloads_path or scenario.payloads_path
     if path is None:
@@ -175,40 +204,35 @@ def _pool(scenario: Scenario, target: Target) -> tuple[Path, Payloads]:
     return path, load_payloads(path)
 
 
-def _engine_spec(scenario: Scenario, target: Target, cores: Cores, peak_rps: float) -> EngineSpec:
+def _engine_spec(scenario: Scenario, payloads: Path, cores: Cores, peak_rps: float) -> EngineSpec:
     return EngineSpec(
-        transport=target.transport,
-        url=target.url,
-        payloads=str(target.payloads_path or scenario.payloads_path),
+        payloads=str(payloads),
         cores=cores.engine,
-        headers=target.resolved_headers(),
-        connections=scenario.connections,
         timeout_s=scenario.timeout_s,
         deadline_s=scenario.deadline_s,
-        request=target.request_table,
-        response=target.response.model_dump(exclude_none=True),
         peak_rps=peak_rps,
+        salt=str(scenario.seed),
+        forcing_header=scenario.forcing_header,
+        retry=scenario.retry,
     )
 
 
 def _run_json(
-    scenario: Scenario, target: Target, pool: tuple[Path, Payloads], placed: Mapping[str, Any], command: str
+    scenario: Scenario,
+    target: Target | None,
+    canary: Target | None,
+    *,
+    pool: tuple[Path, Payloads] | None,
+    placed: Mapping[str, Any],
+    command: str,
 ) -> dict[str, Any]:
-    path, payloads = pool
     return {
         "schema": RUN_SCHEMA,
         "scenario": scenario.model_dump(mode="json"),
         "quick": scenario.is_quick,
-        "target": target.redacted(),
-        "payloads": {
-            "file": str(path),
-            "count": len(payloads),
-            "mean_bytes": sum(map(len, payloads.bodies)) / len(payloads),
-            "with_expectation": len(payloads) - sum(payloads.unexpected),
-            "unchecked": []
-            if all(payloads.unexpected)
-            else [index for index, absent in enumerate(payloads.unexpected) if absent],
-        },
+        "target": _NO_TARGET if target is None else target.redacted(),
+        "canary": None if canary is None else canary.redacted(),
+        "payloads": _described_payloads(pool),
         "placement": placed,
         "prices": _prices(),
         "environment": environment(),
@@ -216,6 +240,20 @@ def _run_json(
         "seed": scenario.seed,
         "command": command,
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _described_payloads(pool: tuple[Path, Payloads] | None) -> dict[str, Any]:
+    if pool is None:
+        return {"file": "", "count": 0, "mean_bytes": 0.0, "with_expectation": 0, "unchecked": []}
+    path, payloads = pool
+    unchecked = [index for index, absent in enumerate(payloads.unexpected) if absent]
+    return {
+        "file": str(path),
+        "count": len(payloads),
+        "mean_bytes": sum(map(len, payloads.bodies)) / len(payloads),
+        "with_expectation": len(payloads) - len(unchecked),
+        "unchecked": [] if len(unchecked) == len(payloads) else unchecked,
     }
 
 

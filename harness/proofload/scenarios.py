@@ -124,6 +124,22 @@ class Scenario(Table):
         return None if self.payloads is None else (self.folder / self.payloads).absolute()
 
     @property
+    def needs_target(self) -> bool:
+        """False where files alone are judged."""
+        return True
+
+    @property
+    def canary_name(self) -> str | None:
+        """The second version: a target's name, or a file (relative to the scenario's) made absolute."""
+        name: str | None = getattr(self, "canary", None)
+        return str((self.folder / name).absolute()) if name is not None and name.endswith(".toml") else name
+
+    @property
+    def forcing_header(self) -> tuple[str, str]:
+        """The header (name, value) by which a payload is sent to the canary whatever its share; empty: none."""
+        return ("", "")
+
+    @property
     def deadline_s(self) -> float:
         """After this an answer is late."""
         return self.timeout_s if self.slo.deadline_ms is None else self.slo.deadline_ms / 1000

@@ -38,6 +38,8 @@ class RequestTable(Table):
     correlation: str | None = None
     """kafka: the header that an answer copies from its request."""
     stream: bool = False
+    user_header: str | None = None
+    """http: the header that carries a payload's user, for routers that assign by user."""
     deadline: bool = True
     """grpc: tell the server how long the client waits."""
 

@@ -37,9 +37,9 @@ class Rig:
             now=self.loop.now,
         )
         self.target = VirtualTarget(self.loop, self.ledger, service)
-        self.ledger.check = AnswerCheck(self.target.decode, list(range(PAYLOADS)))
+        self.ledger.checks.append(AnswerCheck(self.target.decode, list(range(PAYLOADS))))
         self.dispatcher = Dispatcher(
-            self.loop, lambda wake: VirtualTimer(self.loop, wake), self.ledger, self.target, worker=0
+            self.loop, lambda wake: VirtualTimer(self.loop, wake), self.ledger, [self.target], worker=0
         )
         self.idle = False
         self.start_ns = self.loop.now_ns + 10 * MS

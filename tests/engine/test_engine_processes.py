@@ -14,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from proofload.engine.client import EngineSpec, Stretch, started
+from proofload.engine.client import ArmSpec, Engine, EngineSpec, Stretch, started
 from proofload.engine.recorder import Recorder
 from proofload.errors import InputError, MeasurementError
 from proofload.records import Outcome
@@ -73,14 +73,15 @@ def folder(tmp_path: Path) -> Iterator[RunFolder]:
 def nothing(recorder: Recorder, left_s: float) -> None: ...
 
 
-def spec(url: str, payloads: str, workers: int = 1, transport: str = "http") -> EngineSpec:
-    return EngineSpec(
-        transport, url, payloads, [None] * workers, response={"version": "$.version"}, connections=32, peak_rps=500
-    )
+@contextmanager
+def engine_for(run: RunFolder, url: str, payloads: str, workers: int = 1, transport: str = "http") -> Iterator[Engine]:
+    with started(EngineSpec(payloads, [None] * workers, peak_rps=500), run, os.environ) as engine:
+        engine.open(0, ArmSpec(transport, url, response={"version": "$.version"}, connections=32))
+        yield engine
 
 
 def test_the_samples_of_several_processes_are_one_run(tmp_path: Path, url: str, payloads: str) -> None:
-    with folder(tmp_path) as run, started(spec(url, payloads, workers=3), run, os.environ) as engine:
+    with folder(tmp_path) as run, engine_for(run, url, payloads, workers=3) as engine:
         indices = engine.run([Stretch("a", 300, 1.0), Stretch("b", 300, 0.5, arrival="poisson", seed=5)], nothing)
     record = RunRecord(tmp_path / "run")
     assert indices == [0, 1]
@@ -107,7 +108,7 @@ def test_a_tick_that_raises_cuts_the_phase_and_keeps_what_was_recorded(tmp_path:
         if recorder.outcomes[Outcome.OK] > 30:
             raise KeyboardInterrupt
 
-    with folder(tmp_path) as run, started(spec(url, payloads), run, os.environ) as engine:
+    with folder(tmp_path) as run, engine_for(run, url, payloads) as engine:
         with pytest.raises(KeyboardInterrupt):
             engine.run([Stretch("a", 100, 60.0)], stop)
     record = RunRecord(tmp_path / "run")
@@ -126,7 +127,7 @@ def test_an_engine_process_that_is_killed_is_a_measurement_error_with_the_rest_k
                 if "proofload.engine" in child.cmdline():
                     child.kill()
 
-    with folder(tmp_path) as run, started(spec(url, payloads), run, os.environ) as engine:
+    with folder(tmp_path) as run, engine_for(run, url, payloads) as engine:
         with pytest.raises(MeasurementError, match="engine process 0 ended"):
             engine.run([Stretch("a", 100, 60.0)], kill)
     assert len(RunRecord(tmp_path / "run").samples()) > 30
@@ -140,6 +141,6 @@ def test_what_an_engine_process_cannot_open_is_raised_here_as_its_own_error(
     tmp_path: Path, url: str, payloads: str, transport: str, file: str | None, kind: type[Exception]
 ) -> None:
     with folder(tmp_path) as run, pytest.raises(kind):
-        with started(spec(url, file or payloads, transport=transport), run, os.environ):
+        with engine_for(run, url, file or payloads, transport=transport):
             pytest.fail("it opened")
     assert not [child for child in psutil.Process().children() if "proofload.engine" in child.cmdline()]

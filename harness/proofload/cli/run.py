@@ -47,6 +47,13 @@ def run(
     payloads: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Requests to send, one JSON object a line.")
     ] = None,
+    canary: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE|URL", help="The second version, for canary-rollback and its kin."),
+    ] = None,
+    reference: Annotated[Path | None, typer.Option(metavar="FILE", help="skew: features as in training.")] = None,
+    serving: Annotated[Path | None, typer.Option(metavar="FILE", help="skew: features as served.")] = None,
+    key: Annotated[str | None, typer.Option(metavar="COLUMN", help="skew: the column that joins the two.")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the scenario, or of the target: target.KEY."),
@@ -70,14 +77,19 @@ def run(
     from proofload.scenarios import load_scenario
 
     changes = parsed(settings or ())
-    plan = load_scenario(scenario, quick=quick, overrides=changes.scenario)
+    beside = canary if canary is None or not Path(canary).exists() else _absolute(Path(canary))
+    named = {"canary": beside, "reference": _absolute(reference), "serving": _absolute(serving), "key": key}
+    short = {name: value for name, value in named.items() if value is not None}
+    plan = load_scenario(scenario, quick=quick, overrides={**changes.scenario, **short})
     chosen = _chosen(plan, target or (), payloads, changes.target)
+    second = _second(plan, payloads)
     _refuse_what_cannot_be(runtime, json_to)
     folder = out or default_folder(plan.name, chosen)
     with _claimed(folder), _leaving_what_was_recorded(folder, json_to):
         results = _measured(
             plan,
             chosen,
+            second,
             out=folder,
             device=str(device or plan.device or Device.CPU),
             runtime=runtime or "auto",
@@ -98,7 +110,7 @@ def exit_code(results: Sequence[Result]) -> int:
 def default_folder(scenario: str, targets: Sequence[Target]) -> Path:
     """out/<time>-<scenario>-<target>, one that is not there yet."""
     now = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
-    what = targets[0].name if len(targets) == 1 else f"{len(targets)}-targets"
+    what = targets[0].name if len(targets) == 1 else f"{len(targets)}-targets" if targets else "files"
     name = "-".join([now, *(re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-.") or "x" for word in (scenario, what))])
     folder, number = Path("out") / name, 1
     while folder.exists():
@@ -113,7 +125,9 @@ def _chosen(plan: Scenario, named: Sequence[str], payloads: Path | None, changes
     from proofload.targets import load_target
     from proofload.workloads.payloads import load_payloads, no_payloads
 
-    names = list(named) or plan.target_names()
+    names = list(named) or ([] if not plan.needs_target else plan.target_names())
+    if not names and not plan.needs_target:
+        return []
     if not names:
         raise InputError(
             f"the scenario {plan.name} names no target", remedy="name one: --target fastapi, a file or a URL"
@@ -129,6 +143,21 @@ def _chosen(plan: Scenario, named: Sequence[str], payloads: Path | None, changes
         if not list(names_in(str(one.payloads))):
             load_payloads(one.payloads_path)  # for its errors: better now than when a server has been started
     return chosen
+
+
+def _second(plan: Scenario, payloads: Path | None) -> Target | None:
+    """The second version, where the scenario has one."""
+    from proofload.targets import load_target
+
+    if plan.canary_name is None:
+        return None
+    pool = payloads or plan.payloads_path
+    return load_target(plan.canary_name, payloads=None if pool is None else str(pool))
+
+
+def _absolute(path: Path | None) -> str | None:
+    """Paths on the command line are relative to where it was typed, those in a scenario file to that file."""
+    return None if path is None else str(path.absolute())
 
 
 def _refuse_what_cannot_be(runtime: str | None, json_to: str | None) -> None:
@@ -195,7 +224,14 @@ def _recorded(folder: Path) -> list[Result]:
 
 
 def _measured(
-    plan: Scenario, chosen: Sequence[Target], *, out: Path, device: str, runtime: str, command: str
+    plan: Scenario,
+    chosen: Sequence[Target],
+    second: Target | None,
+    *,
+    out: Path,
+    device: str,
+    runtime: str,
+    command: str,
 ) -> list[Result]:
     from rich.console import Console
 
@@ -204,10 +240,12 @@ def _measured(
     from proofload.resources import ensure_fixtures
 
     with progress_on(Console(stderr=True, highlight=False)) as progress:
-        for target in chosen:
+        for target in [*chosen, *([second] if second is not None else [])]:
             if target.uses("fixtures") and target.model is not None:
                 ensure_fixtures(target.model, progress.message)
-        return run_scenario(plan, chosen, out=out, device=device, runtime=runtime, command=command, progress=progress)
+        return run_scenario(
+            plan, chosen, canary=second, out=out, device=device, runtime=runtime, command=command, progress=progress
+        )
 
 
 def _leave(results: Sequence[Result], folder: Path, json_to: str | None) -> None:

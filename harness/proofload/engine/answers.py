@@ -13,7 +13,8 @@ from jsonpath_ng.ext.parser import parse as parse_jsonpath
 
 from proofload.errors import InputError
 
-_MISSING = object()
+MISSING = object()
+"""Stands for a prediction that an answer does not have."""
 _NO_EXPECTATION = object()
 _MEMO_BYTES = 4096
 _ABSOLUTE = 1e-9
@@ -58,16 +59,38 @@ class AnswerCheck:
         self._version = compile_path(version) if version else None
         self._expected_version = expected_version
         self._rtol = rtol
+        self._keeps = False
+        self.prediction: Any = MISSING
+        """Of the answer judged last, where predictions are kept (see `keep_predictions`)."""
         self._right = _CORRECT  # the last correct one: nearly always the next one, too
         self._last_good: list[bytes | None] = [None] * len(expects)
         self._last_version: list[str | None] = [None] * len(expects)
+        self._last_prediction: list[Any] = []
+
+    @property
+    def rtol(self) -> float:
+        return self._rtol
+
+    def read(self, body: bytes) -> Any:
+        """The JSON form of an answer's body. Raises whatever reading it meets."""
+        return self._decode(body)
+
+    def keep_predictions(self, *, wanted: bool) -> None:
+        """Whether each answer's prediction is to be read, expected or not, and kept until the next."""
+        if wanted and not self._keeps:  # what was remembered, was without
+            self._last_good = [None] * len(self._expects)
+            self._last_prediction = [MISSING] * len(self._expects)
+        self._keeps = wanted
 
     def judge(self, payload: int, body: bytes) -> Judgement:
         """Never raises: an answer that cannot be read is a wrong one, whatever reading it met."""
         if body == self._last_good[payload]:  # deterministic servers repeat themselves to the byte
+            if self._keeps:
+                self.prediction = self._last_prediction[payload]
             return self._correct(self._last_version[payload])
-        if self._expects[payload] is _NO_EXPECTATION and self._version is None:
+        if self._expects[payload] is _NO_EXPECTATION and self._version is None and not self._keeps:
             return _CORRECT
+        self.prediction = MISSING
         try:
             return self._read(payload, body)
         except Exception as exc:  # noqa: BLE001  a hostile answer (nested 1,000 deep, say) ends itself, not the run
@@ -77,13 +100,15 @@ class AnswerCheck:
         expected = self._expects[payload]
         answer = self._decode(body)
         version = self._stamp(answer)
+        if self._keeps:
+            self.prediction = self._prediction(answer)
         if self._expected_version is not None and version != self._expected_version:
             return Judgement(
                 correct=False, version=version, why=f"version {version!r} instead of {self._expected_version!r}"
             )
         if expected is not _NO_EXPECTATION:
             seen = self._prediction(answer)
-            if seen is _MISSING:
+            if seen is MISSING:
                 return Judgement(correct=False, version=version, why=f"no {self._prediction_text} in the answer")
             if not agrees(expected, seen, self._rtol):
                 return Judgement(
@@ -92,6 +117,8 @@ class AnswerCheck:
         if len(body) <= _MEMO_BYTES:
             self._last_good[payload] = body
             self._last_version[payload] = version
+            if self._keeps:
+                self._last_prediction[payload] = self.prediction
         return self._correct(version)
 
     def _correct(self, version: str | None) -> Judgement:
@@ -103,7 +130,7 @@ class AnswerCheck:
         if self._version is None:
             return None
         stamp = self._version(answer)
-        return None if stamp is _MISSING or stamp is None else str(stamp)
+        return None if stamp is MISSING or stamp is None else str(stamp)
 
 
 _CORRECT = Judgement(correct=True)
@@ -144,7 +171,7 @@ def compile_path(path: str) -> Callable[[Any], Any]:
                 try:
                     value = value[step]
                 except (KeyError, IndexError, TypeError):
-                    return _MISSING
+                    return MISSING
             return value
 
         return walk
@@ -157,7 +184,7 @@ def compile_path(path: str) -> Callable[[Any], Any]:
 
     def search(value: Any) -> Any:
         found = compiled.find(value)
-        return found[0].value if found else _MISSING
+        return found[0].value if found else MISSING
 
     return search
 

@@ -8,23 +8,27 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from time import monotonic_ns
 from typing import Any
 
 from proofload.clock import NS_PER_MS, NS_PER_S
-from proofload.engine.recorder import Recorder
+from proofload.engine.recorder import Recorder, Told
 from proofload.engine.ring import Ring
 from proofload.engine.schedule import PhasePlan
-from proofload.engine.worker import WorkerSpec
+from proofload.engine.worker import ArmSpec, WorkerSpec
 from proofload.errors import MeasurementError
-from proofload.records import Event
+from proofload.records import Event, Samples
+from proofload.scenarios import RetryTable
 from proofload.store.folder import RunFolder
+from proofload.store.record import ANSWERS
 
 _LEAD_NS = 100 * NS_PER_MS
 """A phase starts this long after it is ordered, so that every process has its plan by then."""
 _OPEN_PATIENCE_S = 60.0
 _DRAIN_PATIENCE_S = 10.0
+_CUT_PATIENCE_S = 3.0
+"""How long a load that is given up waits for answers that are on their way."""
 _RING_SLACK_S = 4.0
 _SILENCE_S = 20.0
 """Longer than this after the last request can have timed out, an engine process is given up."""
@@ -34,18 +38,15 @@ _SILENCE_S = 20.0
 class EngineSpec:
     """What all engine processes of a run share. `cores` pins one process to each; its length is their number."""
 
-    transport: str
-    url: str
     payloads: str
     cores: Sequence[int | None]
-    headers: Mapping[str, str] = field(default_factory=dict)
-    connections: int = 1024
     timeout_s: float = 5.0
     deadline_s: float | None = None
-    request: Mapping[str, Any] = field(default_factory=dict)
-    response: Mapping[str, Any] = field(default_factory=dict)
     peak_rps: float = 1000.0
     """The highest rate any phase will ask for: sizes the sample rings."""
+    salt: str = ""
+    forcing_header: tuple[str, str] = ("", "")
+    retry: RetryTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ class Stretch:
     """The share of requests that are sent to arm 1 as well, as copies that no user waits for."""
     capture: bool = False
     """Keep the answers' bodies in the run folder (see `Evidence.answers`): for low rates only."""
+    scores: bool = False
+    """Keep the predictions that are numbers, in the samples' `score`."""
 
 
 Tick = Callable[[Recorder, float], None]
@@ -72,51 +75,63 @@ Tick = Callable[[Recorder, float], None]
 class Engine:
     """Running engine processes. Use `started`."""
 
-    def __init__(self, folder: RunFolder, recorder: Recorder, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self, folder: RunFolder, recorder: Recorder, spec: EngineSpec) -> None:
+        self._spec = spec
         self._folder = folder
         self._recorder = recorder
         self._numbers = itertools.count()
 
-    def run(self, stretches: Sequence[Stretch], tick: Tick) -> list[int]:
-        """Run phases back to back; returns their indices once every sample of them is recorded.
+    def open(self, arm: int, spec: ArmSpec) -> None:
+        """Reach this arm from now on; returns when every process can.
 
-        When `tick` raises, or Ctrl-C comes, the phase is cut: in-flight requests are waited for, what was due
-        and not sent is recorded as unsent, and the exception goes on.
+        Raises the worker's own TargetError, InputError or Unavailable when the transport cannot open.
+        """
+        workers = len(self._spec.cores)
+        each = replace(spec, connections=max(1, spec.connections // workers))
+        self._recorder.opening()
+        self._recorder.order({"do": "open", "arm": arm, "spec": asdict(each)})
+        self._recorder.wait_opened(_OPEN_PATIENCE_S)
+
+    def summary(self) -> Told:
+        """What became of all that was asked since the last load began, for the progress line."""
+        return self._recorder.told()
+
+    def split(self, shares: Mapping[int, float]) -> None:
+        """Give each arm its share, from now on. Each process says when it did (event "split")."""
+        self._recorder.order({"do": "split", "shares": {str(arm): share for arm, share in shares.items()}})
+
+    @contextmanager
+    def running(self, stretches: Sequence[Stretch], tick: Tick) -> Iterator[Load]:
+        """Phases back to back, while the block goes on; afterwards every sample of them is recorded.
+
+        When the block or `tick` raises, or Ctrl-C comes, the phase is cut: in-flight requests are waited for, what
+        was due and not sent is recorded as unsent, and the exception goes on.
         """
         start_ns = monotonic_ns() + _LEAD_NS
         plans = [_plan(next(self._numbers), stretch) for stretch in stretches]
         self._recorder.begin()
-        at_ns = start_ns
-        for plan, stretch in zip(plans, stretches, strict=True):
+        load = Load(self._recorder, self._folder, plans, start_ns=start_ns, tick=tick, timeout_s=self._spec.timeout_s)
+        for (begin_ns, _), plan, stretch in zip(load.spans, plans, stretches, strict=True):
             detail = {key: value for key, value in asdict(plan).items() if key != "index"}
-            self._event("phase", at_ns, phase=plan.index, start_ns=at_ns, measured=stretch.measured, **detail)
-            at_ns += round(plan.duration_s * NS_PER_S)
+            self._event("phase", begin_ns, phase=plan.index, start_ns=begin_ns, measured=stretch.measured, **detail)
         self._recorder.order({"do": "phases", "phases": [asdict(plan) for plan in plans], "start_ns": start_ns})
         try:
-            while not self._recorder.wait_idle(0.2):
-                left_s = (at_ns - monotonic_ns()) / NS_PER_S
-                if left_s < -(self._timeout_s + _SILENCE_S):
-                    raise _silent(left_s)
-                tick(self._recorder, max(0.0, left_s))
+            yield load
+            while load.wait(0.2):
+                pass
         except BaseException:
-            self._cut(plans, start_ns)
+            with suppress(MeasurementError):
+                load.cut(patience_s=_CUT_PATIENCE_S)
+                self._recorder.wait_idle(_DRAIN_PATIENCE_S)
             raise
         finally:
             self._account(plans)
-        return [plan.index for plan in plans]
 
-    def _cut(self, plans: Sequence[PhasePlan], start_ns: int) -> None:
-        now = monotonic_ns()
-        self._recorder.order({"do": "cut"})
-        at_ns = start_ns
-        for plan in plans:
-            end_ns = at_ns + round(plan.duration_s * NS_PER_S)
-            if now < end_ns:
-                self._event("phase-cut", now, phase=plan.index, ran_s=max(0, now - at_ns) / NS_PER_S)
-            at_ns = end_ns
-        with suppress(MeasurementError):
-            self._recorder.wait_idle(_DRAIN_PATIENCE_S)
+    def run(self, stretches: Sequence[Stretch], tick: Tick) -> list[int]:
+        """Run phases back to back; returns their indices once every sample of them is recorded. See `running`."""
+        with self.running(stretches, tick) as load:
+            pass
+        return load.phases
 
     def _account(self, plans: Sequence[PhasePlan]) -> None:
         self._recorder.flush()
@@ -130,6 +145,60 @@ class Engine:
         self._folder.add_event(Event(t_ns, kind, detail))
 
 
+class Load:
+    """Phases under way: see `proofload.procedures.Running`."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        folder: RunFolder,
+        plans: Sequence[PhasePlan],
+        *,
+        start_ns: int,
+        tick: Tick,
+        timeout_s: float,
+    ) -> None:
+        self._recorder = recorder
+        self._folder = folder
+        self._tick = tick
+        self._timeout_s = timeout_s
+        self.start_ns = start_ns
+        self.phases = [plan.index for plan in plans]
+        self.spans: list[tuple[int, int]] = []
+        """Begin and end of each phase as it was planned, or cut."""
+        at_ns = start_ns
+        for plan in plans:
+            end_ns = at_ns + round(plan.duration_s * NS_PER_S)
+            self.spans.append((at_ns, end_ns))
+            at_ns = end_ns
+
+    def wait(self, seconds: float) -> bool:
+        until_ns = monotonic_ns() + round(seconds * NS_PER_S)
+        while True:
+            pause_s = max(0.0, min(0.2, (until_ns - monotonic_ns()) / NS_PER_S))
+            if self._recorder.wait_idle(pause_s):
+                return False
+            left_s = (self.spans[-1][1] - monotonic_ns()) / NS_PER_S
+            if left_s < -(self._timeout_s + _SILENCE_S):
+                raise _silent(left_s)
+            self._tick(self._recorder, max(0.0, left_s))
+            if monotonic_ns() >= until_ns:
+                return True
+
+    def taken(self) -> Samples:
+        return Samples(self._recorder.taken())
+
+    def cut(self, patience_s: float | None = None) -> None:
+        """Nothing more falls due. What is on its way ends by its own time-out, or after `patience_s`."""
+        now = monotonic_ns()
+        self._recorder.order({"do": "cut", "patience_s": patience_s})
+        for number, (phase, (begin_ns, end_ns)) in enumerate(zip(self.phases, self.spans, strict=True)):
+            if now < end_ns:
+                ran_s = max(0, now - begin_ns) / NS_PER_S
+                self._folder.add_event(Event(now, "phase-cut", {"phase": phase, "ran_s": ran_s}))
+                self.spans[number] = (min(begin_ns, now), now)
+
+
 def _silent(left_s: float) -> MeasurementError:
     return MeasurementError(
         f"an engine process has not finished {-left_s:.0f} s after its last request was due",
@@ -140,11 +209,7 @@ def _silent(left_s: float) -> MeasurementError:
 
 @contextmanager
 def started(spec: EngineSpec, folder: RunFolder, environment: Mapping[str, str]) -> Iterator[Engine]:
-    """Engine processes that are connected to the target and ready for phases.
-
-    Raises the worker's own TargetError, InputError or Unavailable when the transport cannot open, and
-    MeasurementError when a process dies.
-    """
+    """Engine processes that are ready to open arms and to run phases. Raises MeasurementError when one dies."""
     workers = len(spec.cores)
     recorder = Recorder(folder)
     processes: list[subprocess.Popen[bytes]] = []
@@ -164,11 +229,10 @@ def started(spec: EngineSpec, folder: RunFolder, environment: Mapping[str, str])
                 )
             processes.append(process)
             recorder.attach(number, process, ours, ring)
-            worker = _worker_spec(spec, number, core, ring.capacity)
-            recorder.order_one(number, {"do": "open", "spec": asdict(worker)})
+            worker = _worker_spec(spec, number, core, ring.capacity, folder)
+            recorder.order_one(number, {"do": "begin", "spec": asdict(worker)})
         recorder.start()
-        recorder.wait_opened(_OPEN_PATIENCE_S)
-        yield Engine(folder, recorder, spec.timeout_s)
+        yield Engine(folder, recorder, spec)
     finally:
         recorder.stop()
         for process in processes:
@@ -180,23 +244,28 @@ def _ring_rows(spec: EngineSpec, workers: int) -> int:
     return round(spec.peak_rps / workers * in_flight_s) + 4 * 8192
 
 
-def _worker_spec(spec: EngineSpec, number: int, core: int | None, ring_rows: int) -> WorkerSpec:
-    workers = len(spec.cores)
+def _worker_spec(spec: EngineSpec, number: int, core: int | None, ring_rows: int, folder: RunFolder) -> WorkerSpec:
     return WorkerSpec(
         worker=number,
-        workers=workers,
+        workers=len(spec.cores),
         core=core,
         ring_rows=ring_rows,
-        transport=spec.transport,
-        url=spec.url,
         payloads=spec.payloads,
-        headers=spec.headers,
-        connections=max(1, spec.connections // workers),
         timeout_s=spec.timeout_s,
         deadline_s=min(spec.deadline_s or spec.timeout_s, spec.timeout_s),
-        request=spec.request,
-        response=spec.response,
+        answers=str(folder.path / ANSWERS),
+        salt=spec.salt,
+        forcing_header=spec.forcing_header,
+        retry=None if spec.retry is None else _retry(spec.retry),
     )
+
+
+def _retry(table: RetryTable) -> dict[str, float]:
+    return {
+        "attempts": table.attempts,
+        "attempt_timeout_ns": (table.attempt_timeout_s or 0.0) * NS_PER_S,
+        "backoff_ns": table.backoff_s * NS_PER_S,
+    }
 
 
 def _plan(index: int, stretch: Stretch) -> PhasePlan:
@@ -208,6 +277,9 @@ def _plan(index: int, stretch: Stretch) -> PhasePlan:
         duration_s=stretch.duration_s,
         seed=stretch.seed,
         shape=stretch.shape,
+        mirror=stretch.mirror,
+        capture=stretch.capture,
+        scores=stretch.scores,
     )
 
 

@@ -6,21 +6,22 @@ wake-up makes the requests that were due meanwhile late (their send lag tells) a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.engine.ledger import Ledger
+from proofload.engine.retries import FAR, Retries
 from proofload.engine.schedule import Block, PhasePlan
 from proofload.transports import Transport
 
-_FAR = 1 << 62
 _BURST = 64
 """Sends in a row before answers are read again: bounds how long a burst can delay a stamp."""
 _PLAN_AHEAD_ROWS = 8192
 _SWEEP_NS = 5 * NS_PER_MS
+_BLANK = ("dispatched_ns", "sent_ns", "done_ns", "bytes_in", "error", "version", "outcome", "arm", "agrees")
 _BACKLOG = 20_000
 """Answers that may wait to be judged before judging takes precedence over sending: bounds memory."""
 
@@ -46,28 +47,39 @@ TimerFactory = Callable[[Callable[[], None]], Timer]
 
 
 class Dispatcher:
-    """Drives one transport by the phases it is given, back to back."""
+    """Drives transports by the phases it is given, back to back.
+
+    `transports[k]` reaches arm k; the list may change between turns. `route`, once set, says which arm a
+    payload goes to; without it, all go to arm 0.
+    """
 
     def __init__(
         self,
         loop: Loop,
         timer: TimerFactory,
         ledger: Ledger,
-        transport: Transport,
+        transports: Sequence[Transport],
         *,
         worker: int,
+        retries: Retries | None = None,
     ) -> None:
         self._loop = loop
         self._ledger = ledger
         self._now = ledger.now
-        self._transport = transport
+        self._transports = transports
         self._worker = worker
+        self._retries = retries
+        self._arm_of, self._mirror_of = ledger.ring.views["arm"], ledger.ring.views["mirror"]
+        self._attempts = ledger.ring.views["attempts"]
+        if retries is not None:
+            ledger.again = self._again
+        self.route: Callable[[int], int] | None = None
         self._timer = timer(self._turn)
         self._blocks: Iterator[tuple[PhasePlan, int, Block]] = iter(())
         self._exhausted = True
         self._planned = ledger.ring.planned
         self._head = self._planned  # next row to dispatch
-        self._next_due = _FAR
+        self._next_due = FAR
         self._next_sweep = 0
         self._scheduled = False
         self._on_idle: Callable[[], None] | None = None
@@ -96,7 +108,7 @@ class Dispatcher:
         for row in range(keep, self._planned):
             self.counts[ring.views["phase"][row & ring.mask]] -= 1
         self._planned = ring.planned = keep
-        self._next_due = _FAR
+        self._next_due = FAR
         self._arm()
 
     def end_the_rest(self) -> None:
@@ -104,8 +116,8 @@ class Dispatcher:
         ledger = self._ledger
         for row in range(ledger.settled, self._head):
             if not ledger.done[row & ledger.ring.mask]:
-                ledger.failed(row, "run-ended")
-                self._transport.abandon(row)
+                ledger.ended(row, "run-ended")
+                self._abandon(row)
 
     def close(self) -> None:
         self._timer.close()
@@ -123,6 +135,8 @@ class Dispatcher:
             now = self._now()
             if now >= self._next_due:
                 self._send_due(now)
+            if self._retries is not None and now >= self._retries.next_ns:
+                self._retries.due(now, self._retry)
             self._check_waiting()
             now = self._now()
             if now >= self._next_sweep:
@@ -133,7 +147,8 @@ class Dispatcher:
     def _send_due(self, now: int) -> None:
         ledger = self._ledger
         mask, intended, dispatched, payload = ledger.ring.mask, ledger.intended, ledger.dispatched, ledger.payload
-        send = self._transport.send
+        send = self._transports[0].send if self.route is None else self._send_routed
+        retries = self._retries
         row = self._head
         last = min(row + _BURST, self._planned)
         while row < last and intended[row & mask] <= now:
@@ -141,10 +156,53 @@ class Dispatcher:
             dispatched[slot] = now = self._now()
             self._head = row + 1
             send(row, payload[slot])
+            if retries is not None:
+                retries.tried(row, 1, now)
             row += 1
         if self._planned - row < _PLAN_AHEAD_ROWS and not self._exhausted:
             self._plan_more()
         self._next_due = self._due()
+
+    def _send_routed(self, row: int, payload: int) -> None:
+        assert self.route is not None  # the only caller asked
+        slot = row & self._ledger.ring.mask
+        arm = 1 if self._mirror_of[slot] else self.route(payload)
+        self._arm_of[slot] = arm
+        self._transports[arm].send(row, payload)
+
+    def _abandon(self, row: int) -> None:
+        """Free what a row holds, if anything of it is in flight."""
+        if self._retries is not None and row in self._retries.resting:
+            return
+        arm = self._arm_of[row & self._ledger.ring.mask]
+        self._transports[arm if arm < len(self._transports) else 0].abandon(row)
+
+    def _again(self, row: int) -> bool:
+        """The ledger asks: is this row, which came to nothing, tried again?"""
+        slot = row & self._ledger.ring.mask
+        assert self._retries is not None  # who else set the ledger's question
+        if self._mirror_of[slot]:
+            return False
+        end_ns = self._ledger.intended[slot] + self._ledger.timeout_ns
+        agreed = self._retries.again(row, self._attempts[slot], self._now(), end_ns)
+        if agreed:
+            self._soon()
+        return agreed
+
+    def _retry(self, row: int, attempt: int) -> None:
+        ledger, slot = self._ledger, row & self._ledger.ring.mask
+        if not ledger.is_open(row):
+            return
+        if not attempt:
+            self._attempts[slot] += 1
+            arm = self._arm_of[slot]
+            self._transports[arm].send(row, ledger.payload[slot])
+            assert self._retries is not None  # who else calls
+            self._retries.tried(row, self._attempts[slot], self._now())
+        elif attempt == self._attempts[slot]:
+            self._abandon(row)
+            if not self._again(row):
+                ledger.timed_out(row)
 
     def _check_waiting(self) -> None:
         ledger = self._ledger
@@ -156,16 +214,16 @@ class Dispatcher:
             check()
 
     def _sweep(self, now: int) -> None:
-        self._ledger.advance(self._head, now, self._transport.abandon)
+        self._ledger.advance(self._head, now, self._abandon)
         self._next_sweep = now + _SWEEP_NS
-        if not self._exhausted and self._next_due == _FAR:  # the ring was full, or nothing planned yet
+        if not self._exhausted and self._next_due == FAR:  # the ring was full, or nothing planned yet
             self._plan_more()
             self._next_due = self._due()
-        if self._exhausted and self._next_due == _FAR and self._ledger.settled >= self._head:
+        if self._exhausted and self._next_due == FAR and self._ledger.settled >= self._head:
             self._finish()
 
     def _finish(self) -> None:
-        self._next_sweep = _FAR
+        self._next_sweep = FAR
         self._head = self._ledger.settled = self._ledger.ring.settled = self._planned  # what was cut stays unsent
         on_idle, self._on_idle = self._on_idle, None
         if on_idle is not None:
@@ -173,12 +231,13 @@ class Dispatcher:
 
     def _due(self) -> int:
         if self._head >= self._planned:
-            return _FAR
-        return self._ledger.intended[self._head & self._ledger.ring.mask]
+            return FAR
+        due: int = self._ledger.intended[self._head & self._ledger.ring.mask]
+        return due
 
     def _arm(self) -> None:
-        at = min(self._next_due, self._next_sweep)
-        if at >= _FAR:
+        at = min(self._next_due, self._next_sweep, FAR if self._retries is None else self._retries.next_ns)
+        if at >= FAR:
             self._timer.disarm()
         elif at <= self._now():
             self._soon()
@@ -204,19 +263,9 @@ class Dispatcher:
             arrays["seq"][slots] = block.seq[part]
             arrays["intended_ns"][slots] = block.due_ns[part] + start_ns
             arrays["payload"][slots] = block.payload[part]
-            for name in (
-                "dispatched_ns",
-                "sent_ns",
-                "done_ns",
-                "bytes_in",
-                "error",
-                "version",
-                "outcome",
-                "arm",
-                "attempts",
-                "mirror",
-                "agrees",
-            ):
+            arrays["mirror"][slots] = block.mirror[part]
+            arrays["attempts"][slots] = 1
+            for name in _BLANK:
                 arrays[name][slots] = 0
             arrays["status"][slots] = -1
             arrays["score"][slots] = np.nan

@@ -12,6 +12,8 @@ from time import monotonic_ns
 from typing import Any
 
 from proofload.engine.answers import AnswerCheck
+from proofload.engine.capture import Capture
+from proofload.engine.pairing import Pairing
 from proofload.engine.ring import Ring
 from proofload.records import Outcome
 
@@ -40,7 +42,12 @@ class Ledger:
         self.ring = ring
         self.now = now
         self.timeout_ns = timeout_ns
-        self.check: AnswerCheck | None = None
+        self.checks: list[AnswerCheck] = []
+        """One for each arm; an arm without its own is judged by the first."""
+        self.pairing: Pairing | None = None
+        self.capture: Capture | None = None
+        self.again: Callable[[int], bool] | None = None
+        """Asks whether a request that was refused or failed is tried again; set where clients retry."""
         self.wake: Callable[[], None] = _nothing
         self.settled = 0
         self.waiting: deque[tuple[int, bytes]] = deque()
@@ -52,12 +59,18 @@ class Ledger:
         self.intended, self.dispatched, self._sent = views["intended_ns"], views["dispatched_ns"], views["sent_ns"]
         self.done, self.outcome, self.payload = views["done_ns"], views["outcome"], views["payload"]
         self._status, self._bytes_in = views["status"], views["bytes_in"]
-        self._error, self._version = views["error"], views["version"]
+        self._error, self._version, self._arm = views["error"], views["version"], views["arm"]
 
     # What transports call.
 
     def sent(self, row: int) -> None:
-        self._sent[row & self._mask] = self.now()
+        slot = row & self._mask
+        if not self._sent[slot] or self.again is None:  # of a request that is tried again, the first time counts
+            self._sent[slot] = self.now()
+
+    def served_by(self, row: int, arm: int) -> None:
+        if row >= self.settled:
+            self._arm[row & self._mask] = arm
 
     def answered(self, row: int, status: int, body: bytes) -> None:
         now = self.now()
@@ -73,9 +86,16 @@ class Ledger:
             self.wake()
 
     def shed(self, row: int, status: int) -> None:
-        self._finish(row, _SHED, status)
+        if self.again is None or not self.is_open(row) or not self.again(row):
+            self._finish(row, _SHED, status)
 
     def failed(self, row: int, kind: str, detail: str = "", status: int = -1) -> None:
+        if self.again is not None and self.is_open(row) and self.again(row):
+            return
+        self.ended(row, kind, detail, status)
+
+    def ended(self, row: int, kind: str, detail: str = "", status: int = -1) -> None:
+        """As `failed`, and for good."""
         if self._finish(row, _ERROR, status):
             self._error[row & self._mask] = self.ring.intern("error", kind)
             self._example("error", kind, payload=self.payload[row & self._mask], detail=detail[:_EXAMPLE_BYTES])
@@ -85,12 +105,25 @@ class Ledger:
 
     # What the dispatcher calls.
 
+    def is_open(self, row: int) -> bool:
+        """Is it still to be decided what becomes of this row?"""
+        return row >= self.settled and not self.done[row & self._mask]
+
+    def timed_out(self, row: int) -> None:
+        self._finish(row, _TIMEOUT, -1)
+
     def check_one(self) -> None:
         """Judge the oldest answer that waits."""
         row, body = self.waiting.popleft()
         slot = row & self._mask
         payload = self.payload[slot]
-        judgement = self.check.judge(payload, body)  # type: ignore[union-attr]  # set before the first phase
+        checks, arm = self.checks, self._arm[slot]
+        check = checks[arm] if arm < len(checks) else checks[0]
+        judgement = check.judge(payload, body)
+        if self.pairing is not None:
+            self.pairing.seen(row, check.prediction, check.rtol)
+        if self.capture is not None:
+            self.capture(row, body, check)
         if judgement.version is not None:
             self._version[slot] = self.ring.intern("version", judgement.version)
         if not judgement.correct:

@@ -25,7 +25,7 @@ from proofload.clock import NS_PER_S
 from proofload.engine.ring import Ring
 from proofload.errors import MeasurementError, ProofloadError
 from proofload.placing import give_way
-from proofload.records import Event, Outcome
+from proofload.records import SAMPLE_DTYPE, Event, Outcome
 from proofload.store.folder import RunFolder
 
 _DRAIN_EVERY_S = 0.05
@@ -63,6 +63,39 @@ class Live:
     send_lag_ms: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A load in a line, for the eye: percentiles are of a thinned sample."""
+
+    total: int
+    ok: int
+    p50_ms: float | None
+    p99_ms: float | None
+
+
+class _Thinned:
+    """Latencies of a load, each k-th of them, k growing so that never more than a few ten thousand are kept."""
+
+    def __init__(self) -> None:
+        self._kept: list[NDArray[np.float64]] = []
+        self._step = 1
+
+    def clear(self) -> None:
+        self._kept, self._step = [], 1
+
+    def add(self, rows: NDArray[np.void]) -> None:
+        rows = rows[:: self._step]
+        answered = rows[rows["done_ns"] > 0]
+        self._kept.append((answered["done_ns"] - answered["intended_ns"]) / 1e6)
+        if sum(map(len, self._kept)) > 4 * _LIVE_ROWS:
+            self._kept = [np.concatenate(self._kept)[::2]]
+            self._step *= 2
+
+    def quantile(self, q: float) -> float | None:
+        values = np.concatenate(self._kept) if self._kept else np.empty(0)
+        return float(np.quantile(values, q)) if len(values) else None
+
+
 class Recorder:
     """See the module's text. `attach` all sources, `start`, …, `stop`."""
 
@@ -79,6 +112,10 @@ class Recorder:
         self._names: dict[tuple[str, str], int] = {}
         self._recent: list[NDArray[np.void]] = []
         self._begun_ns = 0
+        self._thinned = _Thinned()
+        self._taken: list[NDArray[np.void]] = []
+        self._taking = False
+        self._forgotten = False
         self.outcomes: Counter[int] = Counter()
         """Outcomes recorded since `begin`."""
 
@@ -123,14 +160,44 @@ class Recorder:
                 source.idle = False
             self.outcomes.clear()
             self._recent.clear()
+            self._taken.clear()
+            self._thinned.clear()
+            self._taking = self._forgotten = False
             self._begun_ns = monotonic_ns()
+
+    def taken(self) -> NDArray[np.void]:
+        """Rows that became final since the last call, by due time.
+
+        They are kept for it from the first call on, which must come while all rows are still recent.
+        """
+        with self._lock:
+            self._drain()
+            if not self._taking and self._forgotten:
+                raise RuntimeError("rows were let go before they were first asked for: ask within two seconds")
+            rows = self._taken if self._taking else list(self._recent)
+            self._taken, self._taking = [], True
+        if not rows:
+            return np.empty(0, SAMPLE_DTYPE)
+        together = np.concatenate(rows)
+        return together[np.argsort(together["intended_ns"], kind="stable")]
+
+    def opening(self) -> None:
+        """An arm is about to be opened."""
+        self.raise_failure()
+        with self._lock:
+            for source in self._sources:
+                source.opened = False
 
     def wait_opened(self, patience_s: float) -> None:
         with self._lock:
             done = self._lock.wait_for(
                 lambda: self._failure is not None or all(source.opened for source in self._sources), patience_s
             )
-        self.raise_failure()
+        failure = self._failure
+        if failure is not None:
+            if not isinstance(failure, MeasurementError):  # this arm cannot be opened; the engine is sound
+                self._failure = None
+            raise failure
         if not done:
             raise MeasurementError(
                 f"an engine process was not ready within {patience_s:g} s", remedy="look at logs/engine-*.log"
@@ -163,6 +230,13 @@ class Recorder:
         for source in self._sources:
             totals.update({int(phase): count for phase, count in source.planned.items()})
         return totals
+
+    def told(self) -> Told:
+        """All rows recorded since `begin`, in a line."""
+        with self._lock:
+            counts = dict(self.outcomes)
+            middle, tail = self._thinned.quantile(0.5), self._thinned.quantile(0.99)
+        return Told(sum(counts.values()), counts.get(int(Outcome.OK), 0), middle, tail)
 
     def live(self) -> Live:
         """The last two seconds in numbers."""
@@ -255,8 +329,13 @@ class Recorder:
             self._pending.append(rows)
             self.outcomes.update(dict(enumerate(np.bincount(rows["outcome"]).tolist())))
             self._recent.append(rows)
+            self._thinned.add(rows)
+            if self._taking:
+                self._taken.append(rows)
         oldest = monotonic_ns() - _RECENT_NS
-        self._recent = [rows for rows in self._recent if rows["intended_ns"][-1] >= oldest]
+        kept = [rows for rows in self._recent if rows["intended_ns"][-1] >= oldest]
+        self._forgotten |= len(kept) < len(self._recent)
+        self._recent = kept
 
     def _translate(self, source: _Source, rows: NDArray[np.void]) -> None:
         """Engine processes number texts for themselves; the run folder has one numbering."""

@@ -16,7 +16,7 @@ import mmap
 import os
 import struct
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ class Ring:
         self._counters = memory[:_HEADER_BYTES].cast("q")
         self._names = memory[_HEADER_BYTES : _HEADER_BYTES + _NAMES_BYTES]
         self.arrays: dict[str, NDArray[np.generic]] = {}
-        self.views: dict[str, memoryview] = {}
+        self.views: dict[str, memoryview[Any]] = {}
         start = _HEADER_BYTES + _NAMES_BYTES
         for name, dtype in _columns():
             end = start + capacity * dtype.itemsize

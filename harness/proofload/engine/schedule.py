@@ -28,15 +28,23 @@ class PhasePlan:
     duration_s: float
     seed: int
     shape: Mapping[str, Any] = field(default_factory=dict)
+    mirror: float = 0.0
+    """The share of requests that are planned twice: the second is a mirror, for arm 1."""
+    capture: bool = False
+    scores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Consecutive requests of one share: numbers, due times from the phase's start, payload indices."""
+    """Consecutive requests of one share: numbers, due times from the phase's start, payload indices.
+
+    A mirror follows its original at once and has the same number, due time and payload.
+    """
 
     seq: NDArray[np.int64]
     due_ns: NDArray[np.int64]
     payload: NDArray[np.int32]
+    mirror: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -46,11 +54,24 @@ def share(plan: PhasePlan, *, payloads: int, worker: int, workers: int) -> Itera
     """The blocks of this worker's requests. Payloads are drawn uniformly, seeded, the same for any split."""
     spec = ArrivalSpec(plan.arrival, plan.rate_rps, plan.duration_s, plan.seed, plan.shape)
     draw = np.random.default_rng([plan.seed, 1])
+    mirrored = np.random.default_rng([plan.seed, 3])
     first = 0
     for due_ns in module_for("arrival", plan.arrival).create(spec):
         payload = draw.integers(0, payloads, size=len(due_ns), dtype=np.int32)
         seq = np.arange(first, first + len(due_ns), dtype=np.int64)
         mine = slice((worker - first) % workers, None, workers)
         first += len(due_ns)
+        twice = mirrored.random(len(due_ns)) < plan.mirror
         if len(seq[mine]):
-            yield Block(seq[mine], due_ns[mine], payload[mine])
+            yield _block(seq[mine], due_ns[mine], payload[mine], twice[mine])
+
+
+def _block(
+    seq: NDArray[np.int64], due_ns: NDArray[np.int64], payload: NDArray[np.int32], twice: NDArray[np.bool_]
+) -> Block:
+    if not twice.any():
+        return Block(seq, due_ns, payload, np.zeros(len(seq), np.uint8))
+    copies = 1 + twice
+    mirror = np.zeros(int(copies.sum()), np.uint8)
+    mirror[np.cumsum(copies)[twice] - 1] = 1
+    return Block(np.repeat(seq, copies), np.repeat(due_ns, copies), np.repeat(payload, copies), mirror)

@@ -1,7 +1,8 @@
 """One engine process: takes phases from the lab over a socket, writes samples into shared memory.
 
 Started by client.py as `python -m proofload.engine`. Messages are JSON lines. The lab says
-{"do": "open", …}, {"do": "phases", …}, {"do": "cut"}; this process answers with {"event": …}. When the
+{"do": "begin", …}, {"do": "open", …}, {"do": "phases", …}, {"do": "split", …}, {"do": "cut", …}; this process
+answers with {"event": …}. When the
 socket closes, it ends: an engine never outlives its lab.
 """
 
@@ -12,8 +13,9 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -22,18 +24,33 @@ import uvloop
 from proofload.clock import NS_PER_S
 from proofload.discovery import module_for
 from proofload.engine.answers import NO_EXPECTATION, AnswerCheck
+from proofload.engine.capture import Capture
 from proofload.engine.dispatcher import Dispatcher, timeline
 from proofload.engine.health import SelfWatch
 from proofload.engine.ledger import Ledger
+from proofload.engine.pairing import Pairing
+from proofload.engine.retries import Retries, RetryPlan
 from proofload.engine.ring import Ring
+from proofload.engine.routing import Routing
 from proofload.engine.schedule import PhasePlan, share
 from proofload.engine.timer import AbsoluteTimer
-from proofload.errors import ProofloadError
+from proofload.errors import InputError, ProofloadError
 from proofload.transports import Transport, TransportSpec
-from proofload.workloads.payloads import load_payloads
+from proofload.workloads.payloads import Payloads, load_payloads
 
-_CUT_PATIENCE_S = 3.0
-"""How long a phase that is cut waits for answers that are on their way."""
+
+@dataclass(frozen=True, slots=True)
+class ArmSpec:
+    """How one arm is reached. Plain data."""
+
+    transport: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    connections: int = 1024
+    request: Mapping[str, Any] = field(default_factory=dict)
+    response: Mapping[str, Any] = field(default_factory=dict)
+    payloads: str = ""
+    """A file of the same bodies in the same order whose expectations hold for this arm; empty: the run's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +61,16 @@ class WorkerSpec:
     workers: int
     core: int | None
     ring_rows: int
-    transport: str
-    url: str
     payloads: str
-    headers: Mapping[str, str]
-    connections: int
     timeout_s: float
     deadline_s: float
-    request: Mapping[str, Any] = field(default_factory=dict)
-    response: Mapping[str, Any] = field(default_factory=dict)
+    answers: str
+    """Where captured answers go."""
+    salt: str = ""
+    forcing_header: tuple[str, str] = ("", "")
+    """A payload that carries this header (name, value) goes to arm 1 whatever its share."""
+    retry: Mapping[str, float] | None = None
+    """attempts, attempt_timeout_ns, backoff_ns."""
 
 
 def main(control_fd: int, ring_fd: int) -> None:
@@ -74,13 +92,17 @@ async def _serve(control: socket.socket, ring_fd: int) -> None:
             message = orjson.loads(line)
             try:
                 match message["do"]:
-                    case "open":
-                        worker = await _Worker.opened(WorkerSpec(**message["spec"]), ring_fd, say)
-                        say("opened")
+                    case "begin":
+                        worker = _Worker.begun(WorkerSpec(**message["spec"]), ring_fd, say)
+                    case "open" if worker is not None:
+                        await worker.open(message["arm"], ArmSpec(**message["spec"]))
+                        say("opened", arm=message["arm"])
                     case "phases" if worker is not None:
                         worker.start(message["phases"], message["start_ns"])
+                    case "split" if worker is not None:
+                        worker.split({int(arm): share for arm, share in message["shares"].items()})
                     case "cut" if worker is not None:
-                        worker.cut()
+                        worker.cut(message["patience_s"])
             except ProofloadError as exc:
                 say("failed", type=type(exc).__name__, what=exc.what, evidence=exc.evidence, cause=exc.cause,
                     remedy=exc.remedy)  # fmt: skip
@@ -91,76 +113,164 @@ async def _serve(control: socket.socket, ring_fd: int) -> None:
 
 
 class _Worker:
-    def __init__(self, spec: WorkerSpec, payloads: int, transport: Transport, ledger: Ledger, say: Any) -> None:
+    def __init__(self, spec: WorkerSpec, payloads: Payloads, ledger: Ledger, say: Any) -> None:
         self._spec = spec
         self._payloads = payloads
-        self._transport = transport
+        self._transports: list[Transport] = []
         self._ledger = ledger
         self._say = say
+        self._pairing = Pairing(ledger.ring)
+        self._capture: Capture | None = None
+        self._routing: Routing | None = None
         loop = asyncio.get_running_loop()
         self._dispatcher = Dispatcher(
-            loop, lambda wake: AbsoluteTimer(loop, wake), ledger, transport, worker=spec.worker
+            loop,
+            lambda wake: AbsoluteTimer(loop, wake),
+            ledger,
+            self._transports,
+            worker=spec.worker,
+            retries=None if spec.retry is None else _retries(spec.retry, spec.worker),
         )
         self._watch = SelfWatch(loop, lambda readings: say("health", worker=spec.worker, **readings), spec.core)
         self._watch.start()
 
     @classmethod
-    async def opened(cls, spec: WorkerSpec, ring_fd: int, say: Any) -> _Worker:
+    def begun(cls, spec: WorkerSpec, ring_fd: int, say: Any) -> _Worker:
         if spec.core is not None:
             os.sched_setaffinity(0, {spec.core})
-        payloads = load_payloads(spec.payloads)
-        ring = Ring(ring_fd, spec.ring_rows)
         ledger = Ledger(
-            ring,
+            Ring(ring_fd, spec.ring_rows),
             deadline_ns=round(spec.deadline_s * NS_PER_S),
             timeout_ns=round(spec.timeout_s * NS_PER_S),
             report=lambda event, detail: say(event, worker=spec.worker, t_ns=time.monotonic_ns(), **detail),
         )
+        return cls(spec, load_payloads(spec.payloads), ledger, say)
+
+    async def open(self, arm: int, spec: ArmSpec) -> None:
+        """Reach this arm from now on; what was there before is closed."""
+        if arm > len(self._transports):
+            raise InputError(f"arm {arm} cannot be opened before arm {arm - 1}")
+        payloads = self._payloads if spec.payloads in ("", self._spec.payloads) else self._other_payloads(spec)
         transport: Transport = module_for("transport", spec.transport).create(
             TransportSpec(
                 name=spec.transport,
                 url=spec.url,
-                bodies=payloads.bodies,
+                bodies=self._payloads.bodies,
                 headers=spec.headers,
+                payload_headers=self._headers(spec),
                 connections=spec.connections,
-                timeout_s=spec.timeout_s,
+                timeout_s=self._spec.timeout_s,
                 request=spec.request,
                 response=spec.response,
-                worker=spec.worker,
+                worker=self._spec.worker,
             ),
-            ledger,
+            self._ledger,
         )
-        ledger.check = AnswerCheck(
-            transport.decode,
-            [
-                NO_EXPECTATION if absent else expect
-                for expect, absent in zip(payloads.expects, payloads.unexpected, strict=True)
-            ],
-            prediction=spec.response.get("prediction") or "$.prediction",
-            version=spec.response.get("version"),
-            expected_version=spec.response.get("expected_version"),
-            rtol=spec.response.get("rtol", 1e-4),
-        )
+        check = _answer_check(transport, payloads, spec.response)
         await transport.open()
-        return cls(spec, len(payloads), transport, ledger, say)
+        if arm == len(self._transports):
+            self._transports.append(transport)
+            self._ledger.checks.append(check)
+        else:
+            before, self._transports[arm] = self._transports[arm], transport
+            self._ledger.checks[arm] = check
+            await before.close()
+
+    def _other_payloads(self, spec: ArmSpec) -> Payloads:
+        """Expectations of an arm's own. Raises InputError when the requests are not the same."""
+        payloads = load_payloads(spec.payloads)
+        if payloads.bodies != self._payloads.bodies:
+            raise InputError(
+                f"{spec.payloads} does not hold the same requests as {self._spec.payloads}",
+                evidence=f"{len(payloads)} against {len(self._payloads)} payloads",
+                cause="two versions are compared by what they answer to the same requests, line by line",
+                remedy="give both the same bodies in the same order; `expect` may differ",
+            )
+        return payloads
+
+    def _headers(self, spec: ArmSpec) -> Sequence[Mapping[str, str]]:
+        """What each payload brings of its own, its user included where the target wants to know."""
+        name = spec.request.get("user_header")
+        if not name:
+            return self._payloads.headers
+        own = self._payloads.headers or ({},) * len(self._payloads)
+        return [
+            headers if user is None else {**headers, name: user}
+            for headers, user in zip(own, self._payloads.users, strict=True)
+        ]
 
     def start(self, phases: list[dict[str, Any]], start_ns: int) -> None:
         plans = [PhasePlan(**phase) for phase in phases]
         blocks = [
-            (plan, share(plan, payloads=self._payloads, worker=self._spec.worker, workers=self._spec.workers))
+            (plan, share(plan, payloads=len(self._payloads), worker=self._spec.worker, workers=self._spec.workers))
             for plan in plans
         ]
+        self._keep_what_is_asked_for(plans)
+        if self._routing is None and any(plan.mirror for plan in plans):
+            self.split({0: 1.0})
         self._ledger.new_phase()
         self._dispatcher.start(timeline(blocks, start_ns), self._idle)
 
+    def _keep_what_is_asked_for(self, plans: Sequence[PhasePlan]) -> None:
+        predictions = any(plan.mirror or plan.scores for plan in plans)
+        self._ledger.pairing = self._pairing if predictions else None
+        for check in self._ledger.checks:
+            check.keep_predictions(wanted=predictions)
+        captured = {plan.index for plan in plans if plan.capture}
+        if captured and self._capture is None:
+            path = Path(self._spec.answers) / f"engine-{self._spec.worker}.jsonl"
+            self._capture = Capture(self._ledger.ring, path)
+        if self._capture is not None:
+            self._capture.phases = captured
+        self._ledger.capture = self._capture if captured else None
+
+    def split(self, shares: Mapping[int, float]) -> None:
+        if self._routing is None:
+            name, value = self._spec.forcing_header
+            forced = {
+                index
+                for index, headers in enumerate(self._payloads.headers)
+                if name and any(key.lower() == name.lower() and held == value for key, held in headers.items())
+            }
+            self._routing = Routing(self._payloads.users, self._spec.salt, forced, seed=self._spec.worker)
+            self._dispatcher.route = self._routing.arm
+        self._routing.share(shares)
+        self._say("split", worker=self._spec.worker, t_ns=time.monotonic_ns(), shares=shares)
+
     def _idle(self) -> None:
+        if self._capture is not None:
+            self._capture.flush()
         self._say("idle", worker=self._spec.worker, counts={str(k): v for k, v in self._dispatcher.counts.items()})
 
-    def cut(self) -> None:
+    def cut(self, patience_s: float | None) -> None:
+        """End what is planned; with patience, what is on its way then ends after it, else by its own time-out."""
         self._dispatcher.cut(now_ns=time.monotonic_ns())
-        asyncio.get_running_loop().call_later(_CUT_PATIENCE_S, self._dispatcher.end_the_rest)
+        if patience_s is not None:
+            asyncio.get_running_loop().call_later(patience_s, self._dispatcher.end_the_rest)
 
     async def close(self) -> None:
         self._watch.stop()
         self._dispatcher.close()
-        await self._transport.close()
+        if self._capture is not None:
+            self._capture.close()
+        for transport in self._transports:
+            await transport.close()
+
+
+def _answer_check(transport: Transport, payloads: Payloads, response: Mapping[str, Any]) -> AnswerCheck:
+    return AnswerCheck(
+        transport.decode,
+        [
+            NO_EXPECTATION if absent else expect
+            for expect, absent in zip(payloads.expects, payloads.unexpected, strict=True)
+        ],
+        prediction=response.get("prediction") or "$.prediction",
+        version=response.get("version"),
+        expected_version=response.get("expected_version"),
+        rtol=response.get("rtol", 1e-4),
+    )
+
+
+def _retries(retry: Mapping[str, float], worker: int) -> Retries:
+    plan = RetryPlan(round(retry["attempts"]), round(retry["attempt_timeout_ns"]), round(retry["backoff_ns"]))
+    return Retries(plan, seed=worker)

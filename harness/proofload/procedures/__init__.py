@@ -9,7 +9,8 @@ and optionally
 
     STARTS_ITS_TARGETS = True     it starts the targets itself (`Bench.start`); otherwise the target is up, ready
                                   and on arm 0 before `conduct` is called
-    needs_target(scenario)        False when this scenario can do without any (files alone)
+
+`Settings` may answer `needs_target`, `canary` and `forcing_header` in its own way (see `Scenario`).
 
 `conduct` drives the target and decides nothing final; `judge` computes every number again from the run
 folder, so that `proofload report` and the run itself cannot disagree.
@@ -63,7 +64,11 @@ class Circumstances:
             answers_checked=bool(run["payloads"]["with_expectation"]),
             unchecked=run["payloads"]["unchecked"],
             shared_cores=run["placement"]["shared_cores"],
-            embedded_broker=run["placement"]["server"].get("broker", {}).get("kind") == brokers.KIND,
+            embedded_broker=any(
+                event.detail["facts"].get("broker", {}).get("kind") == brokers.KIND
+                for event in evidence.events
+                if event.kind == "server" and "facts" in event.detail
+            ),
             payload_bytes=run["payloads"]["mean_bytes"],
         )
 

@@ -23,9 +23,11 @@ from proofload.engine.client import Stretch
 from proofload.engine.schedule import PhasePlan, share
 from proofload.procedures import Circumstances
 from proofload.records import SAMPLE_DTYPE, Event, Outcome, Phase, Samples
+from proofload.runtimes import Server
 from proofload.scenarios import Scenario
 from proofload.store.folder import RunFolder
 from proofload.store.record import RunRecord
+from proofload.watchdog import Watchdog
 
 Target = Callable[[NDArray[np.int64], np.random.Generator], NDArray[np.int64]]
 """From the due times of a phase's requests (ns, rising) to the durations of their answers (ns)."""
@@ -81,6 +83,47 @@ class SimulatedBench:
     def note(self, kind: str, **detail: Any) -> None:
         self._folder.add_event(Event(self._now_ns, kind, detail))
 
+    @contextmanager
+    def loading(self, *stretches: Stretch) -> Iterator[_Ran]:
+        """The load is over before the block begins: what a procedure does meanwhile, it does afterwards."""
+        start_ns = self._now_ns
+        phases = self.load(*stretches)
+        yield _Ran(start_ns, [self.samples(phase) for phase in phases])
+
+    def start(
+        self, target: Any, *, arm: int = 0, essential: bool = True, env: Mapping[str, str] | None = None
+    ) -> Server:
+        raise NotImplementedError("nothing can be started in virtual time")
+
+    def aim(self, arm: int, target: Any, *, arm_header: str = "") -> None:
+        self.note("aim", arm=arm, target=str(target), arm_header=arm_header)
+
+    def stop(self, arm: int) -> None:
+        self.note("server", what="stopped", arm=arm)
+
+    def split(self, shares: Mapping[int, float]) -> None:
+        self.note("split", worker=0, shares={str(arm): share for arm, share in shares.items()})
+
+    def keep(self, name: str, content: bytes) -> None:
+        (self._folder.path / name).write_bytes(content)
+
+    def scratch(self, name: str) -> Path:
+        made = self._folder.logs / name
+        made.mkdir(parents=True, exist_ok=True)
+        return made
+
+    @property
+    def target(self) -> None:
+        """There is none in virtual time."""
+
+    @property
+    def canary(self) -> None:
+        """There is none in virtual time."""
+
+    @property
+    def watchdog(self) -> Watchdog:
+        raise NotImplementedError("nothing can be started in virtual time")
+
     def _record(self) -> RunRecord:
         return RunRecord(self._folder.path)
 
@@ -120,6 +163,26 @@ class SimulatedBench:
         rows["status"] = np.where(gave_up, -1, 200)
         rows["outcome"] = np.where(gave_up, Outcome.TIMEOUT, np.where(late, Outcome.LATE, Outcome.OK))
         return rows
+
+
+class _Ran:
+    """Load that is over: see `proofload.procedures.Running`."""
+
+    def __init__(self, start_ns: int, samples: Sequence[Samples]) -> None:
+        self.start_ns = start_ns
+        self._samples = list(samples)
+
+    def wait(self, seconds: float) -> bool:
+        del seconds  # all of them have passed
+        return False
+
+    def taken(self) -> Samples:
+        tables = [one.table for one in self._samples] or [np.zeros(0, SAMPLE_DTYPE)]
+        self._samples = []
+        return Samples(np.concatenate(tables))
+
+    def cut(self) -> None:
+        """Nothing is left to cut."""
 
 
 @contextmanager

@@ -71,6 +71,8 @@ class RecordingSink:
         self.sent_rows.append(row)
         self._changed.set()
 
+    def served_by(self, row: int, arm: int) -> None: ...
+
     def answered(self, row: int, status: int, body: bytes) -> None:
         if row not in self.sent_rows and row not in self.abandoned:
             self.violations.append(f"row {row} was answered before it was sent")

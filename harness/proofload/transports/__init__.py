@@ -28,6 +28,9 @@ class TransportSpec:
     bodies: Sequence[bytes]
     """One request body per payload, as JSON text; a transport that needs another form builds it once, at `open`."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    payload_headers: Sequence[Mapping[str, str]] = ()
+    """What each payload brings besides `headers`; empty: none brings any. A transport that cannot send them
+    raises InputError at `open`."""
     connections: int = 1024
     """Cap for this engine process; opened as needed."""
     timeout_s: float = 5.0
@@ -50,6 +53,9 @@ class Sink(Protocol):
 
     def sent(self, row: int) -> None:
         """The request's bytes are being written now: a connection was free."""
+
+    def served_by(self, row: int, arm: int) -> None:
+        """A router in between said which arm answers this row; to be called before the answer is reported."""
 
     def answered(self, row: int, status: int, body: bytes) -> None:
         """A complete successful answer (HTTP 2xx, gRPC OK, a Kafka reply) arrived now; the sink checks it."""
@@ -77,7 +83,8 @@ class Transport(Protocol):
         """Send the payload with this index, now, or queue it until a connection is free."""
 
     def abandon(self, row: int) -> None:
-        """The client gave up on this row: free what it holds (close its connection, reset its stream)."""
+        """The client gave up on this row: free what it holds (close its connection, reset its stream). The same
+        row may be sent again afterwards, where clients retry."""
 
     def decode(self, body: bytes) -> Any:
         """The JSON form of an answer's body, for JSONPath and comparison. Raises ValueError."""

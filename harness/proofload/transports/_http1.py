@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote
 
@@ -21,6 +21,7 @@ MAX_INTERIMS = 8
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: |\r\n|$)")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _URL_CHARACTERS = "!#$%&'()*+,-./:;=?@[]_~"
+_ARMS = {b"baseline": 0, b"canary": 1}
 _TOKEN = re.compile(r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
 
 
@@ -37,10 +38,19 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     reusable: bool
+    arm: int = -1
+    """Which arm a router says it came from; -1: nothing was said."""
 
 
-def build_requests(url: SplitResult, method: str, headers: Mapping[str, str], bodies: tuple[bytes, ...]) -> list[bytes]:
-    """The bytes of one request per body. Raises InputError for a header that could not be sent.
+def build_requests(
+    url: SplitResult,
+    method: str,
+    headers: Mapping[str, str],
+    bodies: tuple[bytes, ...],
+    own_headers: Sequence[Mapping[str, str]] = (),
+) -> list[bytes]:
+    """The bytes of one request per body, each with its own headers where there are any. Raises InputError for a
+    header that could not be sent.
 
     A user and password in the URL become Basic credentials, unless `headers` bring their own.
     """
@@ -51,14 +61,28 @@ def build_requests(url: SplitResult, method: str, headers: Mapping[str, str], bo
     if url.username or url.password:
         user = f"{unquote(url.username or '')}:{unquote(url.password or '')}"
         fixed["Authorization"] = f"Basic {b64encode(user.encode()).decode()}"
-    names = {name.lower() for name in headers}
-    merged = {name: value for name, value in fixed.items() if name.lower() not in names} | dict(headers)
+    if not own_headers:
+        start = _head(method, path, fixed, headers)
+        return [start + b"Content-Length: %d\r\n\r\n" % len(body) + body for body in bodies]
+    return [
+        _head(method, path, fixed, _over(headers, own)) + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        for own, body in zip(own_headers, bodies, strict=True)
+    ]
+
+
+def _head(method: str, path: str, fixed: Mapping[str, str], headers: Mapping[str, str]) -> bytes:
+    """Request line and header fields, `headers` in place of `fixed` ones of the same name."""
+    merged = _over(fixed, headers)
     for name, value in merged.items():
         if not _TOKEN.match(name) or any(char in value for char in "\r\n\0"):
             raise InputError(f"the header {name!r} cannot be sent", cause="a line break or a character HTTP forbids")
     head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in merged.items())
-    start = head.encode("utf-8")
-    return [start + b"Content-Length: %d\r\n\r\n" % len(body) + body for body in bodies]
+    return head.encode("utf-8")
+
+
+def _over(under: Mapping[str, str], upper: Mapping[str, str]) -> dict[str, str]:
+    names = {name.lower() for name in upper}
+    return {name: value for name, value in under.items() if name.lower() not in names} | dict(upper)
 
 
 def _sendable(part: str) -> str:
@@ -70,6 +94,8 @@ class AnswerParser:
     """Feeds on received bytes; gives the answer once it is complete. One instance per connection."""
 
     __slots__ = (
+        "_arm",
+        "_arm_field",
         "_buffer",
         "_chunked",
         "_have",
@@ -85,12 +111,15 @@ class AnswerParser:
         "_until_close",
     )
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, arm_header: str = "") -> None:
+        """`arm_header`: the field whose value, "canary" or "baseline", is to be read as the answer's arm."""
         self._max_bytes = max_bytes
+        self._arm_field = f"\r\n{arm_header.lower()}:".encode() if arm_header else b""
+        self._arm = -1
         self._buffer = b""
         self._last_head = b""  # of the last answer in one piece, its blank line included
         self._last_size = -1  # of that answer, head and body
-        self._last_meaning = (0, True)  # its status, reusable
+        self._last_meaning = (0, True, -1)  # its status, reusable, arm
         self._interims = 0  # since the last real answer
         self._reset()
 
@@ -116,8 +145,8 @@ class AnswerParser:
         while not self._status:
             if len(data) == self._last_size and data.startswith(self._last_head):
                 self._interims = 0
-                status, reusable = self._last_meaning
-                return Answer(status, data[len(self._last_head) :], reusable)
+                status, reusable, arm = self._last_meaning
+                return Answer(status, data[len(self._last_head) :], reusable, arm)
             end = data.find(b"\r\n\r\n")
             if end < 0:
                 self._wait_for_head(data)
@@ -134,7 +163,7 @@ class AnswerParser:
                 continue
             if self._need and not self._until_close and len(data) == self._need and self._chunked is None:
                 self._last_head, self._last_size = head, len(head) + len(data)
-                self._last_meaning = (self._status, self._reusable)
+                self._last_meaning = (self._status, self._reusable, self._arm)
                 return self._finish(data)
         return self._read_body(data)
 
@@ -155,6 +184,8 @@ class AnswerParser:
         low = head.lower()
         options = _field(low, b"\r\nconnection:")
         self._reusable = b"close" not in options and (line[1] == b"1" or b"keep-alive" in options)
+        if self._arm_field:
+            self._arm = _ARMS.get(_field(low, self._arm_field).strip(), -1)
         if self._status < 200 or self._status in (204, 304):
             return
         coding = _field(low, b"\r\ntransfer-encoding:")
@@ -202,7 +233,7 @@ class AnswerParser:
     def _finish(self, body: bytes, rest: bytes = b"") -> Answer:
         if rest:
             raise ProtocolError(f"{len(rest)} bytes more than the answer has: {rest[:40]!r}")
-        answer = Answer(self._status, body, self._reusable)
+        answer = Answer(self._status, body, self._reusable, self._arm)
         self._reset()
         self._interims = 0
         return answer

@@ -53,6 +53,7 @@ class HttpTransport:
             raise InputError(f"{spec.url!r} names no host", remedy="write http://127.0.0.1:PORT/PATH")
         self._tls = ssl.create_default_context() if self._url.scheme == "https" else None
         self._port = self._url.port or (443 if self._tls else 80)
+        self.arm_header = str(spec.response.get("arm_header") or "")
         self.requests: list[bytes] = []
         self.busy: dict[int, _Connection] = {}
         self._idle: list[_Connection] = []
@@ -66,7 +67,9 @@ class HttpTransport:
 
     async def open(self) -> None:
         method = str(self._spec.request.get("method") or "POST").upper()
-        self.requests = build_requests(self._url, method, self._spec.headers, tuple(self._spec.bodies))
+        self.requests = build_requests(
+            self._url, method, self._spec.headers, tuple(self._spec.bodies), self._spec.payload_headers
+        )
         self._loop = asyncio.get_running_loop()
         self._closed = False
 
@@ -109,6 +112,8 @@ class HttpTransport:
     def finished(self, connection: _Connection, row: int, answer: Answer) -> None:
         self.busy.pop(row, None)
         status = answer.status
+        if answer.arm >= 0:
+            self._sink.served_by(row, answer.arm)
         if 200 <= status < 300:
             self._sink.answered(row, status, answer.body)
         elif status in (429, 503):
@@ -198,7 +203,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, owner: HttpTransport) -> None:
         self._owner = owner
-        self._parser = AnswerParser(owner._spec.max_answer_bytes)
+        self._parser = AnswerParser(owner._spec.max_answer_bytes, owner.arm_header)
         self._wire: asyncio.Transport | None = None
         self._row = 0
         self._held_bytes = 0

@@ -1,6 +1,6 @@
 """What requests carry: payload files, one JSON object per line.
 
-{"body": …, "expect": …, "id": …, "user": …}      all but `body` optional; `body` is any JSON
+{"body": …, "expect": …, "id": …, "user": …, "headers": {…}}      all but `body` optional; `body` is any JSON
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,7 +18,8 @@ from proofload.errors import InputError
 MAX_FILE_BYTES = 1 << 30
 MAX_LINE_BYTES = 64 << 20
 MAX_PAYLOADS = 2_000_000
-_MEMBERS = ("body", "expect", "id", "user")
+_MEMBERS = ("body", "expect", "id", "user", "headers")
+_NO_HEADERS: dict[str, str] = {}
 _EXAMPLE = '{"body": {"values": [0.1, 0.2]}, "expect": 0.73}'
 
 
@@ -34,6 +35,8 @@ class Payloads:
     """True where the line states no `expect` (`"expect": null` does): every answer is correct then."""
     ids: tuple[str | None, ...]
     users: tuple[str | None, ...]
+    headers: tuple[Mapping[str, str], ...] = ()
+    """What each payload adds to the target's headers; empty where none adds any."""
 
     def __len__(self) -> int:
         return len(self.bodies)
@@ -47,6 +50,7 @@ def load_payloads(path: str | Path) -> Payloads:
     unexpected: list[bool] = []
     ids: list[str | None] = []
     users: list[str | None] = []
+    headers: list[Mapping[str, str]] = []
     for number, line in _lines(path):
         item = _item(path, number, line)
         bodies.append(_compact(path, number, item["body"]))
@@ -54,6 +58,7 @@ def load_payloads(path: str | Path) -> Payloads:
         unexpected.append("expect" not in item)
         ids.append(_name(path, number, item, "id"))
         users.append(_name(path, number, item, "user"))
+        headers.append(_headers(path, number, item))
         if len(bodies) > MAX_PAYLOADS:
             raise InputError(
                 f"{path} holds more than {MAX_PAYLOADS:,} payloads",
@@ -62,7 +67,8 @@ def load_payloads(path: str | Path) -> Payloads:
             )
     if not bodies:
         raise InputError(f"{path} holds no payload", remedy=f"write one JSON object per line, like {_EXAMPLE}")
-    return Payloads(tuple(bodies), tuple(expects), tuple(unexpected), tuple(ids), tuple(users))
+    own = tuple(headers) if any(headers) else ()
+    return Payloads(tuple(bodies), tuple(expects), tuple(unexpected), tuple(ids), tuple(users), own)
 
 
 def no_payloads(target: str) -> InputError:
@@ -143,6 +149,13 @@ def _name(path: Path, number: int, item: dict[str, Any], member: str) -> str | N
     if isinstance(value, bool) or not isinstance(value, int):
         _refuse(path, number, f"`{member}` is {_kind(value)}; text or a whole number is expected", b"")
     return str(value)
+
+
+def _headers(path: Path, number: int, item: dict[str, Any]) -> Mapping[str, str]:
+    value = item.get("headers", _NO_HEADERS)
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        _refuse(path, number, "`headers` is not an object of texts", b"")
+    return value
 
 
 def _refuse(path: Path, number: int, why: str, line: bytes, cause: Exception | None = None) -> NoReturn:
