@@ -61,6 +61,8 @@ class CountingSink:
 
     def note(self, _kind: str, **_detail: Any) -> None: ...
 
+    def tell(self, _kind: str, **_detail: Any) -> None: ...
+
     def _one(self) -> None:
         self.left -= 1
         if self.next is not None:

@@ -37,6 +37,8 @@ class RequestTable(Table):
     topic: str | None = None
     correlation: str | None = None
     """kafka: the header that an answer copies from its request."""
+    keys: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """kafka: over how many message keys the payloads are spread, by their number; absent: messages have no key."""
     stream: bool = False
     user_header: str | None = None
     """http: the header that carries a payload's user, for routers that assign by user."""

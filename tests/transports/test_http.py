@@ -44,6 +44,10 @@ class Witness:
 
     def note(self, kind: str, **detail: Any) -> None: ...
 
+    def served_by(self, row: int, arm: int) -> None: ...
+
+    def tell(self, kind: str, **detail: Any) -> None: ...
+
     def _end(self, row: int, what: str, detail: Any) -> None:
         assert row not in self.ends, f"row {row} ended twice"
         self.ends[row] = (what, detail)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from proofload.errors import InputError, TargetError
 from proofload.transports import TransportSpec
 from proofload.transports import _kafka_client as client
 from proofload.transports import kafka as kafka_module
+from proofload.transports._kafka_delivery import KINDS
 from proofload.transports.kafka import KafkaTransport, create
 
 PATIENCE_S = 30.0
@@ -46,6 +48,11 @@ class RecordingSink:
     def note(self, kind: str, **detail: Any) -> None:
         self.notes.append((kind, detail))
 
+    def served_by(self, row: int, arm: int) -> None: ...
+
+    def tell(self, kind: str, **detail: Any) -> None:
+        self.notes.append((kind, detail))
+
     @property
     def ends(self) -> list[tuple[Any, ...]]:
         return [call for call in self.calls if call[0] != "sent"]
@@ -69,13 +76,15 @@ class Peer:
         assert all(message.error() is None for message in messages)
         return sorted(messages, key=correlation_of)
 
-    def reply(self, correlation: bytes | None, body: bytes = b"{}", status: bytes | None = b"200") -> None:
+    def reply(
+        self, correlation: bytes | None, body: bytes = b"{}", status: bytes | None = b"200", *, partition: int = -1
+    ) -> None:
         headers: list[tuple[str, str | bytes | None]] = []
         if correlation is not None:
             headers.append(("correlation-id", correlation))
         if status is not None:
             headers.append(("status", status))
-        self._producer.produce(self._replies, body, headers=headers)
+        self._producer.produce(self._replies, body, headers=headers, partition=partition)
         self._producer.flush(PATIENCE_S)
 
     def close(self) -> None:
@@ -115,20 +124,24 @@ async def until(reached: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-def spec_for(bootstrap: str, tag: str = "t", timeout_s: float = 20.0) -> TransportSpec:
+def spec_for(bootstrap: str, tag: str = "t", timeout_s: float = 20.0, keys: int = 0) -> TransportSpec:
     return TransportSpec(
         name="kafka",
         url=f"kafka://{bootstrap}",
         bodies=BODIES,
         headers={"tenant": "a"},
         timeout_s=timeout_s,
-        request={"topic": f"{tag}-features"},
+        request={"topic": f"{tag}-features", **({"keys": keys} if keys else {})},
         response={"topic": f"{tag}-predictions"},
     )
 
 
 def play(
-    broker: Broker, scene: Callable[[Stage], Awaitable[None]], before: Callable[[Peer], None] | None = None
+    broker: Broker,
+    scene: Callable[[Stage], Awaitable[None]],
+    before: Callable[[Peer], None] | None = None,
+    *,
+    keys: int = 0,
 ) -> None:
     """Run a scene on topics of its own."""
     tag = uuid.uuid4().hex[:8]
@@ -138,7 +151,7 @@ def play(
         if before is not None:
             before(peer)
         sink = RecordingSink()
-        transport = create(spec_for(broker.bootstrap, tag), sink)
+        transport = create(spec_for(broker.bootstrap, tag, keys=keys), sink)
         await transport.open()
         try:
             await scene(Stage(transport, sink, peer))
@@ -227,6 +240,7 @@ def test_a_reply_to_an_abandoned_row_reaches_nobody(broker: Broker) -> None:
 
 def test_replies_nobody_here_asked_for_are_counted(broker: Broker) -> None:
     async def scene(stage: Stage) -> None:
+        stage.transport.send(0, 0)
         for stranger in (b"someone-else", b"", None):
             stage.peer.reply(stranger)
         await until(lambda: stage.transport.strays["kafka-unknown"] == 3)
@@ -235,6 +249,41 @@ def test_replies_nobody_here_asked_for_are_counted(broker: Broker) -> None:
         assert ("kafka-unknown", {"count": 3, "total": 3}) in stage.sink.notes
 
     play(broker, scene)
+
+
+def test_replies_to_others_are_no_news_to_who_asked_nothing(broker: Broker) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.peer.reply(b"someone-else")
+        await until(lambda: stage.transport.strays["kafka-unknown"] == 1)
+        await stage.transport.close()
+        assert not stage.sink.notes
+
+    play(broker, scene)
+
+
+def test_late_surplus_and_overtaken_answers_are_accounted_for_by_row(broker: Broker) -> None:
+    async def scene(stage: Stage) -> None:
+        for row in range(4):
+            stage.transport.send(row, 3)  # one payload, one key, one partition
+        stage.transport.abandon(0)
+        messages = await stage.take(4)
+        assert {message.key() for message in messages} == {b"key-1"}
+        assert len({message.partition() for message in messages}) == 1
+        first, second, third, fourth = map(correlation_of, messages)
+        for correlation in (third, second, second, fourth, first):
+            stage.peer.reply(correlation, partition=0)
+        await until(lambda: stage.transport.strays["kafka-late"] == 1)
+        await stage.transport.close()
+        told = [detail for kind, detail in stage.sink.notes if kind == "delivery"]
+        assert sum((Counter(detail["counts"]) for detail in told), Counter()) == {
+            "late": 1,
+            "duplicated": 1,
+            "reordered": 2,
+        }
+        rows = {kind: [span for detail in told for span in detail["rows"].get(kind, [])] for kind in KINDS}
+        assert rows == {"late": [[0, 0]], "duplicated": [[1, 1]], "reordered": [[1, 1], [0, 0]]}
+
+    play(broker, scene, keys=2)
 
 
 def test_others_on_the_topic_are_no_news_once_replies_match(broker: Broker) -> None:

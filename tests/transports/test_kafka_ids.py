@@ -108,4 +108,17 @@ def test_what_is_under_way_counts_the_abandoned_until_they_are_answered_or_surel
     assert requests.underway == 2
     now[0] = 31 * 10**9
     assert requests.underway == 1
+    assert requests.settle(first) == LATE  # however late: it is the first answer to its request
+
+
+def test_beyond_the_window_a_reply_counts_as_a_duplicate_and_its_row_is_forgotten() -> None:
+    requests = Correlations(0, window=4)
+    first, second = requests.issue(10), requests.issue(11)
+    requests.abandon(10)
+    requests.settle(second)
+    for row in range(12, 15):
+        requests.issue(row)
     assert requests.settle(first) == DUPLICATE
+    assert requests.row_of(0) == -1
+    assert requests.settle(second) == DUPLICATE
+    assert requests.row_of(requests.last) == 11

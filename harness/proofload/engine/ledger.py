@@ -103,6 +103,9 @@ class Ledger:
     def note(self, kind: str, **detail: Any) -> None:
         self._example("note", kind, **detail)
 
+    def tell(self, kind: str, **detail: Any) -> None:
+        self._report(kind, detail)
+
     # What the dispatcher calls.
 
     def is_open(self, row: int) -> bool:

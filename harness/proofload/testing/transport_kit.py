@@ -87,6 +87,9 @@ class RecordingSink:
     def note(self, kind: str, **detail: Any) -> None:
         self.notes.append((kind, MappingProxyType(detail)))
 
+    def tell(self, kind: str, **detail: Any) -> None:
+        self.note(kind, **detail)
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Returns when the condition holds after something was told. Raises TimeoutError, never in a good run."""
         async with asyncio.timeout(PATIENCE_S):

@@ -70,6 +70,9 @@ class Sink(Protocol):
     def note(self, kind: str, **detail: Any) -> None:
         """Something about the client or the wire worth an event (rare; rate-limited by the sink)."""
 
+    def tell(self, kind: str, **detail: Any) -> None:
+        """An event of this kind that must not be left out. The transport itself bounds how many there are."""
+
 
 class Transport(Protocol):
     """One open transport in one engine process."""

@@ -46,13 +46,17 @@ def asker(servers: str) -> Any:
     return Producer(_common(servers, lambda _error: None))
 
 
-def producer(servers: str, *, mock: bool, timeout_s: float, on_error: ErrorCallback) -> Any:
-    """A producer that gives a message up a little before the engine would give up its request."""
+def producer(servers: str, *, mock: bool, timeout_s: float, exact: bool, on_error: ErrorCallback) -> Any:
+    """A producer that gives a message up a little before the engine would give up its request.
+
+    `exact`: no message twice or out of order by the client's own retries, so that what is, is the target's doing.
+    Otherwise `acks` is 1: the wait for replicas is the peer's latency too, but a reply proves receipt already.
+    """
     return Producer(
         {
             **_common(servers, on_error),
             "linger.ms": LINGER_MOCK_MS if mock else LINGER_MS,
-            "acks": 1,  # the wait for replicas is the peer's latency too, but a reply proves receipt already
+            **({"enable.idempotence": True} if exact else {"acks": 1}),
             "message.timeout.ms": max(250, int(timeout_s * 800)),
             "queue.buffering.max.messages": _BUFFERED_MESSAGES,
             "delivery.report.only.error": True,

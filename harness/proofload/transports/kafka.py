@@ -1,8 +1,9 @@
 """Kafka as request and reply: a message into one topic, its answer out of another, matched by a correlation id.
 
 Target keys: url kafka://host:port[,host:port]; request.topic ("features"), request.correlation (the header that a
-reply copies, "correlation-id"), request.headers; response.topic ("predictions"). A reply's header `status` tells
-an answer (200, or no such header) from a shed (429, 503) and an error.
+reply copies, "correlation-id"), request.keys (over how many message keys the payloads are spread; none by default),
+request.headers; response.topic ("predictions"). A reply's header `status` tells an answer (200, or no such header)
+from a shed (429, 503) and an error.
 
 A thread waits for replies and hands them to the event loop in batches; all else happens on the loop. Replies are
 found by partitions assigned by hand at their end, so no consumer group has to settle.
@@ -14,7 +15,7 @@ import asyncio
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicP
 from proofload import brokers
 from proofload.transports import Sink, TransportSpec
 from proofload.transports import _kafka_client as client
+from proofload.transports._kafka_delivery import Delivery
 from proofload.transports._kafka_ids import DUPLICATE, LATE, UNKNOWN, Correlations
 
 SCHEMES = ("kafka",)
@@ -36,6 +38,8 @@ _SERVE_S = 0.01
 """Between looks at failed deliveries, and at the client's queue when it was full."""
 _TELL_EVERY = 100
 """Looks at deliveries between notes about stray replies: one second."""
+_ACCOUNT_EVERY = 20
+"""Looks between accounts of what was delivered late, twice or out of order: a fifth of a second."""
 _EXAMPLE_BYTES = 400
 _MOCK_UNDERWAY = 4000
 """A rate of 40,000/s at 100 ms each."""
@@ -57,12 +61,18 @@ def _most_kept(bodies: Sequence[bytes]) -> int:
     return max(1, min(kept // 2, _MOCK_UNDERWAY))
 
 
+def _encoded(headers: Mapping[str, str]) -> list[tuple[str, bytes]]:
+    return [(name, value.encode("utf-8")) for name, value in headers.items()]
+
+
 class KafkaTransport:
     """See `proofload.transports.Transport`.
 
+    Replies that are late, surplus or out of order are accounted for by events "delivery" (see _kafka_delivery.py).
     Replies that settle no row are counted by kind (`strays`) and noted with their count: "kafka-duplicate",
-    "kafka-late" (to an abandoned row), and "kafka-unknown" as long as no reply has matched: then the correlation
-    header is wrong, while later it only means that others, further engine processes too, use the topic.
+    "kafka-late" (to an abandoned row), and "kafka-unknown" as long as something was sent and no reply has matched:
+    then the correlation header is wrong, while later it only means that others, further engine processes too, use
+    the topic.
     """
 
     def __init__(self, spec: TransportSpec, sink: Sink) -> None:
@@ -72,9 +82,11 @@ class KafkaTransport:
         self._topic = str(spec.request.get("topic") or "features")
         self._reply_topic = str(spec.response.get("topic") or "predictions")
         self._header = str(spec.request.get("correlation") or "correlation-id")
-        self._fixed_headers = [(name, value.encode("utf-8")) for name, value in spec.headers.items()]
+        self._fixed_headers = _encoded(spec.headers)
+        self._own_headers = [_encoded({**spec.headers, **own}) for own in spec.payload_headers]
         self._bodies = list(spec.bodies)
         self._ids = Correlations(spec.worker)
+        self._delivery = Delivery(int(spec.request.get("keys") or 0))
         self._waiting: deque[tuple[int, int]] = deque()
         self._given_up: set[int] = set()
         self._producer: Any = None
@@ -104,7 +116,11 @@ class KafkaTransport:
         partitions, mock = client.find_topic(asker, self._reply_topic, self._servers, _OPEN_S)
         self._most_underway = _most_kept(self._bodies) if mock else sys.maxsize
         self._producer = client.producer(
-            self._servers, mock=mock, timeout_s=self._spec.timeout_s, on_error=self._broker_error
+            self._servers,
+            mock=mock,
+            timeout_s=self._spec.timeout_s,
+            exact=bool(self._delivery.keys),
+            on_error=self._broker_error,
         )
         client.find_topic(self._producer, self._topic, self._servers, _OPEN_S)  # so that the first message need not
         self._consumer = client.consumer(
@@ -126,12 +142,17 @@ class KafkaTransport:
         """Hand over to the client; False when its queue, or what the embedded broker surely keeps, is full."""
         if self._held_back(self._ids.underway):
             return False
+        key = self._delivery.sent(self._ids.issued, payload)
         correlation = self._ids.issue(row)
         try:
             self._producer.produce(
                 self._topic,
                 self._bodies[payload],
-                headers=[(self._header, correlation), *self._fixed_headers],
+                key=key,
+                headers=[
+                    (self._header, correlation),
+                    *(self._own_headers[payload] if self._own_headers else self._fixed_headers),
+                ],
                 on_delivery=partial(self._undelivered, correlation),
             )
         except BufferError:
@@ -183,6 +204,8 @@ class KafkaTransport:
         self._turns += 1
         if self._turns % _TELL_EVERY == 0:
             self._tell_strays()
+        if self._turns % _ACCOUNT_EVERY == 0:
+            self._account()
         if not self._closing:
             self._timer = self._loop.call_later(_SERVE_S, self._serve)
 
@@ -215,13 +238,27 @@ class KafkaTransport:
                 correlation, status = self._read(message.headers())
                 row = settle(correlation)
                 if row < 0:
-                    self.strays[_ANOMALIES[row]] += 1
+                    self._stray(row, message)
                     continue
                 self._matched = True
+                self._delivery.first_answer(self._ids.last, row, message.partition())
                 if status == b"200":
                     answered(row, 200, message.value() or b"")
                 else:
                     self._refused(row, status, message.value() or b"")
+
+    def _stray(self, what: int, message: Any) -> None:
+        """A reply that settles no row."""
+        self.strays[_ANOMALIES[what]] += 1
+        if what == UNKNOWN:
+            return
+        number = self._ids.last
+        row = self._ids.row_of(number)
+        if what == DUPLICATE:
+            self._delivery.duplicated(row)
+        else:
+            self._delivery.late(row)
+            self._delivery.first_answer(number, row, message.partition())
 
     def _read(self, headers: list[tuple[str, bytes | None]] | None) -> tuple[bytes | None, bytes]:
         """(correlation id, status) among a reply's headers."""
@@ -264,9 +301,14 @@ class KafkaTransport:
     def _tell_strays(self) -> None:
         for kind, total in self.strays.items():
             fresh = total - self._told[kind]
-            if fresh and not (self._matched and kind == _ANOMALIES[UNKNOWN]):
+            if fresh and not (kind == _ANOMALIES[UNKNOWN] and (self._matched or not self._ids.issued)):
                 self._told[kind] = total
                 self._sink.note(kind, count=fresh, total=total)
+
+    def _account(self) -> None:
+        news = self._delivery.news()
+        if news is not None:
+            self._sink.tell("delivery", **news)
 
     def decode(self, body: bytes) -> Any:
         return orjson.loads(body)
@@ -280,6 +322,7 @@ class KafkaTransport:
         if self._thread is not None:
             await self._loop.run_in_executor(None, self._thread.join)
             self._tell_strays()
+            self._account()
         await self._loop.run_in_executor(None, self._release)
 
     def _release(self) -> None:
