@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
         LOG.info("health and metrics", extra={"port": side_port.port})
         producer = make_producer(options, client_error)
         mock, replies = find_topics(producer, options)
-        worker = Worker(service, options, producer, mock=mock, replies=replies)
+        worker = service.seams.stream_worker(Worker)(service, options, producer, mock=mock, replies=replies)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
         service.wait_ready()

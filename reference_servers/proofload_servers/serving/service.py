@@ -17,6 +17,7 @@ from .metrics import Metrics
 from .model import LoadedModel, load
 from .policy import adaptive, static
 from .refusals import Expired, InvalidInput, NotReady, StartupError
+from .seams import HEALTHY, Seams
 from .session import check_device
 from .settings import Settings
 
@@ -32,11 +33,15 @@ class Service:
     failed nor stopped; the start-up probe is satisfied once loading is over; ready means ready.
     """
 
-    def __init__(self, settings: Settings, card: Card, kind: Kind) -> None:
+    def __init__(self, settings: Settings, card: Card, kind: Kind, seams: Seams = HEALTHY) -> None:
         self.settings = settings
-        self.card = card
+        self.card = seams.card(card)
         self.metrics = Metrics()
-        self._kind = kind
+        self.seams = seams
+        self._turn_away = seams.begin_drain(self._stop_being_ready)
+        self._is_ready = seams.ready(lambda: self._state == "ready")
+        self._admit = seams.admit(self._enqueue)
+        self._kind = seams.kind(kind)
         self._model: LoadedModel | None = None
         self._batcher: Batcher | None = None
         self._failure: StartupError | None = None
@@ -51,14 +56,16 @@ class Service:
         Raises StartupError for what is wrong at once. What goes wrong later makes the state "failed" and is raised by
         `wait_ready`.
         """
+        seams = _seams(settings)
+        settings = seams.settings(settings)
         card, kind = check(settings)
-        service = cls(settings, card, kind)
+        service = cls(settings, card, kind, seams)
         threading.Thread(target=service._load, name="model-loader", daemon=True).start()
         return service
 
     def _load(self) -> None:
         try:
-            model = load(self.card, self._kind, self.settings)
+            model = self.seams.load(load)(self.card, self._kind, self.settings)
         except StartupError as exc:
             self._fail(exc)
         except Exception as exc:
@@ -77,9 +84,9 @@ class Service:
         settings = self.settings
         policy = (adaptive if settings.adaptive else static)(model.max_batch, settings.max_delay_ms / 1e3)
         self._model = model
-        self._batcher = Batcher(
-            model.compute,
-            self._finish,
+        self._batcher = self.seams.batcher(Batcher)(
+            self.seams.compute(model.compute),
+            self.seams.finish(self._finish),
             policy,
             self.metrics,
             max_queue=settings.max_queue,
@@ -109,7 +116,7 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        return self._state == "ready"
+        return self._is_ready()
 
     @property
     def queue_depth(self) -> int:
@@ -235,7 +242,7 @@ class Service:
         features = kind.explain(row) if request.get("explain") is True else None
         return Work(given_id, request_id, row, deadline_ns, done, features, enqueued_ns=arrived_ns)
 
-    def _admit(self, works: list[Work]) -> None:
+    def _enqueue(self, works: list[Work]) -> None:
         batcher = self._batcher
         if batcher is None or self._state == "stopped":
             raise NotReady("the server is shutting down")
@@ -252,6 +259,9 @@ class Service:
 
     def begin_drain(self) -> None:
         """Not ready from now on, so that balancers turn away; requests that still come are served."""
+        self._turn_away()
+
+    def _stop_being_ready(self) -> None:
         with self._state_lock:
             if self._state in {"starting", "ready"}:
                 self._state = "draining"
@@ -263,6 +273,15 @@ class Service:
         if self._failure is None:
             self._state = "stopped"
         return settled
+
+
+def _seams(settings: Settings) -> Seams:
+    """The healthy ones, unless faults were asked for."""
+    if not settings.fault:
+        return HEALTHY
+    from proofload_servers.faults import planted
+
+    return planted(settings.fault)
 
 
 def check(settings: Settings) -> tuple[Card, Kind]:

@@ -63,6 +63,7 @@ def open_session(
     input_name: str | None = None,
     output_name: str | None = None,
     trt_cache: str = "",
+    spinning: bool = False,
 ) -> Session:
     """Loads the graph onto the device. Names left out mean the graph's first input and its last output."""
     import onnxruntime
@@ -74,7 +75,7 @@ def open_session(
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
     for pool in ("intra_op", "inter_op"):  # a waiting thread sleeps; the core belongs to whoever has work
-        options.add_session_config_entry(f"session.{pool}.allow_spinning", "0")
+        options.add_session_config_entry(f"session.{pool}.allow_spinning", str(int(spinning)))
     try:
         shapes = _shape_profile(model_file, input_name, max_batch) if device == "tensorrt" else {}
         session = onnxruntime.InferenceSession(

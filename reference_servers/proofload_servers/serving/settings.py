@@ -17,8 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .refusals import StartupError
+
 DEVICES = ("cpu", "cuda", "tensorrt")
 LEVELS = ("debug", "info", "warning", "error")
+FAULT_HELP = "plant a defect, to try the lab on it (repeatable); 'list' tells all of them"
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off", ""}
 
@@ -47,11 +50,14 @@ class Settings:
     log_level: str = "info"
     access_log: bool = False
     trt_cache: str = ""  # folder for built TensorRT engines; "" builds anew at every start
+    spinning: bool = False  # threads of the session that have no work keep their core
+    fault: tuple[str, ...] = ()  # defects planted on purpose, see proofload_servers.faults
 
     @classmethod
     def of(cls, namespace: argparse.Namespace) -> Settings:
         """The settings among parsed flags; flags that a program added for itself are left alone."""
-        return cls(**{field.name: getattr(namespace, field.name) for field in dataclasses.fields(cls)})
+        given = {field.name: getattr(namespace, field.name) for field in dataclasses.fields(cls)}
+        return cls(**given | {"fault": tuple(namespace.fault or ())})
 
 
 def arguments(prog: str, description: str) -> argparse.ArgumentParser:
@@ -82,7 +88,27 @@ def arguments(prog: str, description: str) -> argparse.ArgumentParser:
     flag("--log-level", str, "least severe log line", LEVELS)
     add_switch(parser, "--access-log", default=False, help="one log line per request")
     flag("--trt-cache", str, "folder that keeps built TensorRT engines")
+    add_switch(parser, "--spinning", default=False, help="let idle threads of the session keep their core")
+    parser.add_argument("--fault", action=_PlantFault, metavar="NAME[:KEY=VALUE,...]", help=FAULT_HELP)
     return parser
+
+
+class _PlantFault(argparse.Action):
+    """Refuses what cannot be planted before anything is loaded. Never from the environment: a fault is asked for."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, _option: str | None = None
+    ) -> None:
+        from proofload_servers.faults import check, listing
+
+        if values == "list":
+            parser.exit(message=listing())
+        given = [*(getattr(namespace, self.dest) or ()), str(values)]
+        try:
+            check(given, server=parser.prog.rpartition(".")[2])
+        except StartupError as exc:
+            parser.exit(2, f"error: {exc}\n")
+        setattr(namespace, self.dest, given)
 
 
 def add_flag(

@@ -1,0 +1,7 @@
+"""Lists all faults: `python -m proofload_servers.faults`."""
+
+import sys
+
+from . import listing
+
+sys.stdout.write(listing())
