@@ -235,7 +235,8 @@ class _Worker:
             self._routing = Routing(self._payloads.users, self._spec.salt, forced, seed=self._spec.worker)
             self._dispatcher.route = self._routing.arm
         self._routing.share(shares)
-        self._say("split", worker=self._spec.worker, t_ns=time.monotonic_ns(), shares=shares)
+        told = {str(arm): part for arm, part in shares.items()}
+        self._say("split", worker=self._spec.worker, t_ns=time.monotonic_ns(), shares=told)
 
     def _idle(self) -> None:
         if self._capture is not None:
