@@ -1,0 +1,84 @@
+"""cold-start: what a fresh instance does to the first users, restart by restart, and when a second one joins."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from proofload.clock import Clock, MonotonicClock
+from proofload.procedures import Bench, Evidence, Findings
+from proofload.procedures._cold_findings import concluded
+from proofload.procedures._cold_join import join
+from proofload.procedures._cold_lives import Lives
+from proofload.procedures._cold_restarting import restarter
+from proofload.scenarios import Positive, Rate, Scenario, Seconds, Share
+
+STARTS_ITS_TARGETS = True
+
+
+class Settings(Scenario):
+    """Load begins when the target says ready, as a load balancer would send it."""
+
+    rate_rps: Rate = 100.0
+    restarts: Annotated[int, Field(ge=1, le=10_000)] = 60
+    """At most; `restart_budget_s` may end them earlier."""
+    restart_budget_s: Seconds = 7200.0
+    page_cache: Annotated[tuple[Literal["warm", "cold"], ...], Field(strict=False, min_length=1)] = ("warm", "cold")
+    """Conditions, drawn in random order."""
+    compile_cache_env: str = ""
+    """The environment variable that names the target's compile or engine cache, where it has one: each condition is
+    then run with an empty folder and with one that earlier restarts have filled."""
+    cache_files: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Glob patterns of files to drop from the page cache besides those the target has open, mapped or named."""
+    restart: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """For external targets: a command that stops the target, starts it, and returns once the old one is gone."""
+    ready_limit_s: Positive = 30.0
+    patience: Annotated[float, Field(ge=1, le=100)] = 1.5
+    """A restart is given up after this many times the limit."""
+    opening_s: Positive = 0.5
+    """The first moments of load in which users meet a cold instance."""
+    load_s: Positive = 2.0
+    """Load on every fresh instance."""
+    penalty_ms: Positive = 100.0
+    """How much slower than the warm instance's slowest the slowest answer of an opening may be."""
+    steady_s: Positive = 60.0
+    """Load on the last instance once it is warm: what the others are compared with."""
+    joining_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
+    """Load while a second instance joins and after; 0: none does."""
+    quantile: Share = 0.9
+    """A pass: this share of restarts is free of harm."""
+    restart_confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    tolerated_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """A fail: more than this share of restarts is harmed."""
+
+
+def create() -> ColdStart:
+    return ColdStart()
+
+
+class ColdStart:
+    """See `proofload.procedures.Procedure`."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or MonotonicClock()
+
+    def peak_rps(self, scenario: Scenario) -> float:
+        return scenario.rate_rps + 10.0 * math.sqrt(scenario.rate_rps)
+
+    def conduct(self, bench: Bench, scenario: Scenario) -> None:
+        assert isinstance(scenario, Settings)
+        start = restarter(bench, scenario, self._clock)
+        lives = Lives(bench, scenario, start, self._clock)
+        lives.restart_again_and_again()
+        if lives.warm_instance_is_up:
+            lives.steady()
+            if scenario.joining_s and not lives.hopeless:
+                join(bench, scenario, start)
+        lives.end()
+        lives.rest_one_if_openings_were_slow()
+
+    def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
+        assert isinstance(scenario, Settings)
+        return concluded(evidence, scenario)

@@ -1,0 +1,88 @@
+"""Cold starts, decided: the restart is the unit, and so many of them showed harm.
+
+A fail says that more than the tolerated share of restarts is harmed, and, where windows of the warm instance are
+there to compare with, that it is not the host that does it (Fisher's exact test). A pass says that the quantile of
+restarts that the scenario asks for is free of harm. Both are exact for independent restarts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scipy import stats
+
+from proofload.analysis.restarts import bounded_quantile
+from proofload.records import Interval, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What is asked of restarts."""
+
+    quantile: float
+    """A pass: at least this share of restarts is free of harm."""
+    tolerated: float
+    """A fail: more than this share is harmed."""
+    alpha: float
+    """Chance of a false fail."""
+    confidence: float
+    """Of a pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """How many restarts were harmed, and how many windows of the warm instance looked the same."""
+
+    hits: int
+    n: int
+    warm_hits: int = 0
+    warm_n: int | None = None
+    """None: there is nothing to compare with, nor any need."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestartRuling:
+    status: Status
+    interval: Interval
+    """Of the share of restarts that are harmed; low at the error rate of a fail, high at that of a pass."""
+    settle: str = ""
+
+
+def decide(harm: Harm, demand: Demand) -> RestartRuling:
+    """One kind of harm over all restarts."""
+    if harm.n == 0:
+        return RestartRuling(Status.INCONCLUSIVE, Interval(None, None), "at least one restart that came up")
+    hits, n = harm.hits, harm.n
+    low = 0.0 if hits == 0 else float(stats.beta.ppf(demand.alpha, hits, n - hits + 1))
+    high = 1.0 if hits == n else float(stats.beta.ppf(demand.confidence, hits + 1, n - hits))
+    interval = Interval(low, high)
+    if harm.warm_n == 0:
+        return RestartRuling(Status.INCONCLUSIVE, interval, "a warm stretch to compare with")
+    if exceeds(harm, demand):
+        return RestartRuling(Status.FAIL, interval)
+    if high <= 1.0 - demand.quantile:
+        return RestartRuling(Status.PASS, interval)
+    return RestartRuling(Status.INCONCLUSIVE, interval, _settle(harm, demand))
+
+
+def exceeds(harm: Harm, demand: Demand) -> bool:
+    """Shown: more than the tolerated share, and more than among windows of the warm instance."""
+    hits, n = harm.hits, harm.n
+    if hits == 0 or float(stats.binom.sf(hits - 1, n, demand.tolerated)) > demand.alpha:
+        return False
+    if harm.warm_n is None:
+        return True
+    everything, marked = n + harm.warm_n, hits + harm.warm_hits
+    return float(stats.hypergeom.sf(hits - 1, everything, marked, n)) <= demand.alpha
+
+
+def _settle(harm: Harm, demand: Demand) -> str:
+    needs = harm.n + 1
+    while needs < 100_000:
+        if float(stats.beta.ppf(demand.confidence, harm.hits + 1, needs - harm.hits)) <= 1.0 - demand.quantile:
+            break
+        needs += 1
+    if harm.hits:
+        return f"{needs} restarts of which no more than {harm.hits} show it would pass (now {harm.n})"
+    bounds = bounded_quantile(harm.n, demand.confidence)
+    return f"{needs} restarts (now {harm.n}, which bound no more than the {100 * bounds:.0f} % quantile)"
