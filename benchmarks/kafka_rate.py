@@ -23,7 +23,8 @@ import numpy as np
 import psutil
 
 from proofload.brokers import embedded_broker
-from proofload.engine.client import ArmSpec, EngineSpec, Stretch, started
+from proofload.engine.client import EngineSpec, Stretch, started
+from proofload.engine.worker import ArmSpec
 from proofload.records import Outcome
 from proofload.store.folder import RunFolder, claim
 from proofload.store.record import RunRecord

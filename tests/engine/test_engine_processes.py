@@ -14,8 +14,9 @@ import numpy as np
 import psutil
 import pytest
 
-from proofload.engine.client import ArmSpec, Engine, EngineSpec, Stretch, started
+from proofload.engine.client import Engine, EngineSpec, Stretch, started
 from proofload.engine.recorder import Recorder
+from proofload.engine.worker import ArmSpec
 from proofload.errors import InputError, MeasurementError
 from proofload.records import Outcome
 from proofload.store.folder import RunFolder, claim

@@ -25,6 +25,9 @@ def rows(count: int, *, first: int = 0, phase: int = 0, seed: int = 1) -> NDArra
     made = np.zeros(count, dtype=SAMPLE_DTYPE)
     for name in SAMPLE_DTYPE.names or ():
         kind = SAMPLE_DTYPE[name]
+        if kind.kind == "f":
+            made[name] = rng.normal(size=count)  # no NaN: it equals nothing, itself included
+            continue
         made[name] = rng.integers(np.iinfo(kind).min, np.iinfo(kind).max, count, dtype=kind, endpoint=True)
     made["seq"] = np.arange(first, first + count)
     made["intended_ns"] = made["seq"] * 1_000_000

@@ -65,7 +65,11 @@ class RunFolder:
 
     def add_event(self, event: Event) -> None:
         """Append an event; it is on its way to disk when this returns."""
-        line = orjson.dumps({"t_ns": event.t_ns, "kind": event.kind, "detail": dict(event.detail)}, default=str)
+        line = orjson.dumps(
+            {"t_ns": event.t_ns, "kind": event.kind, "detail": dict(event.detail)},
+            default=str,
+            option=orjson.OPT_NON_STR_KEYS,
+        )
         with self._lock:
             self._events.write(line + b"\n")
             self._events.flush()
