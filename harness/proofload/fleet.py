@@ -91,7 +91,12 @@ class Fleet:
         """Read the server on this arm into the run folder, until it is stopped."""
         berth = self._berths[arm]
         target = berth.server.target
-        subject = Subject(arm=arm, pids=berth.server.pids, metrics_url=target.metrics_url or "")
+        subject = Subject(
+            arm=arm,
+            pids=berth.server.pids,
+            metrics_url=target.metrics_url or "",
+            live_url=target.live_url or target.ready_url or "",
+        )
         probes = [(name, probe) for name, module in _probes() if (probe := module.create(subject)) is not None]
         berth.stack.enter_context(ProbeLoop(probes, folder.add_readings, folder.add_event))
 

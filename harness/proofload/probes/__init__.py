@@ -21,6 +21,8 @@ class Subject:
     arm: int
     pids: Sequence[int] = ()
     metrics_url: str = ""
+    live_url: str = ""
+    """The page that says whether it lives, or for want of one whether it is ready."""
     container_id: str = ""
 
 

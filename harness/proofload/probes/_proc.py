@@ -59,6 +59,20 @@ def involuntary_switches(pid: int) -> int:
     return 0
 
 
+def runnable_threads(pid: int) -> int:
+    """How many of its threads run, or wait for a core, at this instant. Raises OSError when gone."""
+    count = 0
+    with os.scandir(f"/proc/{pid}/task") as tasks:
+        for task in tasks:
+            try:
+                with open(f"{task.path}/stat", "rb") as file:  # noqa: PTH123  see `uss_bytes`
+                    text = file.read()
+            except OSError:
+                continue  # ended meanwhile
+            count += text[text.rindex(b")") + 2 : text.rindex(b")") + 3] == b"R"
+    return count
+
+
 def files(pid: int) -> Files:
     """Raises FileNotFoundError when it is gone, PermissionError where it may not be looked into."""
     fds = sockets = 0

@@ -9,6 +9,7 @@ rss_bytes          resident memory, shared pages counted once for each process
 fds, sockets       open descriptors; one that forked processes share counts for each
 threads, processes
 involuntary_switches_per_s   of the main threads: wanted to run, and lost the core
+runnable_threads   that ran, or waited for a core, at that instant
 
 Looking for new processes, private memory and descriptors takes longer the more there is; each then
 comes less often (see _duty.py), so that it costs at most about one percent of a core.
@@ -23,7 +24,15 @@ from proofload import _process_trees as trees
 from proofload.clock import NS_PER_S, Clock, MonotonicClock
 from proofload.probes import Subject
 from proofload.probes._duty import Duty
-from proofload.probes._proc import PAGE_BYTES, TICKS_PER_S, files, involuntary_switches, tree, uss_bytes
+from proofload.probes._proc import (
+    PAGE_BYTES,
+    TICKS_PER_S,
+    files,
+    involuntary_switches,
+    runnable_threads,
+    tree,
+    uss_bytes,
+)
 from proofload.records import Reading
 
 SOURCE = "process"
@@ -46,7 +55,7 @@ class ProcessProbe:
         self._last_ns = 0
         self._last: Mapping[tuple[int, int], trees.Process] = {}
         self._last_switches: Mapping[tuple[int, int], int] = {}
-        self._scan, self._memory, self._files = Duty(), Duty(), Duty()
+        self._scan, self._memory, self._files, self._runnable = Duty(), Duty(), Duty(), Duty()
         self._uss_denied = False
 
     def read(self) -> Iterable[Reading]:
@@ -67,6 +76,7 @@ class ProcessProbe:
             values["involuntary_switches_per_s"] = gained / elapsed_s
         self._last_ns, self._last, self._last_switches = now_ns, processes, switches
         pids = [pid for pid, _ in processes]
+        self._costly(self._runnable, lambda: self._wanting_to_run(pids), values)
         self._costly(self._files, lambda: self._descriptors(pids), values)
         self._costly(self._memory, lambda: self._private_memory(pids), values)
         return [Reading(now_ns, SOURCE, name, value, self._arm) for name, value in values.items()]
@@ -111,6 +121,12 @@ class ProcessProbe:
         except OSError:
             return {}
         return {"fds": sum(one.fds for one in each), "sockets": sum(one.sockets for one in each)}
+
+    def _wanting_to_run(self, pids: Iterable[int]) -> Mapping[str, float]:
+        try:
+            return {"runnable_threads": sum(runnable_threads(pid) for pid in pids)}
+        except OSError:
+            return {}
 
     def _private_memory(self, pids: Iterable[int]) -> Mapping[str, float]:
         if self._uss_denied:

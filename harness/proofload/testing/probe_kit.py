@@ -40,8 +40,19 @@ class ProbeCase:
     def standing(create: Callable[[Subject], Probe | None], subject: Subject | None = None) -> Iterator[ProbeCase]:
         """With the small server up."""
         with running_stub() as (port, pid):
-            usual = Subject(ARM, pids=(pid,), metrics_url=f"http://127.0.0.1:{port}/metrics")
-            gone = Subject(ARM, pids=(_GONE_PID,), metrics_url="http://127.0.0.1:9/metrics", container_id="0" * 64)
+            usual = Subject(
+                ARM,
+                pids=(pid,),
+                metrics_url=f"http://127.0.0.1:{port}/metrics",
+                live_url=f"http://127.0.0.1:{port}/metrics",
+            )
+            gone = Subject(
+                ARM,
+                pids=(_GONE_PID,),
+                metrics_url="http://127.0.0.1:9/metrics",
+                live_url="http://127.0.0.1:9/live",
+                container_id="0" * 64,
+            )
             yield ProbeCase(create, subject or usual, gone)
 
     @contextmanager
