@@ -124,7 +124,7 @@ def _run_one(
             progress.message(f"{target.name}: starting" if starts else f"{target.name}: looking for it")
             server = fleet.start(target)
         described = _described(target, grounds) if server is None else server.target
-        pool = None if described is None else _pool(scenario, described)
+        pool = None if described is None else _pool(module, scenario, described, out)
         placed = _placement(grounds, cores, target, server)
         folder = RunFolder(out, _run_json(scenario, described, canary, pool=pool, placed=placed, command=command))
         stack.callback(folder.close)
@@ -197,10 +197,12 @@ def _reason(exc: BaseException) -> str:
     return "interrupted by Ctrl-C" if isinstance(exc, KeyboardInterrupt) else f"{type(exc).__name__}: {exc}"
 
 
-def _pool(scenario: Scenario, target: Target) -> tuple[Path, Payloads]:
+def _pool(module: Any, scenario: Scenario, target: Target, out: Path) -> tuple[Path, Payloads]:
     path = target.payloads_path or scenario.payloads_path
     if path is None:
         raise no_payloads(target.name)
+    if hasattr(module, "requests"):
+        path = module.requests(scenario, path, out)
     return path, load_payloads(path)
 
 

@@ -9,6 +9,8 @@ and optionally
 
     STARTS_ITS_TARGETS = True     it starts the targets itself (`Bench.start`); otherwise the target is up, ready
                                   and on arm 0 before `conduct` is called
+    requests(scenario, payloads: Path, folder: Path) -> Path
+                                  writes the payload file that is sent, made from the target's, into the run folder
 
 `Settings` may answer `needs_target`, `canary` and `forcing_header` in its own way (see `Scenario`).
 
