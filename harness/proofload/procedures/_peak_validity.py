@@ -1,0 +1,86 @@
+"""May an overload be believed? The closed list of validity.py, with one rule read over more than one phase.
+
+Steps of a ramp are short, and the p99 of thirty send lags is the largest of them. So lags are judged over all steps up
+to 1× together, against the latency there; and over the steps beyond together, against the deadline: what is
+read off those is whether answers came in time, and a refusal's speed, not a percentile near the lag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from proofload.analysis.health import client_health
+from proofload.analysis.lag import DEEP, FREE_MS, SHARE, breaches, plain_percentiles
+from proofload.analysis.summary import error_counts, latencies, send_lags
+from proofload.procedures import Circumstances
+from proofload.records import SAMPLE_DTYPE, ClientHealth, Phase, Samples, Validity
+from proofload.verdict import validity as rules
+from proofload.verdict.codes import RULES
+
+Judged = tuple[Phase, Samples, bool]
+"""A phase, its samples, and whether it lies beyond the load that the target is to hold."""
+
+
+def peak_validity(
+    steps: Sequence[Judged], around: Circumstances, *, deadline_ms: float
+) -> tuple[tuple[Validity, ...], ClientHealth | None]:
+    """The list for the whole run, and the client's health over its steps."""
+    if not steps:
+        rule = RULES["no-data"]
+        return (Validity(rule.code, ok=False, detail="no step of the ramp ran", remedy=rule.remedy),), None
+    lags = {
+        False: _within(_table([samples for _, samples, hard in steps if not hard]), None),
+        True: _within(_table([samples for _, samples, hard in steps if hard]), deadline_ms),
+    }
+    by_phase = {phase.name: _items(phase, samples, around, lags[hard]) for phase, samples, hard in steps}
+    everything = _table([samples for _, samples, _ in steps])
+    return rules.merged(by_phase), client_health(everything, around.worker_stats)
+
+
+def _items(phase: Phase, samples: Samples, around: Circumstances, lag: Validity) -> tuple[Validity, ...]:
+    errors = {kind.kind: kind.count for kind in error_counts(samples, around.names)}
+    items = rules.judge(
+        rules.Evidence(
+            phase=phase,
+            samples=samples,
+            health=client_health(samples, around.worker_stats),
+            worker_stats=around.worker_stats,
+            client_errors=errors,
+            shared_cores=around.shared_cores,
+        )
+    )
+    late = next(item for item in items if item.code == "send-lag")
+    forgiven = not late.ok and lag.ok
+    judged = []
+    for item in items:
+        if item.code == "send-lag":
+            judged.append(lag)
+        elif forgiven and item.code == "shared-core" and not item.ok and "(send-lag)" in item.detail:
+            judged.append(replace(item, ok=True, remedy=""))
+        else:
+            judged.append(item)
+    return tuple(judged)
+
+
+def _within(samples: Samples, deadline_ms: float | None) -> Validity:
+    rule = RULES["send-lag"]
+    lag = plain_percentiles(send_lags(samples))
+    if not lag:
+        return Validity(rule.code, ok=True, detail="nothing was dispatched")
+    told = f"send lag p50 {lag['p50']:.3g} ms, p99 {lag['p99']:.3g} ms"
+    if deadline_ms is not None:
+        permitted = max(FREE_MS, SHARE * deadline_ms)
+        ok = lag["p99"] <= permitted
+        detail = f"{told}; beyond 1× {permitted:.3g} ms are permitted, a tenth of the deadline"
+        return Validity(rule.code, ok=ok, detail=detail, remedy="" if ok else rule.remedy)
+    took, _ = latencies(samples)
+    spoiled = {name for name in breaches(lag, plain_percentiles(took)) if name not in DEEP}
+    return Validity(rule.code, ok=not spoiled, detail=told, remedy=rule.remedy if spoiled else "")
+
+
+def _table(parts: Sequence[Samples]) -> Samples:
+    tables = [part.table for part in parts]
+    return Samples(np.concatenate(tables) if tables else np.zeros(0, dtype=SAMPLE_DTYPE))

@@ -1,0 +1,115 @@
+"""peak-10x: a ramp to ten times the base load, a hold there, and the way back.
+
+Does goodput fall off a cliff, are the excess requests refused and fast, is the target itself again afterwards, and if
+not, why? What it can serve is first estimated in a few bursts, unless the base load is given.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from proofload.analysis.quick_capacity import Burst, burst_of, estimate, is_bound, next_rate
+from proofload.analysis.summary import with_outcome
+from proofload.clock import NS_PER_S
+from proofload.procedures import Bench, Evidence, Findings
+from proofload.procedures import _peak_plan as plan
+from proofload.procedures._peak_findings import found
+from proofload.procedures._peak_plan import Settings
+from proofload.procedures._peak_reading import read
+from proofload.records import Outcome, Phase, Samples
+from proofload.scenarios import Scenario
+
+__all__ = ["Peak", "Settings", "create"]
+
+_COLD = 5
+"""Requests of the trickle that may find everything cold."""
+_RESTS = 8
+_CALM_OK = 0.9
+_CALM_SLOWER = 2.0
+_CALM_FREE_S = 0.005
+_PAUSE_S = 0.5
+
+
+def create() -> Peak:
+    return Peak()
+
+
+class Peak:
+    """See `proofload.procedures.Procedure`."""
+
+    def peak_rps(self, scenario: Scenario) -> float:
+        settings = _own(scenario)
+        base = settings.base_rate_rps
+        top = settings.max_rps if base is None else min(settings.max_rps, base * settings.peak_multiple)
+        return top + 10.0 * math.sqrt(top)
+
+    def conduct(self, bench: Bench, scenario: Scenario) -> None:
+        settings = _own(scenario)
+        lone_s = _lone(bench, settings)
+        base = settings.base_rate_rps
+        if base is None:
+            tried = _bursts(bench, settings, lone_s)
+            capacity = estimate(tried)
+            if capacity is None:
+                bench.note("peak-no-capacity", bursts=len(tried))
+                return
+            base = min(settings.base_share * capacity, settings.max_rps / settings.peak_multiple)
+            bench.note("peak-base", base_rps=base, capacity_rps=capacity, at_least=is_bound(tried))
+        else:
+            base = min(base, settings.max_rps / settings.peak_multiple)
+            bench.note("peak-base", base_rps=base)
+        bench.load(*plan.overload(settings, base))
+
+    def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
+        settings = _own(scenario)
+        if not evidence.phases:
+            return Findings.nothing(evidence)
+        return found(read(evidence, settings), evidence, settings)
+
+
+def _own(scenario: Scenario) -> Settings:
+    assert isinstance(scenario, Settings)
+    return scenario
+
+
+def _lone(bench: Bench, settings: Settings) -> float:
+    """Seconds that a lone request takes, the median; the patience where none was answered."""
+    [phase] = bench.load(plan.trickle(settings))
+    return _median_s(bench.samples(phase), settings, skip=_COLD)
+
+
+def _bursts(bench: Bench, settings: Settings, lone_s: float) -> list[Burst]:
+    """What it served of each burst; it is let come to rest after each that was too much for it."""
+    tried: list[Burst] = []
+    first = max(settings.trickle_rps, 2.0 / max(lone_s, 1.0 / settings.max_rps))
+    while (rate := next_rate(tried, first_rps=first, max_rps=settings.max_rps)) is not None:
+        [phase] = bench.load(plan.burst(settings, len(tried) + 1, rate))
+        tried.append(burst_of(bench.samples(phase), rate))
+        if not tried[-1].kept_up:
+            _rest(bench, settings, lone_s)
+    return tried
+
+
+def _rest(bench: Bench, settings: Settings, lone_s: float) -> None:
+    """Until lone requests take what they took before."""
+    for number in range(1, _RESTS + 1):
+        [phase] = bench.load(plan.rest(settings, number))
+        if _calm(phase, bench.samples(phase), settings, lone_s):
+            return
+        bench.pause(_PAUSE_S)
+    bench.note("not-recovered", rests=_RESTS)
+
+
+def _calm(phase: Phase, samples: Samples, settings: Settings, lone_s: float) -> bool:
+    second_half = samples.where(samples.table["intended_ns"] >= phase.start_ns + NS_PER_S // 2)
+    ok = with_outcome(second_half, Outcome.OK)
+    limit_s = _CALM_SLOWER * lone_s + _CALM_FREE_S
+    return bool(len(ok)) and float(np.mean(ok)) >= _CALM_OK and _median_s(second_half, settings) <= limit_s
+
+
+def _median_s(samples: Samples, settings: Settings, *, skip: int = 0) -> float:
+    ok = np.flatnonzero(with_outcome(samples, Outcome.OK))
+    ok = ok[ok >= skip] if len(ok) > 2 * skip else ok
+    return float(np.median(samples.service_ns[ok])) / NS_PER_S if len(ok) else settings.timeout_s
