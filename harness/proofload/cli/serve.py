@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from proofload.runtimes import Server
     from proofload.targets import Target
 
+_REFERENCE_SERVERS = "proofload_servers."
+_ALLOW_FAULTS = "PROOFLOAD_ALLOW_FAULTS"
 _LOOK_EVERY_S = 0.2
 _PATIENCE_MS = "5000"
 """What the example tells the server of its caller's patience, where a run tells it the scenario's `timeout_s`."""
@@ -39,8 +43,18 @@ def serve(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the target: target.KEY.")
     ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:KEY=VALUE,...]",
+            help="Plant a defect in a reference server; `--fault list` names them all.",
+        ),
+    ] = None,
 ) -> None:
     """Start a target in the foreground, for you to try."""
+    if fault and "list" in fault:
+        out(_list_of_faults())
+        return
     from proofload.overrides import parsed
     from proofload.resources import ensure_fixtures
     from proofload.targets import load_target
@@ -56,6 +70,8 @@ def serve(
             f"target {target.name} does not say how it is started",
             remedy="add [start] with a `command` to its file, or name one of `proofload targets`",
         )
+    if fault:
+        target = with_faults(target, fault)
     if target.uses("fixtures") and target.model is not None:
         ensure_fixtures(target.model, say)
     target = target.filled({"timeout_ms": _PATIENCE_MS})
@@ -66,6 +82,38 @@ def serve(
         for line in invitation(server):
             out(line)
         _follow(log, server.check_alive)
+
+
+def _list_of_faults() -> str:
+    """What the servers say of them: they are programs, and nothing of theirs is imported here."""
+    listed = subprocess.run(
+        [sys.executable, "-m", f"{_REFERENCE_SERVERS}faults"], capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        raise InputError("the faults cannot be listed", evidence=listed.stderr.strip()[-300:])
+    return listed.stdout.rstrip()
+
+
+def with_faults(target: Target, faults: Sequence[str]) -> Target:
+    """The target whose command asks for the faults: the server itself knows them and says what is wrong with one.
+
+    Raises InputError for a target that cannot have any, and where faults are not allowed.
+    """
+    start = target.start
+    if start is None or not any(word.startswith(_REFERENCE_SERVERS) for word in start.command):
+        raise InputError(
+            f"target {target.name} cannot have a fault planted",
+            evidence=f"its command starts no {_REFERENCE_SERVERS}…" if start else "nothing says how it is started",
+            remedy="name one of the reference servers (`proofload targets`)",
+        )
+    if os.environ.get(_ALLOW_FAULTS) != "1":
+        raise InputError(
+            f"--fault is refused unless the environment says {_ALLOW_FAULTS}=1",
+            evidence="a planted defect must not get into a server that is meant to serve",
+            remedy=f"to try the lab on a defective server: {_ALLOW_FAULTS}=1 proofload serve {target.name} --fault …",
+        )
+    asked = [word for spec in faults for word in ("--fault", spec)]
+    return target.model_copy(update={"start": start.model_copy(update={"command": (*start.command, *asked)})})
 
 
 def invitation(server: Server) -> list[str]:
