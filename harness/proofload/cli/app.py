@@ -20,12 +20,13 @@ from proofload.cli.fixtures import fixtures
 from proofload.cli.listings import scenarios, targets
 from proofload.cli.report import report
 from proofload.cli.run import run
+from proofload.cli.selftest import selftest
 from proofload.cli.serve import serve
 from proofload.cli.speaking import out, say
 from proofload.errors import EXIT_INTERRUPTED, EXIT_PASS, ProofloadError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
-for command in (run, report, targets, scenarios, doctor, fixtures, serve):
+for command in (run, report, targets, scenarios, doctor, fixtures, serve, selftest):
     app.command()(command)
 
 

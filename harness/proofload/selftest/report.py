@@ -1,0 +1,167 @@
+"""reports/selftest.md: counts, rates and bounds; what was found, what was named, what was not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from scipy.stats import beta
+
+from proofload.records import Status
+from proofload.selftest import Case
+from proofload.selftest.campaign import SLACK, Trialled
+from proofload.selftest.picture import curves_picture
+from proofload.selftest.real import Run
+from proofload.selftest.simulated import CONFIDENCE, Tally
+
+CURVES = "selftest-curves.svg"
+
+
+def curves(trialled: Sequence[Trialled]) -> Mapping[str, list[Tally]]:
+    """The tallies of each detection curve."""
+    found: dict[str, list[Tally]] = {}
+    for one in trialled:
+        if one.tally.shape.curve:
+            found.setdefault(f"{one.scenario}: {one.tally.shape.curve}", []).append(one.tally)
+    return {name: tallies for name, tallies in found.items() if len(tallies) > 1}
+
+
+def write(
+    out: Path, trialled: Sequence[Trialled], runs: Sequence[Run], *, command: str, made_with: str, unseen: int
+) -> Path:
+    """Writes selftest.md and its picture into `out`. `unseen`: real runs that were planned and not made."""
+    drawn = curves(trialled)
+    lines = ["# Self-test", "", f"Made by `{command}` with {made_with}.", ""]
+    lines += _summary(trialled, runs, unseen)
+    if trialled:
+        lines += ["", "## Simulated histories", "", *_simulated(trialled)]
+    if drawn:
+        (out / CURVES).write_text(curves_picture(drawn) + "\n", encoding="utf-8")
+        lines += ["", f"![Share of fail and pass decisions against magnitude]({CURVES})"]
+    if runs:
+        lines += ["", "## Real servers", "", *_real(runs)]
+    path = out / "selftest.md"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _summary(trialled: Sequence[Trialled], runs: Sequence[Run], unseen: int) -> Iterator[str]:
+    if trialled:
+        judged = [one for one in trialled if one.kept is not None]
+        broken = [one for one in judged if not one.kept]
+        histories = sum(one.tally.histories for one in trialled)
+        yield (
+            f"- Simulated: {histories:,} histories of {len(trialled)} shapes; the stated rates were kept by "
+            f"{len(judged) - len(broken)} of the {len(judged)} shapes that have one."
+        )
+        open_ = [one for one in trialled if one.kept is None and one.tally.shape.alpha is not None]
+        if open_:
+            yield f"  - {len(open_)} shapes had too few histories to show that the stated rate was kept"
+        for one in broken:
+            yield f"  - not kept: {one.trial}, {one.tally.shape.name}"
+    planted = [run for run in runs if run.case.expect]
+    healthy = [run for run in runs if not run.case.expect]
+    if planted:
+        failed = sum(run.status is Status.FAIL for run in planted)
+        yield (
+            f"- Planted defects: {failed} of {len(planted)} runs failed, and {sum(run.right for run in planted)} named "
+            f"the cause ({_bounds(sum(run.right for run in planted), len(planted))} at 95 %)."
+        )
+    if healthy:
+        failed = sum(run.status is Status.FAIL for run in healthy)
+        yield (
+            f"- Healthy servers and negative controls: {failed} of {len(healthy)} runs failed (false alarms "
+            f"{_bounds(failed, len(healthy))}), {sum(run.right for run in healthy)} passed."
+        )
+    if unseen:
+        yield f"- {unseen} real runs that were planned have not been made: nothing is said of them."
+
+
+def _simulated(trialled: Sequence[Trialled]) -> Iterator[str]:
+    yield (
+        "Each shape is one kind of history. *null*: harmless, at most α may fail. *effect*: harmful. *coverage*: how "
+        "often an interval missed. *apart*: not to be told apart in a run of this length; reported, not bounded. "
+        f"Bounds are one-sided at 95 %; a null shape keeps its α when the upper bound is at most {SLACK:g} α."
+    )
+    for trial in dict.fromkeys((one.scenario, one.trial, one.decides) for one in trialled):
+        rows = [one for one in trialled if (one.scenario, one.trial, one.decides) == trial]
+        yield ""
+        yield f"### {trial[0]}: {trial[2]}"
+        yield ""
+        yield "| shape | kind | magnitude | histories | fail | (bound) | pass | inconclusive | stated | kept |"
+        yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |"
+        for one in rows:
+            yield _row(one)
+        for one in rows:
+            if one.tally.shape.why:
+                yield f"\n{one.tally.shape.name}: {one.tally.shape.why}"
+
+
+def _row(one: Trialled) -> str:
+    seen, shape = one.tally, one.tally.shape
+    bound = f"≥ {seen.lower(Status.FAIL):.2%}" if shape.kind == "effect" else f"≤ {seen.upper(Status.FAIL):.3%}"
+    stated = []
+    if shape.alpha is not None:
+        stated.append(f"{'pass' if shape.kind == 'effect' else 'fail'} ≤ {shape.alpha:g}")
+    if shape.detect is not None:
+        stated.append(f"fail ≥ {shape.detect:.0%}")
+    kept = "" if one.kept is None else "yes" if one.kept else "**no**"
+    magnitude = "" if shape.magnitude is None else f"{shape.magnitude:g}"
+    shares = " | ".join(f"{seen.share(status):.2%}" for status in (Status.PASS, Status.INCONCLUSIVE))
+    return (
+        f"| {shape.name} | {shape.kind} | {magnitude} | {seen.histories:,} | {seen.share(Status.FAIL):.3%} | {bound} | "
+        f"{shares} | {', '.join(stated)} | {kept} |"
+    )
+
+
+def _real(runs: Sequence[Run]) -> Iterator[str]:
+    yield (
+        "Whole quick scenarios against servers on this machine. Start command, fault and logs were taken out of each "
+        "run folder before it was judged. A defect counts as found when the run fails and a failed check names a cause "
+        "that was expected."
+    )
+    for scenario in dict.fromkeys(run.case.scenario for run in runs):
+        own = [run for run in runs if run.case.scenario == scenario]
+        yield ""
+        yield f"### {scenario}"
+        yield ""
+        yield "| target | planted | runs | fail | pass | inconclusive | invalid | not run | named | right |"
+        yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |"
+        for key in dict.fromkeys(_key(run.case) for run in own):
+            yield _case_row([run for run in own if _key(run.case) == key])
+        for run in own:
+            if not run.right and run.why:
+                planted = run.case.fault or "healthy"
+                what = f"{run.case.target}, {planted}, run {run.number + 1}: {run.status or 'not run'}"
+                yield f"\n{what}: {_plain(run.why)}"
+
+
+def _key(case: Case) -> tuple[str, str, str, str]:
+    return case.target, case.fault, case.note, repr(sorted(case.settings.items()))
+
+
+def _case_row(runs: Sequence[Run]) -> str:
+    case = runs[0].case
+    states = Counter(run.status for run in runs)
+    named = Counter(cause for run in runs for cause in run.causes)
+    told = ", ".join(f"{cause} {count}×" for cause, count in named.most_common())
+    planted = case.fault or (case.note or "nothing: healthy")
+    counts = " | ".join(
+        str(states.get(status, 0)) for status in (Status.FAIL, Status.PASS, Status.INCONCLUSIVE, Status.INVALID, None)
+    )
+    return (
+        f"| {case.target} | {_plain(planted)} | {len(runs)} | {counts} | {told} | "
+        f"{sum(run.right for run in runs)} of {len(runs)} |"
+    )
+
+
+def _bounds(hits: int, of: int) -> str:
+    tail = (1 - CONFIDENCE) / 2
+    low = float(beta.ppf(tail, hits, of - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(1 - tail, hits + 1, of - hits)) if hits < of else 1.0
+    return f"{low:.0%}–{high:.0%}"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())[:400]

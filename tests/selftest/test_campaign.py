@@ -1,0 +1,120 @@
+"""The self-test tested: rates are counted, bounds hold, the outcome depends on the seed alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from proofload.discovery import implementations
+from proofload.records import Status
+from proofload.scenarios import load_scenario
+from proofload.selftest import Case, Shape, Trial
+from proofload.selftest import report as selftest_report
+from proofload.selftest.campaign import Trialled, trials
+from proofload.selftest.real import Run, cases, folder_of, plan
+from proofload.selftest.simulated import tally
+from proofload.targets import load_target
+from proofload.verdict.causes import CAUSES
+
+
+def coin(probability: float) -> Shape:
+    return Shape(
+        "coin",
+        "null",
+        lambda rng: Status.FAIL if rng.random() < probability else Status.PASS,
+        alpha=0.01,
+    )
+
+
+def test_counts_are_those_of_the_seed_whatever_the_parts() -> None:
+    whole = tally(coin(0.3), 200, seed=4)
+    halves = [tally(coin(0.3), 100, seed=4, first=first) for first in (0, 100)]
+    assert whole.counts == {
+        status: sum(half.counts.get(status, 0) for half in halves) for status in (Status.FAIL, Status.PASS)
+    }
+    assert whole.counts != tally(coin(0.3), 200, seed=5).counts
+
+
+@pytest.mark.parametrize(
+    ("probability", "histories", "kept"), [(0.0, 1000, True), (0.05, 6000, False), (0.0, 50, None)]
+)
+def test_a_rate_is_kept_exceeded_or_cannot_be_told(probability: float, histories: int, kept: bool | None) -> None:
+    assert Trialled("x", "y", "z", tally(coin(probability), histories)).kept is kept
+
+
+def test_an_effect_must_be_found_as_often_as_stated_and_not_be_passed() -> None:
+    def shape(found: float) -> Shape:
+        return Shape(
+            "effect",
+            "effect",
+            lambda rng: Status.FAIL if rng.random() < found else Status.PASS,
+            alpha=0.01,
+            magnitude=3.0,
+            detect=0.99,
+        )
+
+    assert Trialled("x", "y", "z", tally(shape(1.0), 300)).kept is True
+    assert Trialled("x", "y", "z", tally(shape(0.9), 300)).kept is False
+
+
+def test_the_report_tells_what_was_not_kept_and_what_was_not_run(tmp_path: Path) -> None:
+    broken = Trialled("soak", "memory grows", "soak-memory", tally(coin(0.2), 6000))
+    case = Case("soak", "fastapi", "leak-memory", expect=("memory-leak",))
+    missed = Run(case, 0, Status.PASS, (), (), "", "0")
+    found = Run(case, 1, Status.FAIL, ("memory-leak",), (), "", "0")
+    path = selftest_report.write(tmp_path, [broken], [missed, found], command="selftest", made_with="x", unseen=3)
+    text = path.read_text()
+    assert "not kept: soak-memory, coin" in text
+    assert "1 of 2 runs failed, and 1 named" in text
+    assert "3 real runs that were planned have not been made" in text
+    assert not missed.right
+    assert found.right
+
+
+def test_a_failure_that_names_another_cause_is_not_right() -> None:
+    case = Case("soak", "fastapi", "leak-memory", expect=("memory-leak",))
+    assert not Run(case, 0, Status.FAIL, ("fd-leak",), (), "", "0").right
+    assert not Run(Case("soak", "fastapi"), 0, Status.INCONCLUSIVE, (), (), "", "0").right
+
+
+def test_every_case_gets_as_many_runs_as_asked_and_a_folder_that_tells_nothing() -> None:
+    bad, good = Case("soak", "a", "leak-memory", expect=("memory-leak",)), Case("soak", "a")
+    planned = list(plan([bad, good], 2, 3))
+    assert planned == [(bad, 0), (good, 0), (bad, 1), (good, 1), (good, 2)]
+    folders = {folder_of(Path("x"), case, number) for case, number in planned}
+    assert len(folders) == len(planned)
+    assert not any("leak" in str(folder) for folder in folders)
+
+
+def test_trials_and_plantings_all_load_and_name_what_exists() -> None:
+    known = {name for name, found in implementations("procedure").items() if found.module is not None}
+    assert {trial.scenario for trial in trials().values()} <= known
+    for case in cases():
+        assert set(case.expect) <= set(CAUSES)
+        plain = {key: value for key, value in case.settings.items() if not key.startswith("target.")}
+        assert load_scenario(case.scenario, quick=True, overrides=plain).procedure in known
+        load_target(case.target)
+
+
+@pytest.mark.parametrize("name", sorted(trials()))
+def test_every_decision_keeps_its_rates_in_a_few_histories(name: str) -> None:
+    """A sample of what `proofload selftest` does at length; wrong here with a probability of about 1e-6 a shape."""
+    trial: Trial = trials()[name]
+    shapes = trial.shapes()
+    assert len({shape.name for shape in shapes}) == len(shapes)
+    for shape in shapes:
+        seen = tally(shape, 20, seed=2)
+        fails = seen.counts.get(Status.FAIL, 0)
+        if shape.kind in {"null", "coverage"} and shape.alpha is not None:
+            assert fails <= _most(20, shape.alpha), shape.name
+        if shape.kind == "effect" and shape.detect is not None:
+            assert 20 - fails <= _most(20, 1 - shape.detect), shape.name
+
+
+def _most(n: int, rate: float) -> int:
+    """More than this many of n come about with a probability below 1e-6 at this rate."""
+    from scipy.stats import binom
+
+    return int(np.asarray(binom.isf(1e-6, n, rate)).item())
