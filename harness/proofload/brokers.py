@@ -9,8 +9,13 @@ and as its source has them:
   that to about 1 ms here. The cluster's id begins with CLUSTER_ID_PREFIX, by which they know.
 - A fetch brings one message set a partition and looks for it from the oldest on, so many small sets make it slow:
   let the client's sticky partitioner fill them.
-- A consumer group takes three seconds to settle, and keeps a member that left until its session ends: whoever
-  follows in the same group waits that long.
+- A consumer group takes three seconds to settle. After that, a new member waits for about one session time-out less
+  a second, whether others left, were killed or are still there.
+- While it waits for members to join, it refuses every commit (REBALANCE_IN_PROGRESS), where Kafka's own coordinator
+  still takes them from the members of the last generation. Even a worker that does all right is therefore made to
+  repeat what it answered between its last commit and the moment it learns of the rebalance by its heartbeat: three
+  seconds' worth and more. What two members of one group answer twice says nothing here; losses and order do, and so
+  does everything about a worker that is alone in its group.
 """
 
 from __future__ import annotations
@@ -73,6 +78,17 @@ def embedded_broker(log_dir: Path, cpus: Sequence[int] = ()) -> Iterator[Broker]
         yield Broker(bootstrap=_bootstrap(process, log), pid=process.pid)
     finally:
         _stop(process)
+
+
+def is_embedded(bootstrap: str, timeout_s: float = 5.0) -> bool:
+    """Whether a mock cluster answers there, whoever started it. False where nothing answers."""
+    from confluent_kafka import KafkaException, Producer
+
+    asker: Any = Producer({"bootstrap.servers": bootstrap, "log_level": 0})
+    try:
+        return str(asker.list_topics(timeout=timeout_s).cluster_id).startswith(CLUSTER_ID_PREFIX)
+    except KafkaException:
+        return False
 
 
 def could_overrun(backlog: int, value_bytes: float, *, partitions: int = 1) -> bool:

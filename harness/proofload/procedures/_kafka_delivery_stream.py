@@ -1,0 +1,129 @@
+"""The workers of a stream and the broker between them and the client: started, stopped, killed."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from proofload import _process_trees as trees
+from proofload import brokers
+from proofload.errors import InputError
+from proofload.procedures import Bench
+from proofload.runtimes import Server
+from proofload.target_model import Target
+
+RUN = "{run}"
+"""In values of `env`: a word of its own for each run."""
+
+
+class Workers:
+    """The instances of one target in one consumer group, by arm. Use `workers_of`.
+
+    The client sends and listens through the first one's arm throughout: the topics are the same for all.
+    """
+
+    def __init__(self, bench: Bench, target: Target, env: Mapping[str, str], patience_s: float) -> None:
+        run = f"proofload-{secrets.token_hex(4)}"
+        self._bench = bench
+        self._env = {name: value.replace(RUN, run) for name, value in env.items()}
+        self._target = _patient(target, patience_s)
+        self._up: dict[int, Server] = {}
+        self._starts = 0
+        self.startable = False
+        """Whether the lab can stop these workers and start others."""
+
+    @property
+    def arms(self) -> Sequence[int]:
+        """Those that are up, the oldest first."""
+        return list(self._up)
+
+    def start(self) -> int:
+        """One more; its arm. Raises TargetError."""
+        arm = self._free() if self._starts else 0
+        server = self._bench.start(self._target, arm=arm, essential=False, env=self._env)
+        self._starts += 1
+        self._up[arm] = server
+        self.startable = server.facts().get("runtime") != "external" and bool(server.pids)
+        return arm
+
+    def _free(self) -> int:
+        """An arm that carries no load: what is opened anew there disturbs nothing."""
+        return next(arm for arm in range(1, len(self._up) + 2) if arm not in self._up)
+
+    def stop(self, arm: int) -> None:
+        """By SIGTERM, which lets it finish what it has."""
+        del self._up[arm]
+        self._bench.stop(arm)
+
+    def stop_all(self) -> None:
+        for arm in list(self._up):
+            self.stop(arm)
+
+    def freeze(self, arm: int) -> bool:
+        """SIGSTOP to all its processes: it holds what it has. False where it cannot be reached."""
+        return self._signal(arm, signal.SIGSTOP)
+
+    def thaw(self, arm: int) -> None:
+        self._signal(arm, signal.SIGCONT)
+
+    def kill(self, arm: int) -> None:
+        """SIGKILL to all its processes, and its arm is free."""
+        self._signal(arm, signal.SIGKILL)
+        self.stop(arm)
+
+    def _signal(self, arm: int, signum: int) -> bool:
+        processes = trees.snapshot()
+        found = [processes[pid] for pid in sorted(trees.descendants(self._up[arm].pids, processes))]
+        sent = [trees.send(trees.Root(one.pid, one.start_ticks), signum) for one in found]  # to each, whatever the rest
+        return bool(sent) and all(sent)
+
+
+@contextmanager
+def workers_of(bench: Bench, *, keys: int, env: Mapping[str, str], patience_s: float) -> Iterator[Workers]:
+    """No worker yet; on leaving, none is left, then the broker goes, if it is the lab's.
+
+    All workers share one broker: the target's own, or an embedded one. Notes an event "stream". Raises InputError
+    for a target that is no stream.
+    """
+    target = bench.target
+    if target is None or target.transport != "kafka":
+        name = "no target" if target is None else f"{target.name}, which speaks {target.transport}"
+        raise InputError(
+            f"kafka-delivery cannot be run with {name}",
+            cause="it counts the messages of a stream",
+            remedy='name a target with transport = "kafka": `--target kafka`, or a file of your own',
+        )
+    with _broker(bench, target) as (broker, kind):
+        bench.note("stream", keys=keys, broker=kind)
+        request = target.request.model_copy(update={"keys": keys})
+        workers = Workers(bench, target.model_copy(update={"request": request, "broker": broker}), env, patience_s)
+        try:
+            yield workers
+        finally:
+            workers.stop_all()
+
+
+@contextmanager
+def _broker(bench: Bench, target: Target) -> Iterator[tuple[str | None, str]]:
+    """(its address if the target's file asks for one, what it is)."""
+    if target.broker is not None or not target.uses("broker"):
+        address = target.broker or target.url.partition("://")[2]
+        yield target.broker, brokers.KIND if brokers.is_embedded(address) else "external"
+        return
+    with brokers.embedded_broker(bench.scratch("broker")) as broker:
+        bench.watchdog.adopt(broker.pid)
+        try:
+            yield broker.bootstrap, broker.kind
+        finally:
+            bench.watchdog.release(broker.pid)
+
+
+def _patient(target: Target, patience_s: float) -> Target:
+    """A worker that is ready only once its group gives it work may wait for as long as the group does."""
+    if target.start is None:
+        return target
+    longer: Any = {"ready_timeout_s": max(target.start.ready_timeout_s, patience_s)}
+    return target.model_copy(update={"start": target.start.model_copy(update=longer)})

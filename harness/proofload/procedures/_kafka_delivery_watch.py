@@ -1,0 +1,78 @@
+"""Load through a stream while its workers are interfered with: when do answers come again?"""
+
+from __future__ import annotations
+
+import time
+from time import monotonic_ns
+
+import numpy as np
+
+from proofload.analysis.summary import ANSWERED, with_outcome
+from proofload.clock import NS_PER_S
+from proofload.procedures import Running
+from proofload.procedures._kafka_delivery_stream import Workers
+from proofload.records import Outcome
+
+_LOOK_S = 0.1
+_BEHIND_S = 1.0
+"""Answers to messages that were due no longer ago than this, and a few messages' time: the stream has caught up."""
+_SLICES_S = (0.005, 0.01, 0.01, 0.02, 0.02, 0.04, 0.08)
+_LOOK_AFTER_SLICE_S = 0.15
+
+
+class Watch:
+    """What has been answered so far of load that is under way."""
+
+    def __init__(self, running: Running, rate_rps: float) -> None:
+        self._running = running
+        self._behind_ns = round((_BEHIND_S + 5.0 / rate_rps) * NS_PER_S)
+        self._newest_ns = 0
+        self.answered = 0
+        self.missing = 0
+        """Given up without an answer."""
+        self.look()  # what is not asked for soon is let go
+
+    def calm(self, seconds: float) -> None:
+        """Let the load go on."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and self._running.wait(min(_LOOK_S, left)):
+            self.look()
+        self.look()
+
+    def until_caught_up(self, patience_s: float) -> bool:
+        """Returns when messages are answered about as soon as they are sent; False when that takes too long."""
+        until = time.monotonic() + patience_s
+        while time.monotonic() < until:
+            self.calm(_LOOK_S)
+            if monotonic_ns() - self._newest_ns < self._behind_ns:
+                return True
+        return False
+
+    def look(self) -> None:
+        """Take note of what has become final."""
+        taken = self._running.taken()
+        answered = taken.table[with_outcome(taken, *ANSWERED, Outcome.SHED)]
+        self.answered += len(answered)
+        self.missing += int(np.count_nonzero(taken.outcome == Outcome.TIMEOUT))
+        if len(answered):
+            self._newest_ns = max(self._newest_ns, int(np.max(answered["intended_ns"])))
+
+
+def halt_in_the_midst(workers: Workers, arm: int, watch: Watch, pile_up_s: float) -> bool:
+    """Halt a worker while it is at work on many messages, and leave it so.
+
+    Seldom is much in a worker's hands at light load. So it is halted until messages have piled up, and then let go
+    for a few milliseconds at a time, until some of them are answered. False where it cannot be halted.
+    """
+    if not workers.freeze(arm):
+        return False
+    watch.calm(pile_up_s)
+    before = watch.answered
+    for slice_s in _SLICES_S:
+        workers.thaw(arm)
+        time.sleep(slice_s)
+        workers.freeze(arm)
+        watch.calm(_LOOK_AFTER_SLICE_S)
+        if watch.answered > before:
+            break
+    return True

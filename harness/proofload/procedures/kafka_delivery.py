@@ -1,0 +1,140 @@
+"""kafka-delivery: are messages lost, answered twice or out of order when a stream's workers come, go and die?
+
+A worker alone is watched first. Then, one after another and under steady load, what `disturbances` names: it is
+stopped and another started ("restart"), killed in the midst of its work and another started ("kill"), a second one
+joins its group ("join"), the older one is stopped ("leave").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from proofload.engine.client import Stretch
+from proofload.errors import InputError
+from proofload.procedures import Bench, Evidence, Findings
+from proofload.procedures._kafka_delivery_judging import judge
+from proofload.procedures._kafka_delivery_settings import SETTLING, STEADY, Disturbance, Settings
+from proofload.procedures._kafka_delivery_stream import Workers, workers_of
+from proofload.procedures._kafka_delivery_watch import Watch, halt_in_the_midst
+from proofload.scenarios import Scenario
+
+STARTS_ITS_TARGETS = True
+__all__ = ["STARTS_ITS_TARGETS", "KafkaDelivery", "Settings", "create"]
+_BEFORE_S = 1.0
+"""Load before workers are interfered with, in each phase."""
+_STRAYS_S = 0.6
+"""After a phase: so that surplus answers are counted where they belong."""
+
+
+def create() -> KafkaDelivery:
+    return KafkaDelivery()
+
+
+class KafkaDelivery:
+    """See `proofload.procedures.Procedure`."""
+
+    def peak_rps(self, scenario: Scenario) -> float:
+        return scenario.rate_rps + 10.0 * math.sqrt(scenario.rate_rps)
+
+    def conduct(self, bench: Bench, scenario: Scenario) -> None:
+        assert isinstance(scenario, Settings)
+        with workers_of(bench, keys=scenario.keys, env=scenario.env, patience_s=scenario.recovery_s) as workers:
+            workers.start()
+            _settle(bench, scenario)
+            missing = _steady(bench, scenario)
+            for number, name in enumerate(scenario.disturbances, start=2):
+                if workers.startable:
+                    missing += _disturbed(bench, scenario, name, number, workers)
+                else:
+                    bench.note("not-disturbed", what=name, why="the lab did not start this worker")
+            bench.pause(scenario.drain_s if missing else _STRAYS_S)  # late answers are late, not lost
+
+    def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
+        assert isinstance(scenario, Settings)
+        return judge(evidence, scenario)
+
+
+def _stretch(scenario: Scenario, name: str, duration_s: float, number: int = 1, *, measured: bool = True) -> Stretch:
+    return Stretch(
+        name, scenario.rate_rps, duration_s, arrival="poisson", seed=scenario.seed + number, measured=measured
+    )
+
+
+def _settle(bench: Bench, scenario: Settings) -> None:
+    """Until the group has given the first worker its share: what was sent before that may rightly stay unread."""
+    with bench.loading(_stretch(scenario, SETTLING, scenario.recovery_s, 0, measured=False)) as running:
+        watch = Watch(running, scenario.rate_rps)
+        answered = watch.until_caught_up(scenario.recovery_s)
+        running.cut()
+    if not answered:
+        raise InputError(
+            f"no message was answered within {scenario.recovery_s:g} s",
+            cause="the worker reads another topic or answers into another one, does not copy the correlation header, "
+            "or waits for a former member of its group",
+            remedy="check request.topic, request.correlation and response.topic, and the worker's log in logs/",
+        )
+    bench.pause(_STRAYS_S)
+
+
+def _steady(bench: Bench, scenario: Settings) -> int:
+    """Load on a worker left alone; how many messages had no answer."""
+    with bench.loading(_stretch(scenario, STEADY, scenario.duration_s)) as running:
+        watch = Watch(running, scenario.rate_rps)
+    watch.look()
+    bench.pause(_STRAYS_S)
+    return watch.missing
+
+
+def _disturbed(bench: Bench, scenario: Settings, name: Disturbance, number: int, workers: Workers) -> int:
+    """Load while workers are interfered with, and until all is well again; how many messages had no answer."""
+    acts: dict[str, Callable[[Bench, Settings, Workers, Watch], None]] = {
+        "restart": _restart,
+        "kill": _kill,
+        "join": _join,
+        "leave": _leave,
+    }
+    longest_s = _BEFORE_S + 3 * scenario.recovery_s + scenario.after_s
+    with bench.loading(_stretch(scenario, name, longest_s, number)) as running:
+        watch = Watch(running, scenario.rate_rps)
+        watch.calm(_BEFORE_S)
+        acts[name](bench, scenario, workers, watch)
+        recovered = watch.until_caught_up(scenario.recovery_s)
+        bench.note("caught-up" if recovered else "not-caught-up", what=name)
+        watch.calm(scenario.after_s)
+        running.cut()
+    watch.look()
+    bench.pause(_STRAYS_S)
+    return watch.missing
+
+
+def _restart(bench: Bench, _scenario: Settings, workers: Workers, _watch: Watch) -> None:
+    oldest = workers.arms[0]
+    bench.note("disturbance", what="stop", arm=oldest)
+    workers.stop(oldest)
+    arm = workers.start()
+    bench.note("disturbance", what="started", arm=arm)
+
+
+def _kill(bench: Bench, scenario: Settings, workers: Workers, watch: Watch) -> None:
+    oldest = workers.arms[0]
+    bench.note("disturbance", what="halt", arm=oldest)
+    halted = halt_in_the_midst(workers, oldest, watch, scenario.pile_up_s)
+    bench.note("disturbance", what="kill", arm=oldest, halted=halted)
+    workers.kill(oldest)
+    arm = workers.start()
+    bench.note("disturbance", what="started", arm=arm)
+
+
+def _join(bench: Bench, _scenario: Settings, workers: Workers, _watch: Watch) -> None:
+    bench.note("disturbance", what="join")
+    arm = workers.start()
+    bench.note("disturbance", what="started", arm=arm)
+
+
+def _leave(bench: Bench, _scenario: Settings, workers: Workers, _watch: Watch) -> None:
+    if len(workers.arms) < 2:
+        workers.start()
+    oldest = workers.arms[0]
+    bench.note("disturbance", what="stop", arm=oldest)
+    workers.stop(oldest)

@@ -1,0 +1,160 @@
+"""Does a stream keep what it guarantees? From counts to checks, with bounds.
+
+That a message was lost, or answered out of order, is a fact about that message and no estimate: one is enough to
+fail. That none was seen bounds their share, by the exact (beta) bound for no event among n: 1 − 0.05^(1/n) at 95 %,
+so 2,995 messages show less than 1 in 1,000. Answers beyond the first are judged by how far back they reach: at
+least once means that after a handover the worker may repeat what it answered since its last commit, and no more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import beta
+
+from proofload.analysis.delivery import PhaseDelivery
+from proofload.clock import NS_PER_S
+from proofload.records import Check, Interval, Status
+
+Guarantee = Literal["at-least-once", "exactly-once", "at-most-once"]
+CONFIDENCE = 0.95
+STOOD_STILL_S = 0.5
+"""Answers that pause for so long tell when a handover took place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One stretch of load, what was done to the workers in it, and what became of its messages."""
+
+    name: str
+    delivery: PhaseDelivery
+    crash: bool = False
+    """A worker was killed: what it had at that instant may be answered again, or, at most once, never."""
+    disturbed_ns: int = 0
+    """When workers were first interfered with; 0: they were not."""
+    reach_s: float = 0.0
+    """How long before the handover a message may have been answered that is answered again after it."""
+    under_way: int | None = None
+    """Messages sent and not answered when a worker was stopped or killed; None: none was."""
+
+    @property
+    def handover_ns(self) -> int:
+        """When the work changed hands: when the answers paused, if they did, else when it was ordered."""
+        found = self.delivery
+        return found.stopped_ns if found.stood_still_s >= STOOD_STILL_S else self.disturbed_ns
+
+    @property
+    def beyond_reach(self) -> int:
+        """Answers beyond the first for messages that had been answered long before; unplaced ones count."""
+        unplaced = self.delivery.duplicated - len(self.delivery.repeated_ns)
+        if not self.disturbed_ns:
+            return self.delivery.duplicated
+        oldest = self.handover_ns - round(self.reach_s * NS_PER_S)
+        return unplaced + int(np.count_nonzero(self.delivery.repeated_ns < oldest))
+
+
+def lost(stretches: Sequence[Stretch], guarantee: Guarantee, *, share: float) -> Check:
+    """Nothing may be lost; `at-most-once` allows it where a worker was killed. `share`: what must be ruled out."""
+    bound = [one for one in stretches if not (one.crash and guarantee == "at-most-once")]
+    count = sum(one.delivery.lost for one in bound)
+    waiting = sum(one.delivery.waiting for one in stretches)
+    sent = sum(one.delivery.sent - one.delivery.undelivered for one in bound)
+    told = f"{count:,} of {sent:,} messages were never answered although later ones of their key were"
+    where = _where([(one.name, one.delivery.lost) for one in bound])
+    if count:
+        return _check("lost", Status.FAIL, count, sent, f"{told} ({where}).", cause="lost-messages")
+    if waiting:
+        evidence = f"{waiting:,} messages had no answer, nor had anything sent after them, when the run ended."
+        return _check(
+            "lost", Status.INCONCLUSIVE, 0, sent, evidence,
+            settle="raise drain_s and recovery_s above the group's session time-out (45 s by default in Kafka)",
+        )  # fmt: skip
+    idle = [one.name for one in bound if one.under_way == 0]
+    if idle:
+        evidence = f"{told}; but nothing was under way when a worker was stopped ({', '.join(idle)})."
+        return _check("lost", Status.INCONCLUSIVE, 0, sent, evidence, settle="raise rate_rps")
+    return _nothing_seen("lost", told, sent, share)
+
+
+def duplicated(stretches: Sequence[Stretch], guarantee: Guarantee, *, share: float, alpha_fail: float = 0.001) -> Check:
+    """At least once: only what a handover may repeat, and undisturbed no more than `share`. Else: none at all."""
+    sent = sum(one.delivery.sent for one in stretches)
+    total = sum(one.delivery.duplicated for one in stretches)
+    if guarantee != "at-least-once":
+        told = f"{total:,} answers beyond the first to {sent:,} messages"
+        if total:
+            where = _where([(one.name, one.delivery.duplicated) for one in stretches])
+            evidence = f"{told} ({where}), where {guarantee} allows none."
+            return _check("duplicated", Status.FAIL, total, sent, evidence, cause="duplicated-messages")
+        return _nothing_seen("duplicated", told, sent, share)
+    excess = [(one.name, one.beyond_reach) for one in stretches if one.disturbed_ns]
+    count = sum(number for _, number in excess)
+    told = f"{total:,} answers beyond the first to {sent:,} messages"
+    if count:
+        evidence = f"{told}; {count:,} of them repeat what had been answered well before a handover ({_where(excess)})."
+        return _check("duplicated", Status.FAIL, count, sent, evidence, cause="duplicated-messages")
+    calm = [one for one in stretches if not one.disturbed_ns]
+    calm_sent = sum(one.delivery.sent for one in calm)
+    calm_count = min(calm_sent, sum(one.delivery.duplicated for one in calm))
+    low, high = share_bounds(calm_count, calm_sent, beyond=alpha_fail)[0], share_bounds(calm_count, calm_sent)[1]
+    if calm_count and high > share:
+        evidence = f"{calm_count:,} of {calm_sent:,} messages were answered again though nobody disturbed the workers."
+        if low > share:
+            return _check("duplicated", Status.FAIL, calm_count, calm_sent, evidence, cause="duplicated-messages")
+        settle = "a longer duration_s"
+        return _check("duplicated", Status.INCONCLUSIVE, calm_count, calm_sent, evidence, settle=settle)
+    return _nothing_seen("duplicated", f"{told}, all within what a handover may repeat" if total else told, sent, share)
+
+
+def reordered(stretches: Sequence[Stretch], *, share: float) -> Check:
+    """No answer may come after that of a message sent later with the same key."""
+    known = [(one.name, one.delivery.reordered) for one in stretches if one.delivery.reordered is not None]
+    count = sum(number for _, number in known)
+    sent = sum(one.delivery.answered for one in stretches)
+    if not known:
+        return _check("reordered", Status.INCONCLUSIVE, None, 0, "Messages had no key, so no order is promised.")
+    told = f"{count:,} of {sent:,} answers came after that of a message sent later with the same key"
+    if count:
+        return _check("reordered", Status.FAIL, count, sent, f"{told} ({_where(known)}).", cause="reordered-messages")
+    return _nothing_seen("reordered", told, sent, share)
+
+
+def rows_needed(share: float) -> int:
+    """Messages without an event that rule out this share of them, at 95 %."""
+    return math.ceil(math.log(1.0 - CONFIDENCE) / math.log1p(-share))
+
+
+def share_bounds(count: int, n: int, *, beyond: float = 1.0 - CONFIDENCE) -> tuple[float, float]:
+    """One-sided exact bounds of a share, each missed with probability `beyond` (Clopper and Pearson, 1934)."""
+    low = 0.0 if not count else float(beta.ppf(beyond, count, n - count + 1))
+    high = 1.0 if count >= n else float(beta.ppf(1.0 - beyond, count + 1, n - count))
+    return low, high
+
+
+def _nothing_seen(name: str, told: str, sent: int, share: float) -> Check:
+    needed = rows_needed(share)
+    if sent >= needed:
+        return _check(name, Status.PASS, 0, sent, f"{told} (at most {share_bounds(0, sent)[1]:.2%} at 95 %).")
+    evidence = f"{told}; {needed:,} messages are needed to rule out a share of {share:.2%}."
+    return _check(name, Status.INCONCLUSIVE, 0, sent, evidence, settle=f"{needed - sent:,} more messages")
+
+
+def _check(
+    name: str, status: Status, count: int | None, n: int, evidence: str, *, settle: str = "", cause: str = ""
+) -> Check:
+    interval = _interval(count, n) if count is not None and n else Interval(None, None)
+    return Check(name, status, count, 0, "messages", interval, evidence, settle=settle, cause=cause)
+
+
+def _interval(count: int, n: int) -> Interval:
+    """How many among so many it would be in the long run."""
+    low, high = share_bounds(min(count, n), n)
+    return Interval(low * n, high * n)
+
+
+def _where(counts: Sequence[tuple[str, int | None]]) -> str:
+    return ", ".join(f"{name}: {count:,}" for name, count in counts if count)
