@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from proofload.analysis.health import client_health
+from proofload.analysis.lag import plain_percentiles
+from proofload.analysis.summary import send_lags
 from proofload.procedures import Circumstances, Evidence, Findings
 from proofload.procedures._cold_judging import checks_of, look_at
 from proofload.procedures._cold_lives import GUARDS
 from proofload.procedures._cold_reading import ColdRun, read
 from proofload.procedures._cold_telling import details_of, sentences
 from proofload.procedures._measured_phase import MeasuredPhase, measure
-from proofload.records import Check, Interval, Phase, Samples, Status, Validity
+from proofload.records import Check, ClientHealth, Interval, Phase, Samples, Status, Validity
 from proofload.verdict import validity as validity_rules
+from proofload.verdict.codes import STARVED_WITH_LAG
 
 if TYPE_CHECKING:
     from proofload.procedures.cold_start import Settings
+
+
+PERMITTED_LAG = 0.1
 
 
 def concluded(evidence: Evidence, scenario: Settings) -> Findings:
@@ -39,7 +45,7 @@ def concluded(evidence: Evidence, scenario: Settings) -> Findings:
     return Findings(
         phases=tuple(one.summary for one in measured.values()),
         checks=checks,
-        validity=_validity(evidence, run, around, measured),
+        validity=_validity(evidence, run, around, measured, seen.slow_ms, limited=bool(scenario.slo.limits())),
         client=None if steady is None else steady.health,
         headline=sentences(evidence, run, seen, checks),
         details=details_of(run, seen, scenario),
@@ -56,20 +62,54 @@ def _no_steady() -> tuple[Check, ...]:
 
 
 def _validity(
-    evidence: Evidence, run: ColdRun, around: Circumstances, measured: Mapping[int, MeasuredPhase]
+    evidence: Evidence,
+    run: ColdRun,
+    around: Circumstances,
+    measured: Mapping[int, MeasuredPhase],
+    slow_ms: float | None,
+    *,
+    limited: bool,
 ) -> tuple[Validity, ...]:
-    """All restarts are one stretch: each is too short to say much of the client."""
+    """`limited`: percentiles of the steady stretch have limits, so they have to be right to the millisecond. All restarts are one stretch: each is too short to say much of the client."""
     judged: dict[str, Sequence[Validity]] = {}
     parts = [life.phase for life in run.lives if life.phase is not None]
     if parts:
-        judged["restarts"] = _pooled(evidence, parts, around)
-    for phase in (run.steady, run.joining.phase if run.joining is not None else None):
-        if phase is not None:
-            judged[phase.name] = measured[phase.index].validity
+        judged["restarts"] = _by_what_is_decided(*_pooled(evidence, parts, around), slow_ms)
+    if run.joining is not None:
+        own = run.joining.phase
+        judged[own.name] = _by_what_is_decided(
+            measured[own.index].validity, measured[own.index].health, run.joining.samples, slow_ms
+        )
+    if run.steady is not None:
+        strict = measured[run.steady.index].validity
+        samples = evidence.samples(run.steady.index)
+        judged["steady"] = (
+            strict if limited else _by_what_is_decided(strict, measured[run.steady.index].health, samples, slow_ms)
+        )
     return validity_rules.merged(judged)
 
 
-def _pooled(evidence: Evidence, parts: Sequence[Phase], around: Circumstances) -> tuple[Validity, ...]:
+def _by_what_is_decided(judged: Sequence[Validity], samples: Samples, slow_ms: float | None) -> tuple[Validity, ...]:
+    """No percentile is judged here: answers are told from those that take `slow_ms`, and requests
+    that fail from those that do not. A client that is late by less than a tenth of that decides nothing."""
+    lag_ms = plain_percentiles(send_lags(samples)).get("p99", 0.0)
+    if slow_ms is None or lag_ms > PERMITTED_LAG * slow_ms:
+        return tuple(judged)
+    codes = {item.code: item for item in judged}
+    if codes["send-lag"].ok:
+        return tuple(judged)
+    told = (
+        f"{codes['send-lag'].detail}; here answers above {slow_ms:.3g} ms are told from faster ones, and nothing less"
+    )
+    eased = [Validity("send-lag", ok=True, detail=told) if item.code == "send-lag" else item for item in judged]
+    if (health.runqueue_share or 0.0) < STARVED_WITH_LAG:
+        eased = [Validity(one.code, ok=True, detail=one.detail) if one.code == "cpu-starved" else one for one in eased]
+    return tuple(eased)
+
+
+def _pooled(
+    evidence: Evidence, parts: Sequence[Phase], around: Circumstances
+) -> tuple[tuple[Validity, ...], ClientHealth, Samples]:
     tables, planned = [], 0
     for phase in parts:
         table = evidence.samples(phase.index).table.copy()
@@ -80,7 +120,7 @@ def _pooled(evidence: Evidence, parts: Sequence[Phase], around: Circumstances) -
     length_s = sum(phase.duration_s for phase in parts)
     whole = replace(parts[0], name="restarts", planned=planned, duration_s=length_s)
     health = client_health(samples, around.worker_stats, cut_ns=0)
-    return validity_rules.judge(
+    judged = validity_rules.judge(
         validity_rules.Evidence(
             phase=whole,
             samples=samples,
@@ -90,3 +130,4 @@ def _pooled(evidence: Evidence, parts: Sequence[Phase], around: Circumstances) -
             shared_cores=around.shared_cores,
         )
     )
+    return judged, health, samples

@@ -26,7 +26,7 @@ from proofload.analysis.rule import holds
 from proofload.clock import NS_PER_S
 from proofload.procedures import Evidence
 from proofload.procedures._cold_lives import GUARDS
-from proofload.procedures._cold_reading import ColdRun, Life
+from proofload.procedures._cold_reading import ColdRun, Growth, Life
 from proofload.procedures._cold_requests import requests_of
 from proofload.records import Check, Interval, Status
 from proofload.verdict.cold import Demand, Harm, RestartRuling, decide, exceeds
@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 
 CHANCES = 3
 """A limit is looked at over all restarts and condition by condition; two of those share the other two thirds."""
+
+
+HEAD_BYTES = 1024
+"""About what a request brings besides its body."""
+HAND_BYTES = 64 * 1024
+"""What a thread or a connection may take (20 KiB were seen)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +75,9 @@ def look_at(evidence: Evidence, run: ColdRun, scenario: Settings) -> Seen:
     rested = None
     if run.rested is not None and len(run.rested.requests):
         rested = _opens_slowly(run.rested, length_ns, warm, scenario)
-    patterns = [_pattern(life, slow_ms) for life in lives if life.number in slow]
+    patterns = [
+        _pattern(life, slow_ms, float(evidence.run["payloads"]["mean_bytes"])) for life in lives if life.number in slow
+    ]
     return Seen(warm, slow_ms, openings, failing, slow, why_slow(patterns, rested) if patterns else None)
 
 
@@ -98,9 +106,15 @@ def _opens_slowly(life: Life, length_ns: int, warm: WarmLevel, scenario: Setting
     return is_slow(opening(requests, length_ns), warm, scenario.penalty_ms)
 
 
-def _pattern(life: Life, slow_ms: float) -> SlowOpening:
-    taken = tuple(Taken(one.memory_bytes, one.before_bytes, one.read_bytes) for one in life.growth)
-    return SlowOpening(is_one_stall(life.requests, slow_ms), taken)
+def _pattern(life: Life, slow_ms: float, payload_bytes: float) -> SlowOpening:
+    requests_bytes = round(len(life.requests) * (payload_bytes + HEAD_BYTES))
+    return SlowOpening(is_one_stall(life.requests, slow_ms), tuple(_taken(one, requests_bytes) for one in life.growth))
+
+
+def _taken(one: Growth, requests_bytes: int) -> Taken:
+    """Besides what requests, connections and threads take."""
+    memory = None if one.memory_bytes is None else one.memory_bytes - HAND_BYTES * max(0, one.hands or 0)
+    return Taken(memory, one.before_bytes, None if one.read_bytes is None else one.read_bytes - requests_bytes)
 
 
 def _come_up(run: ColdRun) -> list[Check]:

@@ -6,13 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from proofload.probes._proc import uss_bytes
+from proofload import _process_trees as trees
+from proofload.probes._proc import files, uss_bytes
 from proofload.procedures._cold_page_cache import family
 
 
 def look(pids: Sequence[int]) -> list[dict[str, Any]]:
-    """One entry a process: pid, own memory and bytes read so far; None where the kernel does not tell."""
-    return [{"pid": pid, "uss_bytes": _memory(pid), "read_bytes": _read(pid)} for pid in family(pids)]
+    """One entry a process: pid, own memory, bytes read so far, threads and descriptors; None: not told."""
+    return [
+        {"pid": pid, "uss_bytes": _memory(pid), "read_bytes": _read(pid), "hands": _hands(pid)} for pid in family(pids)
+    ]
+
+
+def _hands(pid: int) -> int | None:
+    """Threads and open descriptors together: each connection and each worker thread has buffers of its own."""
+    process = trees.read(pid)
+    try:
+        return None if process is None else process.threads + files(pid).fds
+    except OSError:
+        return None
 
 
 def _memory(pid: int) -> int | None:

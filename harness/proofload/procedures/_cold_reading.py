@@ -61,6 +61,8 @@ class Growth:
     memory_bytes: int | None
     before_bytes: int | None
     read_bytes: int | None
+    hands: int | None
+    """Threads and descriptors more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,7 @@ def _growth(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, An
             _less(one["uss_bytes"], held[one["pid"]]["uss_bytes"]),
             held[one["pid"]]["uss_bytes"],
             _less(one["read_bytes"], held[one["pid"]]["read_bytes"]),
+            _less(one["hands"], held[one["pid"]]["hands"]),
         )
         for one in after
         if one["pid"] in held

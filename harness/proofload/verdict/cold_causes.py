@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
-LOADED_MEMORY = 8 * MIB
-LOADED_SHARE = 0.10
-LOADED_READ = MIB
-"""A process has loaded something since it said ready when its own memory grew by 8 MiB and 10 %, or when it read a
-MiB: a healthy one allocates some buffers and reads the requests."""
+LOADED_MEMORY = 4 * MIB
+LOADED_SHARE = 0.05
+LOADED_READ = MIB // 2
+"""A process has loaded something since it said ready when its own memory grew by 4 MiB and 5 %, or when it read half a
+MiB besides its requests: a healthy one allocates some buffers (0.1 MiB were seen)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,10 @@ class Taken:
     """What one process took on since it said ready; None: not told."""
 
     memory_bytes: int | None
+    """Besides what threads and connections take."""
     before_bytes: int | None
     read_bytes: int | None
+    """Besides requests."""
 
     @property
     def loaded(self) -> bool:
