@@ -55,7 +55,8 @@ def chance_faster(
     (variance_c, free_c), (variance_a, free_a) = _mean_variance(of_company), _mean_variance(of_alone)
     least = 0.25 / (min(len(company), len(alone)) + 4.0) * 0.1  # no spread seen is not none there
     variance = max(variance_c + variance_a, least)
-    freedom = min(free_c, free_a)
+    shares = variance_c**2 / free_c + variance_a**2 / free_a
+    freedom = (variance_c + variance_a) ** 2 / shares if shares > 0.0 else float(free_c + free_a)
     error = math.sqrt(variance)
 
     def reach(alpha: float) -> float:

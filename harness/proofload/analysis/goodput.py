@@ -59,18 +59,24 @@ def _inside(done_ns: NDArray[np.int64], begin_ns: int, end_ns: int) -> bool:
 
 def ratio_of_means(
     above: Sequence[float] | NDArray[np.float64],
-    below: Sequence[float] | NDArray[np.float64],
+    below: Sequence[float] | NDArray[np.float64] | float,
     *,
     alpha_fail: float,
     alpha_pass: float,
 ) -> Ratio | None:
-    """mean(above) / mean(below). None where either has too few blocks, or nothing was completed below."""
-    top, bottom = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
-    if len(top) < FEWEST_BLOCKS or len(bottom) < FEWEST_BLOCKS or not bottom.any():
+    """mean(above) / mean(below). None where either has too few blocks, or nothing was completed below.
+
+    A number for `below` is a fact without error: what a server completed of a load that it kept up with varies with the
+    load and not with the server, which could do at least that.
+    """
+    top = np.asarray(above, dtype=np.float64)
+    bottom = np.atleast_1d(np.asarray(below, dtype=np.float64))
+    fixed = isinstance(below, float)
+    if len(top) < FEWEST_BLOCKS or (len(bottom) < FEWEST_BLOCKS and not fixed) or not bottom.any():
         return None
     if not top.any():
         return Ratio(0.0, 0.0, 0.0, 0.0)
-    parts = [_relative_variance(top), _relative_variance(bottom)]
+    parts = [_relative_variance(top)] if fixed else [_relative_variance(top), _relative_variance(bottom)]
     value = float(top.mean() / bottom.mean())
     variance = sum(part for part, _ in parts)
     if variance <= 0.0:

@@ -42,9 +42,7 @@ def diagnose(name: str, reference: Values, serving: Values, found: Differences) 
     if not candidates:
         return Diagnosis("", _unexplained(reference, serving, rows), 0.0)
     first = max(candidates, key=lambda pattern: pattern.share)
-    beside = [
-        pattern for pattern in candidates if pattern.cause != first.cause and pattern.share <= 1.02 - first.share
-    ]
+    beside = [pattern for pattern in candidates if pattern.cause != first.cause and pattern.share <= 1.02 - first.share]
     says = "; also: ".join([first.says, *(pattern.says for pattern in beside[:2])])
     return Diagnosis(first.cause, says, first.share)
 
@@ -52,9 +50,7 @@ def diagnose(name: str, reference: Values, serving: Values, found: Differences) 
 def together(found: Mapping[str, Diagnosis], rows: Mapping[str, NDArray[np.bool_]]) -> dict[str, Diagnosis]:
     """A feature without a pattern of its own that differs where another one does, which has one, follows it: a ratio
     of an amount is wrong where the amount is."""
-    settled = {
-        name: one for name, one in found.items() if one.cause and one.explains >= CONVINCING and not one.follows
-    }
+    settled = {name: one for name, one in found.items() if one.cause and one.explains >= CONVINCING and not one.follows}
     result = dict(found)
     for name, one in found.items():
         if name in settled or not settled:

@@ -91,9 +91,7 @@ class _Matcher:
                 fits &= have.text[candidates] == ours.text[serving_row]
             else:
                 off = np.abs(have.number[candidates] - ours.number[serving_row])
-                fits &= (off <= self._within[name][candidates]) | (
-                    have.number[candidates] == ours.number[serving_row]
-                )
+                fits &= (off <= self._within[name][candidates]) | (have.number[candidates] == ours.number[serving_row])
             if not fits.any():
                 break
         return fits
@@ -159,9 +157,7 @@ def _stale(
     return np.array(found, dtype=np.int64), chance / max(1, tested), 0
 
 
-def _lagging(
-    matcher: _Matcher, joined: Joined, rows: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], float, int]:
+def _lagging(matcher: _Matcher, joined: Joined, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], float, int]:
     best: tuple[NDArray[np.int64], float, int] = (np.empty(0, np.int64), 0.0, 0)
     for lag in _LAGS:
         found, chance = [], 0

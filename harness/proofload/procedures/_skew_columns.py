@@ -1,4 +1,4 @@
-"""Columns of foreign tables in the four forms that are kept: numbers, flags, texts, and mixed ones as JSON."""
+"""Columns of foreign tables in the forms that are kept: numbers, flags, texts, instants, and mixed ones as JSON."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _NULLS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A")
 _TIME = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"
 _LEADING_ZERO = r"^[+-]?0\d"
 _SURE = 0.99
+_INSTANT = pa.timestamp("us")
 
 
 class Typing(Enum):
@@ -30,7 +31,7 @@ class Typing(Enum):
 
 
 def canonical(batch: Any) -> pa.Table:
-    """Numbers as float64 (NaN is missing), flags, texts; instants as seconds; anything else as JSON text."""
+    """Numbers as float64 (NaN is missing), flags, texts, instants in UTC; anything else as JSON text."""
     table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
     return pa.table({name: _canonical(table.column(name)) for name in table.column_names})
 
@@ -56,17 +57,14 @@ def settle(parts: Sequence[pa.Table], typing: Typing) -> pa.Table:
 
 
 def values_of(column: Any) -> Values:
-    """A kept column as values."""
+    """A kept column as values; instants as seconds since 1970."""
+    if pa.types.is_timestamp(column.type):
+        column = pc.divide(pc.cast(pc.cast(column, pa.int64()), pa.float64(), safe=False), 1e6)
     if pa.types.is_floating(column.type):
-        return Values.of_numbers(column.to_numpy(zero_copy_only=False) if hasattr(column, "chunks") else column)
+        return Values.of_numbers(np.asarray(column.to_numpy(), dtype=np.float64))
     if pa.types.is_large_string(column.type):
         return Values.of_objects([None if item is None else json.loads(item) for item in column.to_pylist()])
     return Values.of_objects(column.to_pylist())
-
-
-def is_instant(field: pa.Field) -> bool:
-    """Whether a kept column holds instants, as seconds."""
-    return bool(field.metadata) and b"instant" in field.metadata
 
 
 def _canonical(column: Any) -> Any:
@@ -79,8 +77,7 @@ def _canonical(column: Any) -> Any:
     if pa.types.is_null(kind):
         return pc.cast(column, pa.float64())
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        micros = pc.cast(pc.cast(column, pa.timestamp("us")), pa.int64())
-        return pc.divide(pc.cast(micros, pa.float64(), safe=False), 1e6)
+        return pc.cast(pc.cast(column, pa.timestamp("us", getattr(kind, "tz", None)), safe=False), _INSTANT, safe=False)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         numbers = pc.cast(column, pa.float64(), safe=False)
         return pc.if_else(pc.is_nan(numbers), None, numbers)
@@ -92,7 +89,7 @@ def _as_json(column: Any) -> list[str | None]:
     if pa.types.is_large_string(column.type):
         items: list[str | None] = column.to_pylist()
         return items
-    return [None if item is None else json.dumps(item) for item in column.to_pylist()]
+    return [None if item is None else json.dumps(item, default=str) for item in column.to_pylist()]
 
 
 def _parsed(column: Any) -> Any:
@@ -112,8 +109,7 @@ def _parsed(column: Any) -> Any:
     if share == 0.0 and float(present.str.match(_TIME).mean()) >= _SURE:
         instants = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
         if float(instants.notna().sum()) >= _SURE * len(present):
-            seconds = instants.astype("datetime64[us, UTC]").astype("int64").astype("float64") / 1e6
-            return pa.array(seconds.where(instants.notna()).to_numpy(), pa.float64(), from_pandas=True)
+            return pa.array(instants.dt.tz_localize(None).astype("datetime64[us]"), _INSTANT, from_pandas=True)
     if share < 0.5:
         return pa.array(_plain(texts), pa.string())
     mixed: list[Any] = [

@@ -24,7 +24,14 @@ import pyarrow.parquet as pq
 from proofload.errors import InputError
 from proofload.procedures._skew_columns import Typing, canonical, settle
 
-SUFFIXES = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".pq": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
 KEY = "__key__"
 """The column that joins, as text, in what is kept."""
 _LINES = 20_000

@@ -33,9 +33,7 @@ class Request:
     twin_of: int
 
 
-def write_requests(
-    source: Path, folder: Path, *, most: int, twins: int, ask: Mapping[str, Any], seed: int
-) -> Path:
+def write_requests(source: Path, folder: Path, *, most: int, twins: int, ask: Mapping[str, Any], seed: int) -> Path:
     """The file that is sent, made from `source`: at most so many of its payloads, drawn at random, `ask` merged into
     each body that is an object; and so many twins without expectation."""
     pool = load_payloads(source)

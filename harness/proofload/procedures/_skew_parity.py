@@ -1,0 +1,191 @@
+"""Features of joined rows, judged one by one, and the kind of error told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proofload.analysis.feature_values import Kind, Values
+from proofload.analysis.parity import Differences, compare, strata
+from proofload.analysis.skew_diagnosis import CONVINCING, Diagnosis, diagnose, together
+from proofload.analysis.skew_rows import Joined, Misplaced, misplaced
+from proofload.records import Status
+from proofload.verdict.skew import Ruling, rule_feature
+
+_EXAMPLES = 3
+_CHANCE = 0.3
+"""More rows that match a stranger's by coincidence say that a match means nothing."""
+_SCATTER = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Rows of both sides, joined. `row`: of each serving row, its reference row; `unit`: the event it is of."""
+
+    reference: Mapping[str, Values]
+    serving: Mapping[str, Values]
+    row: NDArray[np.int64]
+    unit: NDArray[np.int64]
+    ids: Sequence[str]
+    entity: NDArray[np.int64] | None = None
+    instants: frozenset[str] = frozenset()
+    """Columns of instants: a log may have its own, so only a shift by whole hours counts against them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One feature's verdict."""
+
+    name: str
+    ruling: Ruling
+    rows: int
+    differs: NDArray[np.bool_]
+    counts: Mapping[str, int]
+    diagnosis: Diagnosis
+    examples: tuple[tuple[str, str, str], ...]
+    """(id, training, serving)"""
+
+    @property
+    def failed(self) -> bool:
+        return self.ruling.status is Status.FAIL
+
+    def plain(self) -> dict[str, Any]:
+        """For result.json."""
+        ruling = self.ruling
+        return {
+            "name": self.name,
+            "status": str(ruling.status),
+            "rows": self.rows,
+            "events": ruling.n,
+            "share": ruling.share,
+            "low": ruling.interval.low,
+            "high": ruling.interval.high,
+            "where": ruling.where,
+            **self.counts,
+            "cause": self.diagnosis.cause,
+            "says": self.diagnosis.says,
+            "explains": self.diagnosis.explains,
+            "follows": self.diagnosis.follows,
+            "examples": [list(example) for example in self.examples],
+        }
+
+
+def judge_features(
+    compared: Compared, *, rtol: float, limit: float, alpha_fail: float, alpha_pass: float
+) -> tuple[list[Feature], Misplaced | None]:
+    """`alpha_fail` is for all of them together. The second: what is known of rows that belong elsewhere."""
+    found: dict[str, Differences] = {}
+    sides: dict[str, tuple[Values, Values]] = {}
+    for name in compared.reference:
+        wanted = compared.reference[name].take(compared.row)
+        got = compared.serving[name]
+        sides[name] = (wanted, got)
+        found[name] = compare(wanted, got, rtol)
+    causes = {name: diagnose(name, *sides[name], differs) for name, differs in found.items() if differs.any.any()}
+    for name in compared.instants & set(causes):
+        if causes[name].cause != "timezone":
+            none = np.zeros(len(compared.row), np.bool_)
+            found[name] = Differences(none, none, none)
+            del causes[name]
+    bad = {name: found[name].any for name in causes}
+    elsewhere = None
+    if bad:
+        joined = Joined(
+            {name: values for name, values in compared.reference.items() if name not in compared.instants},
+            compared.serving, compared.row, {name: rows for name, rows in bad.items() if name not in compared.instants},
+            compared.entity, rtol,
+        )  # fmt: skip
+        elsewhere = misplaced(joined) if joined.bad else None
+        causes = _settled(causes, bad, elsewhere)
+    each = alpha_fail / max(1, len(found))
+    features = []
+    for name, (wanted, got) in sides.items():
+        differs = found[name].any
+        ruling = rule_feature(
+            differs, compared.unit, strata(wanted), limit=limit, alpha_fail=each, alpha_pass=alpha_pass
+        )
+        counts = {
+            "null": int(found[name].null.sum()), "type": int(found[name].type.sum()),
+            "value": int(found[name].value.sum()),
+        }  # fmt: skip
+        told = causes.get(name, Diagnosis("", "", 0.0))
+        shown = _examples(compared.ids, wanted, got, differs)
+        features.append(Feature(name, ruling, len(differs), differs, counts, told, shown))
+    return features, elsewhere
+
+
+def worst(features: Sequence[Feature]) -> Feature | None:
+    """The failed feature that tells most: one with an error of its own, the one that differs most often."""
+    failed = [feature for feature in features if feature.failed]
+
+    def weight(feature: Feature) -> tuple[bool, bool, float]:
+        own = bool(feature.diagnosis.cause) and not feature.diagnosis.follows
+        return own, feature.diagnosis.explains >= CONVINCING, float(feature.differs.mean())
+
+    return max(failed, key=weight, default=None)
+
+
+def drawing(feature: Feature, compared: Compared) -> dict[str, Any]:
+    """What the picture of one feature needs: pairs of numbers, at most some hundred, evenly chosen."""
+    wanted = compared.reference[feature.name].take(compared.row)
+    got = compared.serving[feature.name]
+    both = np.flatnonzero(wanted.numeric & got.numeric & np.isfinite(wanted.number) & np.isfinite(got.number))
+    if len(both) < 10:
+        return {}
+    kept = both[:: max(1, len(both) // _SCATTER)]
+    return {
+        "name": feature.name,
+        "training": wanted.number[kept].tolist(),
+        "serving": got.number[kept].tolist(),
+        "differs": feature.differs[kept].tolist(),
+    }
+
+
+def _settled(
+    causes: Mapping[str, Diagnosis], bad: Mapping[str, NDArray[np.bool_]], elsewhere: Misplaced | None
+) -> dict[str, Diagnosis]:
+    """Rows that are somebody else's explain all their features at once; else each feature has its own error, and
+    those without one follow another."""
+    if elsewhere is not None and elsewhere.tested:
+        stale = elsewhere.stale >= CONVINCING and elsewhere.by_chance <= _CHANCE
+        if stale and elsewhere.foreign < elsewhere.stale:
+            how = f"the row {elsewhere.lag} before" if elsewhere.lag else "an earlier row of the same entity"
+            says = f"serving has the values of {how} in {elsewhere.stale:.0%} of the rows that differ"
+            return _unless_told_better(causes, Diagnosis("staleness", says, elsewhere.stale))
+        if elsewhere.foreign >= CONVINCING:
+            says = f"serving has all values of another row in {elsewhere.foreign:.0%} of the rows that differ"
+            return _unless_told_better(causes, Diagnosis("cross-talk", says, elsewhere.foreign))
+    return together(causes, bad)
+
+
+def _unless_told_better(causes: Mapping[str, Diagnosis], common: Diagnosis) -> dict[str, Diagnosis]:
+    """One unit error or rounding that holds for a feature throughout is no accident of swapped rows."""
+    kept = {"unit", "rounding", "category-encoding", "type"}
+    return {
+        name: one if one.cause in kept and one.explains >= 0.98 and one.explains > common.explains else common
+        for name, one in causes.items()
+    }
+
+
+def _examples(
+    ids: Sequence[str], wanted: Values, got: Values, differs: NDArray[np.bool_]
+) -> tuple[tuple[str, str, str], ...]:
+    rows = np.flatnonzero(differs)
+    chosen = rows[:: max(1, len(rows) // _EXAMPLES)][:_EXAMPLES]
+    return tuple((str(ids[row]), _shown(wanted, row), _shown(got, row)) for row in chosen.tolist())
+
+
+def _shown(values: Values, row: int) -> str:
+    match values.kind[row]:
+        case Kind.NULL:
+            return "missing"
+        case Kind.TEXT:
+            return f'"{values.text[row]}"'
+        case Kind.FLAG:
+            return "true" if values.number[row] else "false"
+        case _:
+            return f"{values.number[row]:.9g}"
