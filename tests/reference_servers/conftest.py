@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import onnx
 import pytest
@@ -18,6 +24,9 @@ from onnx import TensorProto, helper, numpy_helper
 from proofload_servers.serving import Service, Settings
 
 WIDTH = 4
+WAIT_S = 60.0
+Program = tuple[subprocess.Popen[bytes], httpx.Client]
+Condition = Callable[[], bool]
 
 
 def write_tiny_model(folder: Path, version: str = "7") -> Path:
@@ -65,11 +74,86 @@ def service(tiny_model: Path) -> Iterator[Service]:
 
 
 @pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def faulty(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Service]]:
+    """`faulty("errors:share=1", max_queue=2)`: a service in this process, not waited for. Without a name: healthy."""
+    monkeypatch.setenv("PROOFLOAD_ALLOW_FAULTS", "1")
+    running: list[Service] = []
+
+    def start(*faults: str, **settings: Any) -> Service:
+        service = Service.start(Settings(**{"model": str(tiny_model), "fault": faults} | settings))
+        running.append(service)
+        return service
+
+    yield start
+    for service in running:
+        service.drain(5)
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[[Condition], None]:
+    """Polls what nothing announces, like a server's state from outside."""
+
+    def wait(condition: Condition) -> None:
+        give_up = time.monotonic() + WAIT_S
+        while not condition():
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def new_port() -> Callable[[], int]:
+    """A port that was free a moment ago."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+            return port
+
+    return find
+
+
+@pytest.fixture
+def free_port(new_port: Callable[[], int]) -> int:
+    return new_port()
+
+
+@pytest.fixture(scope="session")
+def start_program(
+    until: Callable[[Condition], None],
+) -> Callable[[str, Sequence[str], int], AbstractContextManager[Program]]:
+    """`start_program("flask_app", ["--model", …], port)`: the process and a client of its health port, once it is
+    ready. It is ended with the block."""
+
+    @contextlib.contextmanager
+    def start(program: str, flags: Sequence[str], health_port: int) -> Iterator[Program]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"proofload_servers.{program}", *flags], stdout=subprocess.DEVNULL
+        )
+        client = httpx.Client(base_url=f"http://127.0.0.1:{health_port}", timeout=WAIT_S)
+
+        def ready() -> bool:
+            assert process.poll() is None
+            with contextlib.suppress(httpx.TransportError):
+                return client.get("/health/ready").status_code == 200
+            return False
+
+        try:
+            until(ready)
+            yield process, client
+        finally:
+            client.close()
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    return start
 
 
 @pytest.fixture(scope="session")

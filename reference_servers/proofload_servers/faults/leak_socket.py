@@ -35,14 +35,14 @@ def plant(options: Options) -> Seams:
     neighbour = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
     threading.Thread(target=_hang_up_on_all, args=(neighbour,), name="neighbour", daemon=True).start()
     address = neighbour.getsockname()
-    connected: list[socket.socket] = []
+    connected: list[int] = []
     numbers = itertools.count(1)
 
     def leaking(admit: Admit) -> Admit:
         def ask_and_admit(works: list[Work]) -> None:
             if next(numbers) % options.every == 0:
                 try:
-                    connected.append(socket.create_connection(address, PATIENCE_S))
+                    connected.append(socket.create_connection(address, PATIENCE_S).detach())
                 except OSError as exc:
                     raise Failed from exc
             admit(works)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -102,7 +103,8 @@ class _PlantFault(argparse.Action):
         from proofload_servers.faults import check, listing
 
         if values == "list":
-            parser.exit(message=listing())
+            sys.stdout.write(listing())
+            parser.exit()
         given = [*(getattr(namespace, self.dest) or ()), str(values)]
         try:
             check(given, server=parser.prog.rpartition(".")[2])
