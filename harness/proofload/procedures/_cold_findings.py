@@ -70,7 +70,10 @@ def _validity(
     *,
     limited: bool,
 ) -> tuple[Validity, ...]:
-    """`limited`: percentiles of the steady stretch have limits, so they have to be right to the millisecond. All restarts are one stretch: each is too short to say much of the client."""
+    """`limited`: percentiles of the steady stretch have limits, so they have to be right to the millisecond.
+
+    All restarts are one stretch: each is too short to say much of the client.
+    """
     judged: dict[str, Sequence[Validity]] = {}
     parts = [life.phase for life in run.lives if life.phase is not None]
     if parts:
@@ -89,7 +92,9 @@ def _validity(
     return validity_rules.merged(judged)
 
 
-def _by_what_is_decided(judged: Sequence[Validity], samples: Samples, slow_ms: float | None) -> tuple[Validity, ...]:
+def _by_what_is_decided(
+    judged: Sequence[Validity], health: ClientHealth, samples: Samples, slow_ms: float | None
+) -> tuple[Validity, ...]:
     """No percentile is judged here: answers are told from those that take `slow_ms`, and requests
     that fail from those that do not. A client that is late by less than a tenth of that decides nothing."""
     lag_ms = plain_percentiles(send_lags(samples)).get("p99", 0.0)

@@ -69,7 +69,7 @@ def look_at(evidence: Evidence, run: ColdRun, scenario: Settings) -> Seen:
     openings = {life.number: opening(life.requests, length_ns) for life in lives}
     if warm is None:
         return Seen(None, None, openings, frozenset(), frozenset(), None)
-    failing = frozenset(number for number, window in openings.items() if is_failing(window, warm))
+    failing = frozenset(life.number for life in lives if _opens_failing(life, openings[life.number], warm, scenario))
     slow = frozenset(life.number for life in lives if _opens_slowly(life, length_ns, warm, scenario))
     slow_ms = warm.worst_ms + scenario.penalty_ms
     rested = None
@@ -96,14 +96,22 @@ def checks_of(run: ColdRun, seen: Seen, scenario: Settings) -> tuple[Check, ...]
     return tuple(found)
 
 
+def _opens_failing(life: Life, window: Window, warm: WarmLevel, scenario: Settings) -> bool:
+    """Requests fail although it says ready. Where the very first is answered and answers are slow, those that fail
+    later are refused because of the slowness: that is the finding then."""
+    if not is_failing(window, warm):
+        return False
+    return bool(life.requests.bad[0]) or not is_slow(window, warm, scenario.penalty_ms)
+
+
 def _opens_slowly(life: Life, length_ns: int, warm: WarmLevel, scenario: Settings) -> bool:
     """Judged from the first request on; where requests fail first, from the first one after them."""
-    requests = life.requests
-    failed = np.flatnonzero(requests.bad)
-    if len(failed) and is_failing(opening(requests, length_ns), warm):
-        after = int(failed[-1]) + 1
+    requests, window = life.requests, opening(life.requests, length_ns)
+    if _opens_failing(life, window, warm, scenario):
+        after = int(np.flatnonzero(requests.bad)[-1]) + 1
         requests = Requests(*(getattr(requests, name)[after:] for name in ("due_ns", "done_ns", "latency_ms", "bad")))
-    return is_slow(opening(requests, length_ns), warm, scenario.penalty_ms)
+        window = opening(requests, length_ns)
+    return is_slow(window, warm, scenario.penalty_ms)
 
 
 def _pattern(life: Life, slow_ms: float, payload_bytes: float) -> SlowOpening:

@@ -165,7 +165,7 @@ def _growth(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, An
             _less(one["uss_bytes"], held[one["pid"]]["uss_bytes"]),
             held[one["pid"]]["uss_bytes"],
             _less(one["read_bytes"], held[one["pid"]]["read_bytes"]),
-            _less(one["hands"], held[one["pid"]]["hands"]),
+            _less(one.get("hands"), held[one["pid"]].get("hands")),
         )
         for one in after
         if one["pid"] in held
