@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: help setup demo test check format bench fixtures wheel clean
+.PHONY: help setup demo test mutants selftest check format bench fixtures wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,13 @@ demo: setup ## Compare the four reference servers: rate within the SLO, latency,
 
 test: setup fixtures ## Run the tests
 	@$(BIN)/python -m pytest -q
+
+mutants: setup fixtures ## Change analysis/ and verdict/ by a token, 200 times: do the tests notice? (an hour)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-mutants.txt
+	@$(BIN)/python tests/mutation/mutants.py --count 200 --seed 1
+
+selftest: setup fixtures ## Try the lab on itself; writes reports/selftest.md (hours; goes on where it stopped)
+	@$(BIN)/proofload selftest --report reports
 
 check: setup ## Lint, format and type gates
 	@$(BIN)/ruff check .
