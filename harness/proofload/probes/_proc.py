@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from proofload import _process_trees as trees
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_BLOCK_BYTES = 512
+_CGROUPS = Path("/sys/fs/cgroup")
+_UNLIMITED = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +23,8 @@ class Files:
 
     fds: int
     sockets: int
+    on_disk_bytes: int
+    """What the regular files among them take on disk, those that have no name any more included."""
 
 
 def tree(roots: Sequence[trees.Root], known: Iterable[int] | None = None) -> dict[int, trees.Process]:
@@ -76,11 +83,52 @@ def runnable_threads(pid: int) -> int:
 def files(pid: int) -> Files:
     """Raises FileNotFoundError when it is gone, PermissionError where it may not be looked into."""
     fds = sockets = 0
+    sizes: dict[tuple[int, int], int] = {}
     with os.scandir(f"/proc/{pid}/fd") as entries:
         for entry in entries:
             fds += 1
             try:
-                sockets += os.readlink(entry.path).startswith("socket:")  # noqa: PTH115  a thousand of them at times
+                link = os.readlink(entry.path)  # noqa: PTH115  a thousand of them at times
+                sockets += link.startswith("socket:")
+                if link.startswith("/") and not link.startswith(("/dev/", "/proc/", "/memfd:")):
+                    seen = os.stat(entry.path)  # noqa: PTH116  see above
+                    if stat.S_ISREG(seen.st_mode):
+                        sizes[seen.st_dev, seen.st_ino] = seen.st_blocks * _BLOCK_BYTES
             except FileNotFoundError:
                 fds -= 1  # closed meanwhile
-    return Files(fds, sockets)
+    return Files(fds, sockets, sum(sizes.values()))
+
+
+def most_fds(pid: int) -> int | None:
+    """The soft limit of open descriptors (RLIMIT_NOFILE); None where there is none. Raises OSError when it is gone."""
+    with open(f"/proc/{pid}/limits", "rb") as file:  # noqa: PTH123  see `uss_bytes`
+        for line in file:
+            if line.startswith(b"Max open files"):
+                soft = line.split()[3]
+                return int(soft) if soft.isdigit() else None
+    return None
+
+
+def memory_limit_bytes(pid: int) -> int | None:
+    """The limit of the control group that the process is in, where it is another group than this program's own.
+
+    None where there is none, or where it is the machine's own: that one is no limit of the target.
+    """
+    try:
+        own = Path("/proc/self/cgroup").read_text(encoding="ascii")
+        theirs = Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii")
+        if own == theirs:
+            return None
+        for line in theirs.splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "":
+                text = (_CGROUPS / path.lstrip("/") / "memory.max").read_text(encoding="ascii")
+            elif "memory" in controllers.split(","):
+                text = (_CGROUPS / "memory" / path.lstrip("/") / "memory.limit_in_bytes").read_text(encoding="ascii")
+            else:
+                continue
+            if text.strip().isdigit() and int(text) < _UNLIMITED:
+                return int(text)
+    except (OSError, ValueError):
+        return None
+    return None

@@ -7,7 +7,11 @@ uss_bytes          memory that only these processes have; what would be freed if
 uss_unavailable    1, once, where that may not be read: then there is only
 rss_bytes          resident memory, shared pages counted once for each process
 fds, sockets       open descriptors; one that forked processes share counts for each
+fds_of_limit       share of its limit (RLIMIT_NOFILE) that the process nearest to it has open
+files_bytes        what regular files that are open take on disk, deleted ones included
+memory_limit_bytes once: the limit of the control group, where the target has one of its own
 threads, processes
+births             processes that joined the tree since the first reading
 involuntary_switches_per_s   of the main threads: wanted to run, and lost the core
 runnable_threads   that ran, or waited for a core, at that instant
 
@@ -29,6 +33,8 @@ from proofload.probes._proc import (
     TICKS_PER_S,
     files,
     involuntary_switches,
+    memory_limit_bytes,
+    most_fds,
     runnable_threads,
     tree,
     uss_bytes,
@@ -57,6 +63,8 @@ class ProcessProbe:
         self._last_switches: Mapping[tuple[int, int], int] = {}
         self._scan, self._memory, self._files, self._runnable = Duty(), Duty(), Duty(), Duty()
         self._uss_denied = False
+        self._births = 0
+        self._fd_limits: dict[tuple[int, int], int | None] = {}
 
     def read(self) -> Iterable[Reading]:
         if not self._roots:
@@ -68,6 +76,12 @@ class ProcessProbe:
             "threads": sum(process.threads for process in processes.values()),
             "processes": len(processes),
         }
+        if self._last:
+            self._births += len(processes.keys() - self._last.keys())
+        else:
+            limits = [limit for pid in self._pids if (limit := memory_limit_bytes(pid)) is not None]
+            values |= {"memory_limit_bytes": min(limits)} if limits else {}
+        values["births"] = self._births
         elapsed_s = (now_ns - self._last_ns) / NS_PER_S
         switches = self._switches(processes)
         if self._last and elapsed_s > 0:
@@ -77,7 +91,7 @@ class ProcessProbe:
         self._last_ns, self._last, self._last_switches = now_ns, processes, switches
         pids = [pid for pid, _ in processes]
         self._costly(self._runnable, lambda: self._wanting_to_run(pids), values)
-        self._costly(self._files, lambda: self._descriptors(pids), values)
+        self._costly(self._files, lambda: self._descriptors(processes), values)
         self._costly(self._memory, lambda: self._private_memory(pids), values)
         return [Reading(now_ns, SOURCE, name, value, self._arm) for name, value in values.items()]
 
@@ -114,13 +128,22 @@ class ProcessProbe:
             values.update(measure())
             duty.spent(began_ns, self._clock.now_ns() - began_ns)
 
-    def _descriptors(self, pids: Iterable[int]) -> Mapping[str, float]:
+    def _descriptors(self, processes: Iterable[tuple[int, int]]) -> Mapping[str, float]:
         """A sum over only some of the processes would be a wrong number, so it is all or nothing."""
         try:
-            each = [files(pid) for pid in pids]
+            each = {who: files(who[0]) for who in processes}
+            for who in each.keys() - self._fd_limits.keys():
+                self._fd_limits[who] = most_fds(who[0])
         except OSError:
             return {}
-        return {"fds": sum(one.fds for one in each), "sockets": sum(one.sockets for one in each)}
+        self._fd_limits = {who: self._fd_limits[who] for who in each}  # processes come and go
+        shares = [one.fds / limit for who, one in each.items() if (limit := self._fd_limits[who])]
+        found: dict[str, float] = {
+            "fds": sum(one.fds for one in each.values()),
+            "sockets": sum(one.sockets for one in each.values()),
+            "files_bytes": sum(one.on_disk_bytes for one in each.values()),
+        }
+        return {**found, "fds_of_limit": max(shares)} if shares else found
 
     def _wanting_to_run(self, pids: Iterable[int]) -> Mapping[str, float]:
         try:
