@@ -55,6 +55,8 @@ class Circumstances:
     """Whether requests went through the broker that forgets what it holds too much of."""
     payload_bytes: float = 0.0
     """Mean size of a request's body."""
+    versions: Mapping[int, str] = field(default_factory=dict)
+    """Interned version stamps by number, as far as any answer bore them."""
 
     @staticmethod
     def of(evidence: Evidence) -> Circumstances:
@@ -72,6 +74,7 @@ class Circumstances:
                 if event.kind == "server" and "facts" in event.detail
             ),
             payload_bytes=run["payloads"]["mean_bytes"],
+            versions={number: text for (kind, number), text in evidence.names.items() if kind == "version"},
         )
 
 
