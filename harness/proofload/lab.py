@@ -135,7 +135,8 @@ def _run_one(
             if pool is not None:
                 spec = _engine_spec(scenario, pool[0], cores, procedure.peak_rps(scenario))
                 engine = stack.enter_context(started(spec, folder, {**os.environ, **watchdog.environment}))
-            bench = LabBench(scenario, fleet, folder, engine=engine, progress=progress, target=target, canary=canary)
+            up = target if server is None else server.target  # with its ports and addresses
+            bench = LabBench(scenario, fleet, folder, engine=engine, progress=progress, target=up, canary=canary)
             if server is not None:
                 bench.welcome(server, 0)
             with _death_is_a_finding(folder):

@@ -4,6 +4,9 @@ In company means waiting behind others, so it is slower, or, where there are wor
 only where lone requests wait for company: a batch that has to fill. The statistic is the chance that a request in
 company beats a lone one by a margin, with the variance of DeLong, DeLong and Clarke-Pearson (Biometrics 44, 1988),
 taken over batches of consecutive requests, because those share a queue.
+
+Where computing a batch costs nearly as much as its parts, company costs what it saves and that shows nothing. But then
+the lone request itself tells: it found the server idle, and yet its answer comes together with that of a later one.
 """
 
 from __future__ import annotations
@@ -18,6 +21,13 @@ from scipy import special
 FEWEST = 15
 """Requests of either kind below which nothing is said."""
 BATCHES = 20
+
+
+TOGETHER = 0.2
+"""Answers are together when they are apart by at most this part of what the requests were apart, or TOGETHER_NS."""
+TOGETHER_NS = 500_000
+APART_NS = 4_000_000
+"""Requests nearer to each other than this tell nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,20 @@ def in_flight(at_ns: NDArray[np.int64], sent_ns: NDArray[np.int64], done_ns: NDA
     begun = np.searchsorted(np.sort(sent_ns), at_ns, side="left")
     ended = np.searchsorted(np.sort(done_ns), at_ns, side="right")
     return np.asarray(begun - ended, dtype=np.int64)
+
+
+def held_back(sent_ns: NDArray[np.int64], done_ns: NDArray[np.int64], company: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of the requests that found the server idle and were followed by another before they were answered: which were
+    answered together with it. A server that begins with what it has never holds one back for the next.
+
+    Columns of all requests on their way to the same server, in order of `sent_ns`.
+    """
+    first = np.flatnonzero(company[:-1] == 0) if len(company) else np.zeros(0, dtype=np.int64)
+    gap = sent_ns[first + 1] - sent_ns[first]
+    followed = (gap >= APART_NS) & (sent_ns[first + 1] < done_ns[first])
+    first, gap = first[followed], gap[followed]
+    apart = np.abs(done_ns[first + 1] - done_ns[first])
+    return np.asarray(apart <= np.maximum(TOGETHER_NS, TOGETHER * gap))
 
 
 def chance_faster(

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from proofload.analysis.company import FEWEST, chance_faster
-from proofload.analysis.goodput import Ratio, goodput_blocks, ratio_of_means
+from proofload.analysis.company import chance_faster, held_back
+from proofload.analysis.goodput import FEWEST_BLOCKS, Ratio, goodput_blocks, ratio_of_means
 from proofload.analysis.overload_recovery import Baseline, Recovery, baseline_of, recovery
 from proofload.analysis.summary import ANSWERED, summarise, with_outcome
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.procedures import Circumstances, Evidence, Findings, ended_early
 from proofload.procedures._peak_plan import BACK, Settings
-from proofload.procedures._peak_reading import COLD, Reading, Step, kept_up, latency_ms, within
+from proofload.procedures._peak_reading import COLD, Reading, Step, kept_up, latency_ms, span, within
 from proofload.procedures._peak_signs import signs_of
 from proofload.procedures._peak_validity import peak_validity
 from proofload.procedures._peak_words import details, headline
@@ -47,7 +47,8 @@ def found(reading: Reading, evidence: Evidence, settings: Settings) -> Findings:
     errors = verdict.Errors(settings.alpha_fail / CHECKS, settings.alpha_pass)
     shown = _shown(reading, evidence, settings, around, errors)
     validity, health = peak_validity(
-        [(step.phase, step.samples, step.multiple > 1.0 and not step.back) for step in reading.steps],
+        [(step.phase, step.samples, step.multiple > 1.0 and not step.back) for step in reading.steps]
+        or [(phase, samples, True) for phase, samples in reading.others if reading.served_nothing],
         around,
         deadline_ms=settings.deadline_s * 1000,
     )
@@ -55,7 +56,11 @@ def found(reading: Reading, evidence: Evidence, settings: Settings) -> Findings:
         summarise(phase, samples, timeout_s=settings.timeout_s)
         for phase, samples in (*reading.others, *((step.phase, step.samples) for step in reading.steps))
     )
-    said = not ended_early(evidence) and all(item.ok for item in validity) and reading.back is not None
+    said = (
+        not ended_early(evidence)
+        and all(item.ok for item in validity)
+        and (reading.back is not None or reading.served_nothing)
+    )
     who = str(evidence.run["target"]["name"])
     status = overall(validity, shown.checks)
     return Findings(
@@ -77,6 +82,7 @@ def _shown(
     lone = _lone(reading)
     lone_ms = float(np.median(lone.service_ns)) / NS_PER_MS if len(lone) else None
     checks = [
+        *_base(reading, settings),
         *_slo(reading, back, settings, around),
         *_wrong(reading, around),
         verdict.goodput_check(ratios, settings.goodput_ratio),
@@ -103,11 +109,14 @@ def _named(checks: Sequence[Check], reading: Reading, back: Recovery | None, set
         oversubscribed="threads_per_core" in failed,
     )
     if signs is None:
-        return tuple(checks)
+        cause = "oversubscribed-threads" if "threads_per_core" in failed else ""
+        return tuple(replace(check, cause=cause) if check.name == "base_load" else check for check in checks)
     return tuple(_blamed(check, signs) for check in checks)
 
 
 def _blamed(check: Check, signs: Signs) -> Check:
+    if check.name == "light_load" and check.cause and signs.blocked:
+        return replace(check, cause="blocked-event-loop")  # an answer that is ready waits for the loop, too
     if check.status is not Status.FAIL or check.cause:
         return check
     if check.name == "recovery":
@@ -124,6 +133,14 @@ def _not_reached(check: Check) -> Check:
     return replace(check, status=Status.INCONCLUSIVE, settle="run it again and let it end by itself")
 
 
+def _base(reading: Reading, settings: Settings) -> tuple[Check, ...]:
+    """A target that served nothing in time when it was asked little has no base load to begin with."""
+    if reading.steps or not reading.served_nothing:
+        return ()
+    told = f"none of {len(reading.everything):,} requests went well, at {settings.trickle_rps:g}/s and less"
+    return (Check("base_load", Status.FAIL, 0.0, settings.slo.ok_share, "share", Interval(0.0, None), told),)
+
+
 def _ratios(reading: Reading, errors: verdict.Errors) -> dict[str, Ratio | None]:
     """Goodput of the hold over that of the saturated steps together, and of the highest step that was kept up with.
 
@@ -136,24 +153,23 @@ def _ratios(reading: Reading, errors: verdict.Errors) -> dict[str, Ratio | None]
     above = _blocks(reading, peak)
     held = [step for step in reading.ramp if kept_up(step)]
     full = [step for step in reading.ramp if not kept_up(step) and step.multiple > 1.0]
-    references: dict[str, list[Step]] = {}
+    references: dict[str, NDArray[np.float64] | float] = {}
     if full:
-        references[" and ".join(step.phase.name for step in full)] = full
+        blocks = np.concatenate([_blocks(reading, step) for step in full])
+        if len(blocks) >= FEWEST_BLOCKS or not held:
+            references[" and ".join(step.phase.name for step in full)] = blocks
     if held:
-        references[held[-1].phase.name] = held[-1:]
+        references[held[-1].phase.name] = _goodput_rps(reading, held[-1])
     each = errors.fail / max(1, len(references))
-    found: dict[str, Ratio | None] = {}
-    for name, steps in references.items():
-        below = np.concatenate([_blocks(reading, step) for step in steps])
-        ratio = ratio_of_means(above, below, alpha_fail=each, alpha_pass=errors.good)
-        if ratio is None and len(references) > 1 and steps is not references.get(_last(references)):
-            continue
-        found[name] = ratio
-    return found
+    return {
+        name: ratio_of_means(above, below, alpha_fail=each, alpha_pass=errors.good)
+        for name, below in references.items()
+    }
 
 
-def _last(references: dict[str, list[Step]]) -> str:
-    return list(references)[-1]
+def _goodput_rps(reading: Reading, step: Step) -> float:
+    blocks = _blocks(reading, step)
+    return float(blocks.mean()) if len(blocks) else 0.0
 
 
 def _blocks(reading: Reading, step: Step) -> NDArray[np.float64]:
@@ -257,12 +273,17 @@ def _light(reading: Reading, settings: Settings, errors: verdict.Errors) -> Chec
     samples, company = _light_samples(reading)
     service = np.asarray(samples.service_ns / NS_PER_MS, dtype=np.float64)
     alone, others = service[company == 0], service[company > 0]
-    if len(alone) < FEWEST or len(others) < FEWEST:
-        return verdict.light_load_check(None, settings.light_load_ms, settings.light_load_chance, (0.0, 0.0))
-    medians = (float(np.median(alone)), float(np.median(others)))
+    medians = tuple(float(np.median(part)) if len(part) else 0.0 for part in (alone, others))
     margin_ms = max(settings.light_load_ms, LIGHT_PART * medians[0])
-    chance = chance_faster(others, alone, margin_ms, alpha_fail=errors.fail, alpha_pass=errors.good)
-    return verdict.light_load_check(chance, margin_ms, settings.light_load_chance, medians)
+    each = errors.fail / 2
+    return verdict.light_load_check(
+        chance_faster(others, alone, margin_ms, alpha_fail=each, alpha_pass=errors.good),
+        held_back(samples.table["sent_ns"], samples.table["done_ns"], company),
+        margin_ms=margin_ms,
+        limit=settings.light_load_chance,
+        medians=(medians[0], medians[1]),
+        errors=errors,
+    )
 
 
 def _responsive(reading: Reading, settings: Settings, errors: verdict.Errors, lone_ms: float | None) -> Check:
@@ -281,8 +302,9 @@ def _responsive(reading: Reading, settings: Settings, errors: verdict.Errors, lo
 
 def _threads(reading: Reading, evidence: Evidence, settings: Settings, errors: verdict.Errors) -> Check:
     series = reading.process.get("runnable_threads")
-    loaded = [step for step in reading.steps if step.peak or step is reading.ramp[-1]]
-    spans = [(step.begin_ns, step.end_ns) for step in loaded]
+    spans = [(step.begin_ns, step.end_ns) for step in reading.steps if step.peak or step is reading.ramp[-1]]
+    if reading.served_nothing:
+        spans = [span(phase) for phase, _ in reading.others]
     seen = np.zeros(0) if series is None else series.values[within(series.t_ns, spans)]
     return verdict.threads_check(seen, cores_of(evidence), settings.threads_per_core, errors)
 

@@ -21,6 +21,8 @@ TRICKLE = "trickle"
 BURST = "burst"
 REST = "rest"
 BACK = "back at 1×"
+NO_CAPACITY = "peak-no-capacity"
+"""The event that says that nothing it was asked in the beginning went well, so that there was no ramp."""
 
 
 class Settings(Scenario):
@@ -58,7 +60,7 @@ class Settings(Scenario):
     liveness_floor_ms: Positive = 15.0
     liveness_part: Share = 0.25
     """A look at the liveness page is slow above this part of a lone request's time, or the floor."""
-    liveness_share: Share = 0.25
+    liveness_share: Share = 0.3
     """The largest share of slow looks, below saturation, while work is in flight."""
     threads_per_core: Positive = 2.5
     """The most threads per core that may want to run at a time."""

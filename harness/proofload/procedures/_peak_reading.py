@@ -12,6 +12,7 @@ from proofload.analysis.company import in_flight
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.procedures import Evidence
 from proofload.procedures import _peak_plan as plan
+from proofload.procedures._peak_looks import KEPT, kept
 from proofload.procedures._peak_plan import Settings
 from proofload.records import Outcome, Phase, Samples
 from proofload.store.record import Series
@@ -83,6 +84,8 @@ class Reading:
     base_rps: float | None
     capacity_rps: float | None
     capacity_at_least: bool
+    served_nothing: bool
+    """Nothing it was asked in the beginning went well, so there was no ramp."""
 
     @property
     def peak(self) -> Step | None:
@@ -103,8 +106,8 @@ class Reading:
 
     def light(self) -> tuple[tuple[int, int], ...]:
         """Stretches of time below saturation: lone requests, and the steps that were kept up with."""
-        spans = [_span(phase) for phase, _ in self.others if phase.name.startswith((plan.TRICKLE, plan.REST))]
-        spans += [_span(step.phase) for step in self.ramp if step.multiple <= BELOW and kept_up(step)]
+        spans = [span(phase) for phase, _ in self.others if phase.name.startswith((plan.TRICKLE, plan.REST))]
+        spans += [span(step.phase) for step in self.ramp if step.multiple <= BELOW and kept_up(step)]
         return tuple(spans)
 
 
@@ -137,11 +140,12 @@ def read(evidence: Evidence, settings: Settings) -> Reading:
         done_ok_ns=np.sort(everything.table["done_ns"][everything.outcome == Outcome.OK]),
         everything=everything,
         found_in_flight=np.where(sent, in_flight(everything.table["sent_ns"], begun, ended), -1),
-        looks=_looks(readings, begun, ended),
+        looks=_looks(evidence, begun, ended),
         process={name: series for (arm, source, name), series in readings.items() if arm == 0 and source == PROCESS},
         base_rps=base.get("base_rps"),
         capacity_rps=base.get("capacity_rps"),
         capacity_at_least=bool(base.get("at_least", False)),
+        served_nothing=any(event.kind == plan.NO_CAPACITY for event in evidence.events),
     )
 
 
@@ -165,19 +169,28 @@ def latency_ms(samples: Samples) -> NDArray[np.float64]:
 def _step(
     phase: Phase, multiple: float, samples: Samples, settings: Settings, *, peak: bool = False, back: bool = False
 ) -> Step:
-    begin, end = _span(phase)
+    begin, end = span(phase)
     skip_ns = 0 if back or multiple <= 1.0 else round(min(settings.skip_s, phase.duration_s / 2) * NS_PER_S)
     return Step(phase, multiple, samples, begin + skip_ns, end, peak, back)
 
 
-def _span(phase: Phase) -> tuple[int, int]:
+def span(phase: Phase) -> tuple[int, int]:
+    """From its first instant to its last."""
     return phase.start_ns, phase.start_ns + round(phase.duration_s * NS_PER_S)
 
 
-def _looks(
-    readings: Mapping[tuple[int, str, str], Series], begun: NDArray[np.int64], ended: NDArray[np.int64]
-) -> Looks | None:
-    took, ok = readings.get((0, LIVENESS, "ms")), readings.get((0, LIVENESS, "ok"))
-    if took is None or ok is None or len(took.t_ns) != len(ok.t_ns):
+def _looks(evidence: Evidence, begun: NDArray[np.int64], ended: NDArray[np.int64]) -> Looks | None:
+    """The procedure's own looks; for want of them (the lab was killed) the probe's."""
+    path = evidence.path / KEPT
+    if path.exists():
+        seen = kept(path.read_bytes())
+        t_ns, took, ok = np.asarray(seen["t_ns"], dtype=np.int64), np.asarray(seen["ms"]), np.asarray(seen["ok"])
+    else:
+        readings = evidence.readings()
+        first, second = readings.get((0, LIVENESS, "ms")), readings.get((0, LIVENESS, "ok"))
+        if first is None or second is None or len(first.t_ns) != len(second.t_ns):
+            return None
+        t_ns, took, ok = first.t_ns, first.values, second.values
+    if not len(t_ns):
         return None
-    return Looks(took.t_ns, took.values, ok.values > 0, in_flight(took.t_ns, begun, ended))
+    return Looks(t_ns, np.asarray(took, dtype=np.float64), ok > 0, in_flight(t_ns, begun, ended))

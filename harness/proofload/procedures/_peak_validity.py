@@ -1,6 +1,7 @@
 """May an overload be believed? The closed list of validity.py, with one rule read over more than one phase.
 
-Steps of a ramp are short, and the p99 of thirty send lags is the largest of them. So lags are judged over all steps up
+Steps of a ramp are short, and the p99 of thirty send lags is the largest of them. So lags (and what the engine
+process says of itself each second) are judged over all steps up
 to 1× together, against the latency there; and over the steps beyond together, against the deadline: what is
 read off those is whether answers came in time, and a refusal's speed, not a percentile near the lag.
 """
@@ -18,7 +19,7 @@ from proofload.analysis.summary import error_counts, latencies, send_lags
 from proofload.procedures import Circumstances
 from proofload.records import SAMPLE_DTYPE, ClientHealth, Phase, Samples, Validity
 from proofload.verdict import validity as rules
-from proofload.verdict.codes import RULES
+from proofload.verdict.codes import RULES, STARVED
 
 Judged = tuple[Phase, Samples, bool]
 """A phase, its samples, and whether it lies beyond the load that the target is to hold."""
@@ -35,18 +36,20 @@ def peak_validity(
         False: _within(_table([samples for _, samples, hard in steps if not hard]), None),
         True: _within(_table([samples for _, samples, hard in steps if hard]), deadline_ms),
     }
-    by_phase = {phase.name: _items(phase, samples, around, lags[hard]) for phase, samples, hard in steps}
-    everything = _table([samples for _, samples, _ in steps])
-    return rules.merged(by_phase), client_health(everything, around.worker_stats)
+    health = client_health(_table([samples for _, samples, _ in steps]), around.worker_stats)
+    by_phase = {phase.name: _items(phase, samples, around, lags[hard], health) for phase, samples, hard in steps}
+    return rules.merged(by_phase), health
 
 
-def _items(phase: Phase, samples: Samples, around: Circumstances, lag: Validity) -> tuple[Validity, ...]:
+def _items(
+    phase: Phase, samples: Samples, around: Circumstances, lag: Validity, health: ClientHealth
+) -> tuple[Validity, ...]:
     errors = {kind.kind: kind.count for kind in error_counts(samples, around.names)}
     items = rules.judge(
         rules.Evidence(
             phase=phase,
             samples=samples,
-            health=client_health(samples, around.worker_stats),
+            health=replace(health, loop_stalls=client_health(samples, around.worker_stats).loop_stalls),
             worker_stats=around.worker_stats,
             client_errors=errors,
             shared_cores=around.shared_cores,
@@ -56,13 +59,20 @@ def _items(phase: Phase, samples: Samples, around: Circumstances, lag: Validity)
     forgiven = not late.ok and lag.ok
     judged = []
     for item in items:
+        alone = item.code == "shared-core" and "(send-lag)" in item.detail
         if item.code == "send-lag":
             judged.append(lag)
-        elif forgiven and item.code == "shared-core" and not item.ok and "(send-lag)" in item.detail:
+        elif not item.ok and ((item.code == "cpu-starved" and _harmless(health, lag)) or (alone and forgiven)):
             judged.append(replace(item, ok=True, remedy=""))
         else:
             judged.append(item)
     return tuple(judged)
+
+
+def _harmless(health: ClientHealth, lag: Validity) -> bool:
+    """Waiting for a core harms by making the client late. Where it is on time all the same, by a tenth of what
+    is measured, only a client that waits as much as STARVED is not believed."""
+    return lag.ok and health.runqueue_share is not None and health.runqueue_share < STARVED
 
 
 def _within(samples: Samples, deadline_ms: float | None) -> Validity:

@@ -60,7 +60,7 @@ def headline(reading: Reading, shown: Shown, settings: Settings, who: str, statu
     base = f"its base load ({reading.base_rps:.3g} requests/s)" if reading.base_rps else "its base load"
     failed = [check for check in shown.checks if check.status is Status.FAIL]
     if failed:
-        return _failed(failed, f"At {times} {base} {who}")
+        return _failed(failed, who if reading.served_nothing else f"At {times} {base} {who}")
     goodput = next(check for check in shown.checks if check.name == "goodput_at_peak")
     said = f"At {times} {base} {who} completes {_percent(goodput.observed)} of what it completes at saturation"
     if goodput.interval.low is not None:
@@ -96,6 +96,8 @@ def _failed(failed: list[Check], who: str) -> tuple[str, ...]:
     elif back is not None:
         when = "not" if back.observed is None else f"only {back.observed:.1f} s after the peak"
         first = f"{who} keeps its goodput, but {'recovers ' + when if back.observed else 'does not recover'}{because}."
+    elif "base_load" in names:
+        first = f"{who} serves nothing in time, however little it is asked{because}."
     elif "excess_refused" in names:
         share = _percent(names["excess_refused"].observed)
         first = f"{who} refuses only {share} of the excess in time{because}."

@@ -16,6 +16,7 @@ from proofload.clock import NS_PER_S
 from proofload.procedures import Bench, Evidence, Findings
 from proofload.procedures import _peak_plan as plan
 from proofload.procedures._peak_findings import found
+from proofload.procedures._peak_looks import looking
 from proofload.procedures._peak_plan import Settings
 from proofload.procedures._peak_reading import read
 from proofload.records import Outcome, Phase, Samples
@@ -25,7 +26,7 @@ __all__ = ["Peak", "Settings", "create"]
 
 _COLD = 5
 """Requests of the trickle that may find everything cold."""
-_RESTS = 8
+_RESTS = 6
 _CALM_OK = 0.9
 _CALM_SLOWER = 2.0
 _CALM_FREE_S = 0.005
@@ -47,13 +48,17 @@ class Peak:
 
     def conduct(self, bench: Bench, scenario: Scenario) -> None:
         settings = _own(scenario)
+        with looking(bench):
+            self._conduct(bench, settings)
+
+    def _conduct(self, bench: Bench, settings: Settings) -> None:
         lone_s = _lone(bench, settings)
         base = settings.base_rate_rps
         if base is None:
-            tried = _bursts(bench, settings, lone_s)
+            tried = [] if lone_s is None else _bursts(bench, settings, lone_s)
             capacity = estimate(tried)
             if capacity is None:
-                bench.note("peak-no-capacity", bursts=len(tried))
+                bench.note(plan.NO_CAPACITY, bursts=len(tried))
                 return
             base = min(settings.base_share * capacity, settings.max_rps / settings.peak_multiple)
             bench.note("peak-base", base_rps=base, capacity_rps=capacity, at_least=is_bound(tried))
@@ -74,10 +79,10 @@ def _own(scenario: Scenario) -> Settings:
     return scenario
 
 
-def _lone(bench: Bench, settings: Settings) -> float:
-    """Seconds that a lone request takes, the median; the patience where none was answered."""
+def _lone(bench: Bench, settings: Settings) -> float | None:
+    """Seconds that a lone request takes, the median; None where none went well."""
     [phase] = bench.load(plan.trickle(settings))
-    return _median_s(bench.samples(phase), settings, skip=_COLD)
+    return _median_s(bench.samples(phase), skip=_COLD)
 
 
 def _bursts(bench: Bench, settings: Settings, lone_s: float) -> list[Burst]:
@@ -96,20 +101,21 @@ def _rest(bench: Bench, settings: Settings, lone_s: float) -> None:
     """Until lone requests take what they took before."""
     for number in range(1, _RESTS + 1):
         [phase] = bench.load(plan.rest(settings, number))
-        if _calm(phase, bench.samples(phase), settings, lone_s):
+        if _calm(phase, bench.samples(phase), lone_s):
             return
         bench.pause(_PAUSE_S)
     bench.note("not-recovered", rests=_RESTS)
 
 
-def _calm(phase: Phase, samples: Samples, settings: Settings, lone_s: float) -> bool:
+def _calm(phase: Phase, samples: Samples, lone_s: float) -> bool:
     second_half = samples.where(samples.table["intended_ns"] >= phase.start_ns + NS_PER_S // 2)
     ok = with_outcome(second_half, Outcome.OK)
+    median_s = _median_s(second_half)
     limit_s = _CALM_SLOWER * lone_s + _CALM_FREE_S
-    return bool(len(ok)) and float(np.mean(ok)) >= _CALM_OK and _median_s(second_half, settings) <= limit_s
+    return median_s is not None and float(np.mean(ok)) >= _CALM_OK and median_s <= limit_s
 
 
-def _median_s(samples: Samples, settings: Settings, *, skip: int = 0) -> float:
+def _median_s(samples: Samples, *, skip: int = 0) -> float | None:
     ok = np.flatnonzero(with_outcome(samples, Outcome.OK))
     ok = ok[ok >= skip] if len(ok) > 2 * skip else ok
-    return float(np.median(samples.service_ns[ok])) / NS_PER_S if len(ok) else settings.timeout_s
+    return float(np.median(samples.service_ns[ok])) / NS_PER_S if len(ok) else None
