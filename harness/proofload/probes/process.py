@@ -42,6 +42,7 @@ from proofload.probes._proc import (
 from proofload.records import Reading
 
 SOURCE = "process"
+FEW_THREADS = 100
 
 
 def create(subject: Subject) -> ProcessProbe | None:
@@ -90,7 +91,12 @@ class ProcessProbe:
             values["involuntary_switches_per_s"] = gained / elapsed_s
         self._last_ns, self._last, self._last_switches = now_ns, processes, switches
         pids = [pid for pid, _ in processes]
-        self._costly(self._runnable, lambda: self._wanting_to_run(pids), values)
+        if (
+            values["threads"] <= FEW_THREADS
+        ):  # cheap; a clock that also counts waiting for a busy core would say otherwise
+            values.update(self._wanting_to_run(pids))
+        else:
+            self._costly(self._runnable, lambda: self._wanting_to_run(pids), values)
         self._costly(self._files, lambda: self._descriptors(processes), values)
         self._costly(self._memory, lambda: self._private_memory(pids), values)
         return [Reading(now_ns, SOURCE, name, value, self._arm) for name, value in values.items()]
