@@ -93,7 +93,7 @@ class ProcessProbe:
         pids = [pid for pid, _ in processes]
         if (
             values["threads"] <= FEW_THREADS
-        ):  # cheap; a clock that also counts waiting for a busy core would say otherwise
+        ):  # cheap, whatever a clock says that counts the wait for a core
             values.update(self._wanting_to_run(pids))
         else:
             self._costly(self._runnable, lambda: self._wanting_to_run(pids), values)
