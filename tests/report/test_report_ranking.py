@@ -66,7 +66,8 @@ def test_different_limits_or_procedures_are_not_compared(at: Callable[..., Resul
     one, other = at("a", 600, 580, 620), at("b", 900, 880, 920)
     looser = dataclasses.replace(other, checks=(dataclasses.replace(other.checks[0], limit=500),))
     assert compare([one, looser])[0].startswith("Not ranked: the runs were held to different limits")
-    assert compare([one, dataclasses.replace(other, procedure="load")])[0].startswith("Not comparable")
+    failed = dataclasses.replace(other, procedure="load", status=Status.FAIL)
+    assert compare([one, failed]) == ("1 of 2 runs passed; failed: b.",)
 
 
 def test_load_runs_are_ranked_by_p99(make_run: Callable[..., Any]) -> None:

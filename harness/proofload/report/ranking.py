@@ -39,6 +39,8 @@ def compare(results: Sequence[Result], labels: Sequence[str] | None = None) -> t
         return ()
     names = list(labels) if labels is not None else [called(result) for result in results]
     pairs = list(zip(names, results, strict=True))
+    if len({result.procedure for result in results}) > 1:
+        return (_verdicts(pairs), *_within_procedures(pairs))
     ranked = [(name, result) for name, result in pairs if _rankable(result)]
     sentences: list[str] = []
     mixed = _not_comparable(pairs)
@@ -58,10 +60,33 @@ def compare(results: Sequence[Result], labels: Sequence[str] | None = None) -> t
     return (*sentences, " ".join(caveats)) if caveats else tuple(sentences)
 
 
+def _verdicts(pairs: Sequence[tuple[str, Result]]) -> str:
+    """How runs of different experiments ended: they are not ranked, they are counted."""
+    said = []
+    for status, word in (
+        (Status.FAIL, "failed"),
+        (Status.INCONCLUSIVE, "inconclusive"),
+        (Status.INVALID, "invalid"),
+    ):
+        names = [name for name, result in pairs if result.status is status]
+        if names:
+            said.append(f"{word}: {joined(names)}")
+    passed = sum(result.status is Status.PASS for _, result in pairs)
+    if not said:
+        return f"All {len(pairs)} runs passed."
+    return f"{passed} of {len(pairs)} runs passed; {'; '.join(said)}."
+
+
+def _within_procedures(pairs: Sequence[tuple[str, Result]]) -> tuple[str, ...]:
+    sentences: list[str] = []
+    for procedure in dict.fromkeys(result.procedure for _, result in pairs):
+        own = [(name, result) for name, result in pairs if result.procedure == procedure]
+        if procedure in {"capacity", "load"}:
+            sentences += compare([result for _, result in own], [name for name, _ in own])
+    return tuple(sentences)
+
+
 def _not_comparable(pairs: Sequence[tuple[str, Result]]) -> str:
-    procedures = {result.procedure for _, result in pairs}
-    if len(procedures) > 1:
-        return f"Not comparable: the runs are of different procedures ({', '.join(sorted(procedures))})."
     limits = {limits_phrase(result.checks) for _, result in pairs} - {""}  # an unconfirmed search has judged none
     if len(limits) > 1:
         told = "; ".join(sorted(limits))

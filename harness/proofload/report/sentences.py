@@ -20,7 +20,9 @@ _PERCENTILE = re.compile(r"^(?:slo\.)?p(\d+(?:_\d+)?)(?:_ms)?$")
 def headline(result: Result) -> tuple[str, ...]:
     """Sentences for one run, the most important first. Invalid and inconclusive say so before anything else."""
     if result.headline:
-        return tuple(printable(sentence, 400) for sentence in result.headline)
+        told = tuple(printable(sentence, 400) for sentence in result.headline)
+        warning = _warning(result) if result.status is Status.INVALID else ()
+        return told if told[: len(warning)] == warning else (*warning, *told)
     answer = BY_PROCEDURE.get(result.procedure, _other)(result)
     return (*_warning(result), *answer, *_unchecked(result))
 

@@ -53,10 +53,10 @@ def create() -> JUnit:
 def _suite(run: RunView, number: int) -> ET.Element:
     result = run.result
     cases = list(_cases(result))
-    scenario = printable(result.scenario, 80)
+    scenario, target = printable(result.scenario, 80), _target(run)
     suite = ET.Element(
         "testsuite",
-        name=f"{scenario} / {run.label}",
+        name=f"{scenario} / {target}",
         package="proofload",
         id=str(number),
         timestamp=_timestamp(result.started_at),
@@ -75,7 +75,7 @@ def _suite(run: RunView, number: int) -> ET.Element:
             suite,
             "testcase",
             name=case.name,
-            classname=f"proofload.{_dotless(scenario)}.{_dotless(run.label)}",
+            classname=f"proofload.{_dotless(scenario)}.{_dotless(target)}",
             time="0",
         )
         if case.problem:
@@ -84,6 +84,11 @@ def _suite(run: RunView, number: int) -> ET.Element:
     ET.SubElement(suite, "system-out").text = "\n".join(run.sentences)
     ET.SubElement(suite, "system-err").text = ""
     return suite
+
+
+def _target(run: RunView) -> str:
+    """The run's label, without the scenario that it may begin with: the suite names that by itself."""
+    return run.label.removeprefix(f"{printable(run.result.scenario, 40)} · ")
 
 
 def _cases(result: Result) -> Iterator[_Case]:
@@ -122,7 +127,7 @@ def _properties(run: RunView) -> Iterator[tuple[str, str]]:
     result = run.result
     yield "status", result.status.value
     yield "procedure", printable(result.procedure, 80)
-    yield "target", run.label
+    yield "target", _target(run)
     yield "run_folder", printable(run.path, 400)
     yield "command", printable(result.command, 1000)
     if result.capacity is not None and result.capacity.rate_rps is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from proofload.report.document import Look
 from proofload.report.looks import looks
+from proofload.report.text import printable
 from proofload.report.view import RunView
 
 INTERVAL = "99 % interval"
@@ -26,7 +27,11 @@ class Page:
 
 
 def page_of(runs: Sequence[RunView]) -> Page:
-    """Runs of the same target are numbered in the order given: "flask", "flask (2)"."""
+    """Runs of several scenarios are told apart by them: "soak · flask". Runs of the same target are numbered in the
+    order given: "flask", "flask (2)"."""
+    scenarios = {run.result.scenario for run in runs}
+    if len(scenarios) > 1:
+        runs = [dataclasses.replace(run, label=f"{printable(run.result.scenario, 40)} · {run.label}") for run in runs]
     seen: Counter[str] = Counter()
     named = []
     for run in runs:
