@@ -11,7 +11,7 @@ import numpy as np
 from proofload import brokers
 from proofload.analysis.delivery import PhaseDelivery, accounts, deliveries
 from proofload.procedures import Circumstances, Evidence, Findings
-from proofload.procedures._kafka_delivery_settings import STEADY, Settings
+from proofload.procedures._kafka_delivery_settings import REPEAT, STEADY, Settings
 from proofload.procedures._kafka_delivery_telling import details, headline
 from proofload.procedures._measured_phase import measure
 from proofload.records import Check, Event, Interval, Outcome, Phase, Samples, Status, Validity
@@ -20,8 +20,6 @@ from proofload.verdict.codes import RULES
 from proofload.verdict.delivery import Stretch
 from proofload.verdict.validity import merged
 
-_HEARTBEAT_S = 3.0
-"""Kafka's default: for about so long a member does not know why the embedded broker refuses its commits."""
 _OF_TIMING = frozenset({"send-lag", "cpu-starved", "loop-stall", "client-cpu", "host-steal", "shared-core"})
 _NO_MATTER = "of no matter to what became of the messages"
 
@@ -38,7 +36,7 @@ def judge(evidence: Evidence, scenario: Settings) -> Findings:
         phase.index: measure(phase, evidence.samples(phase.index), scenario, around, find_warmup=False)
         for phase in judged
     }
-    stretches = [_stretch(evidence, phase, counted[phase.index], scenario, embedded=embedded) for phase in judged]
+    stretches = [_stretch(evidence, phase, counted[phase.index], scenario) for phase in judged]
     steady = next((measured[phase.index] for phase in judged if phase.name == STEADY), None)
     checks = (
         *_deaths(evidence),
@@ -62,19 +60,15 @@ def _deliveries(evidence: Evidence, keys: int) -> Mapping[int, PhaseDelivery]:
     return {one.phase: one for one in deliveries(phases, accounts(evidence.events), keys=keys)}
 
 
-def _stretch(
-    evidence: Evidence, phase: Phase, delivery: PhaseDelivery, scenario: Settings, *, embedded: bool
-) -> Stretch:
+def _stretch(evidence: Evidence, phase: Phase, delivery: PhaseDelivery, scenario: Settings) -> Stretch:
     disturbed = [event for event in _during(evidence, phase) if event.kind == "disturbance"]
     ended = next((event for event in disturbed if event.detail["what"] in {"stop", "kill"}), None)
-    shared = phase.name in {"join", "leave"}
-    reach_s = scenario.redelivery_s if phase.name == "kill" else scenario.handover_redelivery_s
-    if shared and embedded:
-        reach_s = max(scenario.redelivery_s, scenario.handover_redelivery_s) + _HEARTBEAT_S
+    what = dict(scenario.plan()).get(phase.name, "")
+    reach_s = scenario.redelivery_s if what == "kill" else scenario.handover_redelivery_s
     return Stretch(
         name=phase.name,
         delivery=delivery,
-        crash=phase.name == "kill",
+        what=what,
         disturbed_ns=disturbed[0].t_ns if disturbed else 0,
         reach_s=reach_s,
         under_way=None if ended is None else _under_way(evidence.samples(phase.index), ended.t_ns),
@@ -109,24 +103,31 @@ def _handovers(evidence: Evidence, stretches: Sequence[Stretch], scenario: Setti
     """Whether everything that was to be done to the workers was done, and the stream came back each time."""
     done = {one.name for one in stretches if one.disturbed_ns}
     back = {event.detail["what"] for event in evidence.events if event.kind == "caught-up"}
-    missing = [name for name in scenario.disturbances if name not in done]
-    stuck = [name for name in scenario.disturbances if name in done and name not in back]
-    count = len([name for name in scenario.disturbances if name in back])
+    why_not = {
+        str(event.detail["what"]): str(event.detail["why"])
+        for event in evidence.events
+        if event.kind == "not-disturbed"
+    }
+    planned = [name for name, _ in scenario.plan() if why_not.get(name) != REPEAT]
+    missing = [name for name in planned if name not in done]
+    stuck = [name for name in planned if name in done and name not in back]
+    count = len([name for name in planned if name in back])
     longest = max((one.delivery.stood_still_s for one in stretches if one.disturbed_ns), default=None)
     if stuck:
         evidence_text = f"After {', '.join(stuck)} no answer came for {scenario.recovery_s:g} s."
         settle = "raise recovery_s above the group's session time-out; if it is, look at the worker's log"
     elif missing:
-        why = next((str(event.detail["why"]) for event in evidence.events if event.kind == "not-disturbed"), "")
-        evidence_text = f"Not done: {', '.join(missing)}{f', because {why}' if why else ''}."
-        settle = "let the lab start the worker: give its target file a [start] with its command"
+        whys = list(dict.fromkeys(why_not[name] for name in missing if name in why_not))
+        evidence_text = f"Not done: {', '.join(missing)}{': ' if whys else ''}{'; '.join(whys)}."
+        settle = "give the target file a [start] with the worker's command, and a real broker"
     else:
         spoken = "" if longest is None else f" The longest time without an answer was {longest:.3g} s."
-        evidence_text = f"{', '.join(scenario.disturbances) or 'nothing'}: the stream came back each time.{spoken}"
+        evidence_text = f"{', '.join(planned) or 'nothing'}: the stream came back each time.{spoken}"
         settle = ""
     status = Status.INCONCLUSIVE if stuck or missing else Status.PASS
-    wanted = len(scenario.disturbances)
-    return Check("handovers", status, count, wanted, "handovers", Interval(None, None), evidence_text, settle=settle)
+    return Check(
+        "handovers", status, count, len(planned), "handovers", Interval(None, None), evidence_text, settle=settle
+    )
 
 
 def _deaths(evidence: Evidence) -> tuple[Check, ...]:

@@ -11,13 +11,16 @@ from proofload.verdict.delivery import Guarantee
 
 Disturbance = Literal["restart", "kill", "join", "leave"]
 Span = Annotated[float, Field(ge=0, le=3600)]
+SHARED: frozenset[Disturbance] = frozenset({"join", "leave"})
+"""With two workers in one group."""
+REPEAT = "it had been done before, and time was short"
 SETTLING, STEADY = "settling", "steady"
 
 
 class Settings(Scenario):
     guarantee: Guarantee = "at-least-once"
     disturbances: Annotated[tuple[Disturbance, ...], Field(strict=False)] = ("restart", "kill", "join", "leave")
-    """In this order, each once."""
+    """In this order; one may come again, for a kill that hits nothing shows nothing."""
     keys: Annotated[int, Field(ge=1, le=1_000_000)] = 8
     """Over how many message keys the payloads are spread; a few, so that several of one key are under way at once."""
     order: Literal["key", "none"] = "key"
@@ -32,9 +35,19 @@ class Settings(Scenario):
     """How long to wait for answers to come again: above the group's session time-out, 45 s by default in Kafka."""
     after_s: Span = 10.0
     """Load after answers have come again, in each phase."""
+    repeat_within_s: Annotated[float, Field(ge=0, le=10_000_000)] = 10_000_000
+    """What was done once is repeated only so long after the run's beginning."""
     pile_up_s: Span = 1.0
     """How long a worker is halted before it is killed, so that it has much to do; below its session time-out."""
     drain_s: Span = 30.0
     """How long to wait for answers that are missing at the end."""
     env: dict[str, str] = Field(default_factory=dict)
     """Environment of every worker that is started; {run} in a value is a word of its own for each run."""
+
+    def plan(self) -> list[tuple[str, Disturbance]]:
+        """The disturbances in order, each with the name of its phase: "kill", "kill 2"."""
+        named: list[tuple[str, Disturbance]] = []
+        for what in self.disturbances:
+            number = 1 + sum(other == what for _, other in named)
+            named.append((what if number == 1 else f"{what} {number}", what))
+        return named

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -25,7 +24,9 @@ class Workers:
     The client sends and listens through the first one's arm throughout: the topics are the same for all.
     """
 
-    def __init__(self, bench: Bench, target: Target, env: Mapping[str, str], patience_s: float) -> None:
+    def __init__(
+        self, bench: Bench, target: Target, env: Mapping[str, str], *, patience_s: float, embedded: bool
+    ) -> None:
         run = f"proofload-{secrets.token_hex(4)}"
         self._bench = bench
         self._env = {name: value.replace(RUN, run) for name, value in env.items()}
@@ -34,6 +35,8 @@ class Workers:
         self._starts = 0
         self.startable = False
         """Whether the lab can stop these workers and start others."""
+        self.embedded = embedded
+        """Whether the broker is librdkafka's mock, which has ways of its own (see proofload.brokers)."""
 
     @property
     def arms(self) -> Sequence[int]:
@@ -62,23 +65,25 @@ class Workers:
         for arm in list(self._up):
             self.stop(arm)
 
-    def freeze(self, arm: int) -> bool:
-        """SIGSTOP to all its processes: it holds what it has. False where it cannot be reached."""
-        return self._signal(arm, signal.SIGSTOP)
+    def processes(self, arm: int) -> Sequence[trees.Root]:
+        """All processes of this worker."""
+        there = trees.snapshot()
+        found = trees.descendants(self._up[arm].pids, there)
+        return [trees.Root(pid, there[pid].start_ticks) for pid in sorted(found)]
 
-    def thaw(self, arm: int) -> None:
-        self._signal(arm, signal.SIGCONT)
+    def target_of(self, arm: int) -> Target:
+        """As it was started: every placeholder filled in."""
+        return self._up[arm].target
 
-    def kill(self, arm: int) -> None:
-        """SIGKILL to all its processes, and its arm is free."""
-        self._signal(arm, signal.SIGKILL)
+    def buried(self, arm: int) -> None:
+        """This worker was killed: its arm is free."""
         self.stop(arm)
 
-    def _signal(self, arm: int, signum: int) -> bool:
-        processes = trees.snapshot()
-        found = [processes[pid] for pid in sorted(trees.descendants(self._up[arm].pids, processes))]
-        sent = [trees.send(trees.Root(one.pid, one.start_ticks), signum) for one in found]  # to each, whatever the rest
-        return bool(sent) and all(sent)
+
+def send(processes: Sequence[trees.Root], signum: int) -> bool:
+    """A signal to all of them; False where one cannot be reached."""
+    reached = [trees.send(one, signum) for one in processes]  # to each, whatever became of the others
+    return bool(reached) and all(reached)
 
 
 @contextmanager
@@ -99,7 +104,8 @@ def workers_of(bench: Bench, *, keys: int, env: Mapping[str, str], patience_s: f
     with _broker(bench, target) as (broker, kind):
         bench.note("stream", keys=keys, broker=kind)
         request = target.request.model_copy(update={"keys": keys})
-        workers = Workers(bench, target.model_copy(update={"request": request, "broker": broker}), env, patience_s)
+        asked = target.model_copy(update={"request": request, "broker": broker})
+        workers = Workers(bench, asked, env, patience_s=patience_s, embedded=kind == brokers.KIND)
         try:
             yield workers
         finally:

@@ -34,7 +34,7 @@ def headline(target: str, stretches: Sequence[Stretch], checks: Sequence[Check],
     if failed or any(found[name].status is not Status.PASS for name in ("lost", "duplicated") if name in found):
         return ()
     sent = sum(one.delivery.sent for one in stretches)
-    done = [_DONE[one.name] for one in stretches if one.name in _DONE]
+    done = [_DONE[what] for what in dict.fromkeys(one.what for one in stretches) if what]
     while_what = f" while its worker was {_listed(done)}" if done else ""
     surplus = sum(one.delivery.duplicated for one in stretches)
     twice = (
@@ -70,6 +70,7 @@ def _told(one: Stretch) -> dict[str, Any]:
     found = one.delivery
     return {
         "name": one.name,
+        "what": one.what,
         "sent": found.sent,
         "answered": found.answered,
         "late": found.late,

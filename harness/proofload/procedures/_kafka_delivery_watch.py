@@ -10,14 +10,11 @@ import numpy as np
 from proofload.analysis.summary import ANSWERED, with_outcome
 from proofload.clock import NS_PER_S
 from proofload.procedures import Running
-from proofload.procedures._kafka_delivery_stream import Workers
 from proofload.records import Outcome
 
 _LOOK_S = 0.1
 _BEHIND_S = 1.0
 """Answers to messages that were due no longer ago than this, and a few messages' time: the stream has caught up."""
-_SLICES_S = (0.005, 0.01, 0.01, 0.02, 0.02, 0.04, 0.08)
-_LOOK_AFTER_SLICE_S = 0.15
 
 
 class Watch:
@@ -56,23 +53,3 @@ class Watch:
         self.missing += int(np.count_nonzero(taken.outcome == Outcome.TIMEOUT))
         if len(answered):
             self._newest_ns = max(self._newest_ns, int(np.max(answered["intended_ns"])))
-
-
-def halt_in_the_midst(workers: Workers, arm: int, watch: Watch, pile_up_s: float) -> bool:
-    """Halt a worker while it is at work on many messages, and leave it so.
-
-    Seldom is much in a worker's hands at light load. So it is halted until messages have piled up, and then let go
-    for a few milliseconds at a time, until some of them are answered. False where it cannot be halted.
-    """
-    if not workers.freeze(arm):
-        return False
-    watch.calm(pile_up_s)
-    before = watch.answered
-    for slice_s in _SLICES_S:
-        workers.thaw(arm)
-        time.sleep(slice_s)
-        workers.freeze(arm)
-        watch.calm(_LOOK_AFTER_SLICE_S)
-        if watch.answered > before:
-            break
-    return True

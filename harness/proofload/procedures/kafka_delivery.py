@@ -8,20 +8,30 @@ joins its group ("join"), the older one is stopped ("leave").
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from proofload.engine.client import Stretch
 from proofload.errors import InputError
 from proofload.procedures import Bench, Evidence, Findings
 from proofload.procedures._kafka_delivery_judging import judge
-from proofload.procedures._kafka_delivery_settings import SETTLING, STEADY, Disturbance, Settings
+from proofload.procedures._kafka_delivery_kill import kill_in_the_midst, replies_of
+from proofload.procedures._kafka_delivery_settings import (
+    REPEAT,
+    SETTLING,
+    SHARED,
+    STEADY,
+    Disturbance,
+    Settings,
+)
 from proofload.procedures._kafka_delivery_stream import Workers, workers_of
-from proofload.procedures._kafka_delivery_watch import Watch, halt_in_the_midst
+from proofload.procedures._kafka_delivery_watch import Watch
 from proofload.scenarios import Scenario
 
 STARTS_ITS_TARGETS = True
 __all__ = ["STARTS_ITS_TARGETS", "KafkaDelivery", "Settings", "create"]
-_BEFORE_S = 1.0
+_BEFORE_S = 0.7
 """Load before workers are interfered with, in each phase."""
 _STRAYS_S = 0.6
 """After a phase: so that surplus answers are counted where they belong."""
@@ -40,14 +50,18 @@ class KafkaDelivery:
     def conduct(self, bench: Bench, scenario: Scenario) -> None:
         assert isinstance(scenario, Settings)
         with workers_of(bench, keys=scenario.keys, env=scenario.env, patience_s=scenario.recovery_s) as workers:
+            began_s = time.monotonic()
             workers.start()
             _settle(bench, scenario)
             missing = _steady(bench, scenario)
-            for number, name in enumerate(scenario.disturbances, start=2):
-                if workers.startable:
-                    missing += _disturbed(bench, scenario, name, number, workers)
-                else:
-                    bench.note("not-disturbed", what=name, why="the lab did not start this worker")
+            for number, (name, what) in enumerate(scenario.plan(), start=2):
+                why = _hindrance(scenario, name, what, workers, began_s)
+                if why:
+                    bench.note("not-disturbed", what=name, why=why)
+                    continue
+                with _phase(bench, scenario, name, number) as watch:
+                    _ACTS[what](bench, scenario, workers, watch)
+                missing += watch.missing
             bench.pause(scenario.drain_s if missing else _STRAYS_S)  # late answers are late, not lost
 
     def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
@@ -86,26 +100,34 @@ def _steady(bench: Bench, scenario: Settings) -> int:
     return watch.missing
 
 
-def _disturbed(bench: Bench, scenario: Settings, name: Disturbance, number: int, workers: Workers) -> int:
-    """Load while workers are interfered with, and until all is well again; how many messages had no answer."""
-    acts: dict[str, Callable[[Bench, Settings, Workers, Watch], None]] = {
-        "restart": _restart,
-        "kill": _kill,
-        "join": _join,
-        "leave": _leave,
-    }
+def _hindrance(scenario: Settings, name: str, what: Disturbance, workers: Workers, began_s: float) -> str:
+    """Why this cannot or need not be done; empty: do it."""
+    if not workers.startable:
+        return "the lab did not start this worker, so it cannot stop it and start another"
+    if what in SHARED and workers.embedded:
+        return (
+            "the embedded broker refuses commits while a group of two is shared out anew, which no real one does; "
+            "`--set target.broker=HOST:PORT` names a real one"
+        )
+    if name != what and time.monotonic() - began_s > scenario.repeat_within_s:
+        return REPEAT
+    return ""
+
+
+@contextmanager
+def _phase(bench: Bench, scenario: Settings, name: str, number: int) -> Iterator[Watch]:
+    """Load around what the block does to the workers, until all is well again."""
     longest_s = _BEFORE_S + 3 * scenario.recovery_s + scenario.after_s
     with bench.loading(_stretch(scenario, name, longest_s, number)) as running:
         watch = Watch(running, scenario.rate_rps)
         watch.calm(_BEFORE_S)
-        acts[name](bench, scenario, workers, watch)
+        yield watch
         recovered = watch.until_caught_up(scenario.recovery_s)
         bench.note("caught-up" if recovered else "not-caught-up", what=name)
         watch.calm(scenario.after_s)
         running.cut()
     watch.look()
     bench.pause(_STRAYS_S)
-    return watch.missing
 
 
 def _restart(bench: Bench, _scenario: Settings, workers: Workers, _watch: Watch) -> None:
@@ -118,10 +140,12 @@ def _restart(bench: Bench, _scenario: Settings, workers: Workers, _watch: Watch)
 
 def _kill(bench: Bench, scenario: Settings, workers: Workers, watch: Watch) -> None:
     oldest = workers.arms[0]
-    bench.note("disturbance", what="halt", arm=oldest)
-    halted = halt_in_the_midst(workers, oldest, watch, scenario.pile_up_s)
-    bench.note("disturbance", what="kill", arm=oldest, halted=halted)
-    workers.kill(oldest)
+    processes = workers.processes(oldest)
+    with replies_of(workers.target_of(oldest)) as replies:
+        bench.note("disturbance", what="halt", arm=oldest)
+        busy = kill_in_the_midst(processes, replies, watch, pile_up_s=scenario.pile_up_s, rate_rps=scenario.rate_rps)
+        bench.note("disturbance", what="kill", arm=oldest, busy=busy)
+    workers.buried(oldest)
     arm = workers.start()
     bench.note("disturbance", what="started", arm=arm)
 
@@ -138,3 +162,11 @@ def _leave(bench: Bench, _scenario: Settings, workers: Workers, _watch: Watch) -
     oldest = workers.arms[0]
     bench.note("disturbance", what="stop", arm=oldest)
     workers.stop(oldest)
+
+
+_ACTS: Mapping[Disturbance, Callable[[Bench, Settings, Workers, Watch], None]] = {
+    "restart": _restart,
+    "kill": _kill,
+    "join": _join,
+    "leave": _leave,
+}

@@ -32,14 +32,19 @@ class Stretch:
 
     name: str
     delivery: PhaseDelivery
-    crash: bool = False
-    """A worker was killed: what it had at that instant may be answered again, or, at most once, never."""
+    what: str = ""
+    """"restart", "kill", "join", "leave"; empty: the workers were left alone."""
     disturbed_ns: int = 0
     """When workers were first interfered with; 0: they were not."""
     reach_s: float = 0.0
     """How long before the handover a message may have been answered that is answered again after it."""
     under_way: int | None = None
     """Messages sent and not answered when a worker was stopped or killed; None: none was."""
+
+    @property
+    def crash(self) -> bool:
+        """A worker was killed: what it had at that instant may be answered again, or, at most once, never."""
+        return self.what == "kill"
 
     @property
     def handover_ns(self) -> int:
