@@ -40,6 +40,14 @@ class Values:
         """These rows (by number or by mask), in this order."""
         return Values(self.kind[rows], self.number[rows], self.text[rows])
 
+    def then(self, others: Values) -> Values:
+        """These rows, then the others."""
+        return Values(
+            np.concatenate([self.kind, others.kind]),
+            np.concatenate([self.number, others.number]),
+            np.concatenate([self.text, others.text]),
+        )
+
     @property
     def null(self) -> NDArray[np.bool_]:
         return self.kind == Kind.NULL

@@ -58,7 +58,7 @@ def together(found: Mapping[str, Diagnosis], rows: Mapping[str, NDArray[np.bool_
         of_it = rows[name]
         shared = {leader: float((of_it & rows[leader]).sum()) / max(1, int(of_it.sum())) for leader in settled}
         leader = max(shared, key=lambda candidate: shared[candidate])
-        if shared[leader] >= 0.95:
+        if shared[leader] >= CONVINCING:
             lead = settled[leader]
             says = f"it differs where {leader} does, and follows from it"
             result[name] = replace(one, cause=lead.cause, says=says, explains=shared[leader], follows=leader)
@@ -98,7 +98,12 @@ def _of_values(name: str, reference: Values, serving: Values, rows: NDArray[np.b
         tried += [single, hours]
     tried.append(skew_encodings.relabelled(reference, serving, rows))
     if numeric.sum() >= 2:
-        tried += [skew_patterns.rounded(wanted, got), factor, skew_patterns.affine(wanted, got)]
+        tried += [
+            skew_patterns.rounded(wanted, got),
+            factor,
+            skew_patterns.affine(wanted, got),
+            skew_patterns.older(wanted, got, name),
+        ]
     tried.append(skew_encodings.constant(reference, serving, rows))
     return next((pattern for pattern in tried if pattern is not None and pattern.share >= CONVINCING), None)
 

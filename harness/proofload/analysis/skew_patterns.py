@@ -37,11 +37,14 @@ _TIGHT = 5e-3
 _FEW = 8
 _SMALLEST_CLUSTER = 0.02
 _DISTINCT = 3
+_MANY = 10
+CONVINCING_PART = 0.8
 _TIME_NAME = re.compile(
     r"hour|time|minute|second|day|week|month|date|since|age|last|recency|elapsed|clock"
     r"|(?:^|[_.])(?:h|hr|hrs|at|ts|tz|dow|tod)(?:[_.]|$)",
     re.IGNORECASE,
 )
+_AGE_NAME = re.compile(r"age|since|recency|elapsed|staleness|freshness", re.IGNORECASE)
 _WEEKDAY_NAME = re.compile(r"week|dow|day", re.IGNORECASE)
 _QUARTERS_PER_HOUR = 4
 _LARGEST_SHIFT_H = 26.0
@@ -87,7 +90,7 @@ def affine(wanted: Numbers, got: Numbers) -> Pattern | None:
     """Serving is a × training + b, as degrees Celsius and Fahrenheit are."""
     finite = np.isfinite(wanted) & np.isfinite(got)
     left, right = wanted[finite], got[finite]
-    if len(np.unique(left)) < 5:
+    if len(np.unique(left)) < _MANY:
         return None
     order = np.argsort(left, kind="stable")
     half = len(order) // 2
@@ -99,6 +102,8 @@ def affine(wanted: Numbers, got: Numbers) -> Pattern | None:
     slope = float(np.median((right[high] - right[low])[steep] / apart[steep]))
     offset = float(np.median(right - slope * left))
     near = np.abs(right - (slope * left + offset)) <= 1e-3 * max(float(np.ptp(right)), 1e-12)
+    if len(np.unique(left[near])) < CONVINCING_PART * len(np.unique(left)):  # a few frequent values are no line
+        return None
     if slope == 0 or not np.isfinite(slope) or (abs(slope - 1) < 1e-9 and offset == 0):
         return None
     told = f"{_short(slope)} × training {'+' if offset >= 0 else '−'} {_short(abs(offset))}"
@@ -174,6 +179,17 @@ def _shifts(hours: Numbers, told: str, *, grid_is_news: bool) -> Pattern | None:
     shown = ", ".join(f"{steps[place] / _QUARTERS_PER_HOUR:+g} h" for place in kept[:5])
     how = f" {told}" if told else ""
     return Pattern("timezone", float(counts[kept].sum()) / len(hours), f"serving is off by whole hours{how} ({shown})")
+
+
+def older(wanted: Numbers, got: Numbers, name: str) -> Pattern | None:
+    """An age that is larger in serving throughout, by no constant: what it is the age of is out of date."""
+    if not _AGE_NAME.search(name) or len(wanted) < _DISTINCT:
+        return None
+    share = float((got > wanted).mean())
+    typical = float(np.median(got - wanted))
+    if share < 0.95 or typical <= 0 or float(np.median(np.abs(got - wanted - typical))) < 0.05 * typical:
+        return None
+    return Pattern("staleness", share, f"it is older in serving, by {_short(typical)} in the median")
 
 
 def rounded(wanted: Numbers, got: Numbers) -> Pattern | None:

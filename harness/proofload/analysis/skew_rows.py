@@ -47,8 +47,8 @@ class Misplaced:
     """Share whose values are all those of another row, of another entity where that is known."""
     lag: int
     """Staleness by so many rows where no entity is known; 0: by entity."""
-    stale_rows: NDArray[np.int64]
-    foreign_rows: NDArray[np.int64]
+    stale_features: Mapping[str, float]
+    """Of each feature by itself: the same share, where coincidence would give much less."""
 
 
 def misplaced(joined: Joined, *, seed: int = 0) -> Misplaced:
@@ -65,7 +65,22 @@ def misplaced(joined: Joined, *, seed: int = 0) -> Misplaced:
     foreign = np.array([row for row in rows.tolist() if _elsewhere(matcher, joined, row)], dtype=np.int64)
     stale, chance, lag = _stale(matcher, joined, rows, rng)
     total = max(1, len(rows))
-    return Misplaced(len(rows), len(stale) / total, chance, len(foreign) / total, lag, stale, foreign)
+    alone = {} if joined.entity is None else _each_by_itself(matcher, joined, rows, rng)
+    return Misplaced(len(rows), len(stale) / total, chance, len(foreign) / total, lag, alone)
+
+
+def _each_by_itself(
+    matcher: _Matcher, joined: Joined, rows: NDArray[np.int64], rng: np.random.Generator
+) -> dict[str, float]:
+    """A history that is out of date is one of several features of a row; what is derived from it equals nothing."""
+    found = {}
+    for name, bad in joined.bad.items():
+        of_it = rows[bad[rows]][:_MOST_CANDIDATES]
+        stale, chance, _ = _stale(matcher, joined, of_it, rng, [name])
+        share = len(stale) / max(1, len(of_it))
+        if share > 2 * chance + 0.1:
+            found[name] = share
+    return found
 
 
 class _Matcher:
@@ -127,7 +142,11 @@ def _elsewhere(matcher: _Matcher, joined: Joined, row: int) -> bool:
 
 
 def _stale(
-    matcher: _Matcher, joined: Joined, rows: NDArray[np.int64], rng: np.random.Generator
+    matcher: _Matcher,
+    joined: Joined,
+    rows: NDArray[np.int64],
+    rng: np.random.Generator,
+    only: Sequence[str] = (),
 ) -> tuple[NDArray[np.int64], float, int]:
     none = np.empty(0, np.int64)
     if not len(rows):
@@ -149,7 +168,7 @@ def _stale(
         if not len(others):
             continue
         tested += 1
-        names = [name for name in joined.bad if joined.bad[name][row]]
+        names = only or [name for name in joined.bad if joined.bad[name][row]]
         if matcher.same(row, others, names).any():
             found.append(row)
         strangers = rng.integers(0, total, len(others))

@@ -52,8 +52,9 @@ def trace(
     rtol: float,
     ids: Sequence[str],
 ) -> Traced:
-    """`expected`: of each payload, NaN where nothing is expected. `same_values`: of a payload, those that hold the
-    same values in another order. `users`: of each payload, −1 where none is named. Looks at no more than some thousand of the wrong answers."""
+    """`expected`: of each payload, NaN where nothing is known. `same_values`: of a payload, those that hold the
+    same values in another order. `users`: of each payload, −1 where none is named. Looks at no more than some
+    thousand of the wrong answers."""
     order = np.argsort(expected)
     order = order[: int(np.isfinite(expected).sum())]
     ranked = expected[order]
@@ -78,7 +79,7 @@ def trace(
         ]
         if twins:
             permuted += 1
-            _tell(examples, ids, own, twins[0], "which holds the same values in another order")
+            _tell(examples, f"{ids[own]} got the answer to the same values in another order")
             continue
         first, last = np.searchsorted(begins, (answers.begin_ns[row] - longest_ns, answers.end_ns[row]))
         beside = by_begin[first:last]
@@ -87,7 +88,8 @@ def trace(
         chance += min(1.0, len(company) * len(fitting) / max(1, len(ranked)))
         if company & fitting:
             in_flight += 1
-            _tell(examples, ids, own, min(company & fitting), "which was in flight at the same time")
+            other = min(company & fitting)
+            _tell(examples, f"{ids[own]} got the answer of {ids[other]}, in flight at the same time")
         elif users[own] >= 0 and any(users[other] == users[own] for other in fitting):
             same_user += 1
         elif fitting:
@@ -119,6 +121,6 @@ def _first_said(answers: Answered) -> dict[int, list[float]]:
     return found
 
 
-def _tell(examples: list[str], ids: Sequence[str], own: int, other: int, why: str) -> None:
+def _tell(examples: list[str], example: str) -> None:
     if len(examples) < 3:
-        examples.append(f"{ids[own]} got the answer of {ids[other]}, {why}")
+        examples.append(example)

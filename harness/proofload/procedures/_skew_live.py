@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from proofload.analysis.feature_values import Values
 from proofload.analysis.health import client_health
 from proofload.analysis.summary import error_counts, summarise
 from proofload.analysis.swapped import Answered, Traced, permutations, trace
@@ -22,10 +23,10 @@ from proofload.procedures._skew_replay import REQUESTS, Request, numbers_in, rea
 from proofload.procedures._skew_tables import REFERENCE, feature_names, read_side
 from proofload.procedures._skew_terms import SINGLY, Settings
 from proofload.procedures._skew_words import GUARDS, Flips, feature_checks, flips, headline, schema_check
-from proofload.records import Check, ClientHealth, Phase, PhaseSummary, Validity
+from proofload.records import Check, ClientHealth, Phase, PhaseSummary, Status, Validity
 from proofload.verdict import validity as validity_rules
 from proofload.verdict.causes import CAUSES
-from proofload.verdict.skew import rule
+from proofload.verdict.skew import Ruling, rule
 from proofload.verdict.skew_checks import check, percent
 
 _ABOUT_CORRECTNESS = frozenset(
@@ -109,6 +110,7 @@ def _features(evidence: Evidence, answers: Answers, requests: Sequence[Request],
         unit=answers.payload[rows][kept],
         ids=[requests[payload].id for payload in answers.payload[rows][kept].tolist()],
         entity=_entities(reference.ids, requests),
+        **_of_twins(columns, answers.payload[rows], requests),
         instants=reference.instants & frozenset(columns),
     )
     features, _ = judge_features(
@@ -118,12 +120,30 @@ def _features(evidence: Evidence, answers: Answers, requests: Sequence[Request],
     return _Served(features, compared, lacking, rows[kept])
 
 
+def _of_twins(columns: Mapping[str, Values], payload: NDArray[np.int64], requests: Sequence[Request]) -> dict[str, Any]:
+    """What the twins were answered, each once: a value kept too long may be of one of them."""
+    twins = np.array([request.twin_of >= 0 for request in requests], dtype=np.bool_)
+    _, first = np.unique(payload, return_index=True)
+    rows = first[twins[payload[first]]]
+    numbers = _user_numbers(requests)
+    whose = [numbers.get(requests[index].user or "", -1) for index in payload[rows].tolist()]
+    return {
+        "others": {name: values.take(rows) for name, values in columns.items()},
+        "others_entity": np.array(whose, dtype=np.int64),
+    }
+
+
+def _user_numbers(requests: Sequence[Request]) -> dict[str, int]:
+    users = (request.user for request in requests if request.user is not None)
+    return {user: number for number, user in enumerate(dict.fromkeys(users))}
+
+
 def _entities(ids: NDArray[np.object_], requests: Sequence[Request]) -> NDArray[np.int64] | None:
     """Whom each reference row is about: the user of the payload with its id; a row that was not sent has none."""
     users = {request.id: request.user for request in requests if request.user is not None and request.twin_of < 0}
     if not users:
         return None
-    numbers = {user: number for number, user in enumerate(dict.fromkeys(users.values()))}
+    numbers = _user_numbers(requests)
     return np.array([numbers[users[name]] if name in users else -1 for name in ids.tolist()], dtype=np.int64)
 
 
@@ -148,20 +168,18 @@ def _golden(
     expected = [request.expect if request.has_expectation else MISSING for request in requests]
     numbers = as_numbers([*expected, *answers.predictions])
     wanted, got = numbers[: len(expected)], numbers[len(expected) :]
-    ruling = rule(
-        float(wrong.sum()), int(judged.sum()), limit=scenario.wrong_share,
-        alpha_fail=scenario.alpha_fail / (1 + GUARDS), alpha_pass=scenario.alpha_pass,
-    )  # fmt: skip
     rtol = float(evidence.run["target"].get("response", {}).get("rtol", 1e-4))
+    usual = _usual(answers.payload, got, len(requests))
     found = trace(
         Answered(answers.payload, answers.begin_ns, answers.end_ns, wrong, got),
-        np.where(expects, wanted, np.nan),
+        np.where(expects, wanted, usual),
         _same_values(requests),
         users=_users(requests),
         rtol=rtol,
         ids=[request.id for request in requests],
     )
     cause, why = _cause(wrong, judged, found, answers, evidence, features, served)
+    ruling = _ruling(wrong, judged, answers.payload, found, features, scenario)
     told_ = f"{int(wrong.sum()):,} of {int(judged.sum()):,} predictions differ from the expected ones"
     turned = flips(wanted[answers.payload[judged]], got[judged], answers.payload[judged], scenario)
     plain = {
@@ -171,6 +189,40 @@ def _golden(
     }  # fmt: skip
     one = check("predictions", ruling, f"{told_}{f'; {why}' if why else ''}", cause=cause, things="answers")
     return _Golden(one, turned, plain, cause if wrong.any() else "")
+
+
+def _ruling(
+    wrong: NDArray[np.bool_], judged: NDArray[np.bool_], payload: NDArray[np.int64], found: Traced,
+    features: Sequence[Feature], scenario: Settings,
+) -> Ruling:  # fmt: skip
+    """None may be wrong where nothing else is compared, and none may be somebody else's."""
+    alpha = scenario.alpha_fail / (1 + GUARDS)
+    limit = scenario.wrong_share
+    if limit is None:
+        limit = scenario.mismatch_share if features else 0.0
+    strayed = found.in_flight >= 2 and float(stats.poisson.sf(found.in_flight - 1, found.in_flight_by_chance)) < alpha
+    if limit <= 0 or strayed or found.permuted >= 2:
+        return rule(float(wrong.sum()), int(judged.sum()), limit=0.0, alpha_fail=alpha, alpha_pass=scenario.alpha_pass)
+    seen = np.bincount(payload[judged])
+    bad = np.bincount(payload[wrong], minlength=len(seen))
+    present = seen > 0
+    return rule(
+        float((bad[present] / seen[present]).sum()), int(present.sum()), limit=limit, alpha_fail=alpha,
+        alpha_pass=scenario.alpha_pass,
+    )  # fmt: skip
+
+
+def _usual(payload: NDArray[np.int64], got: NDArray[np.float64], payloads: int) -> NDArray[np.float64]:
+    """What each payload is answered most often (the median answer); NaN where it brought none."""
+    usual = np.full(payloads, np.nan)
+    known = np.isfinite(got)
+    order = np.argsort(payload[known], kind="stable")
+    whose, values = payload[known][order], got[known][order]
+    for part in np.split(np.arange(len(whose)), np.flatnonzero(np.diff(whose)) + 1):
+        if len(part):
+            ranked = np.sort(values[part])
+            usual[whose[part[0]]] = ranked[(len(ranked) - 1) // 2]
+    return usual
 
 
 def _cause(
@@ -241,11 +293,8 @@ def _same_values(requests: Sequence[Request]) -> dict[int, list[int]]:
 
 
 def _users(requests: Sequence[Request]) -> NDArray[np.int64]:
-    numbers: dict[str, int] = {}
-    return np.array(
-        [-1 if request.user is None else numbers.setdefault(request.user, len(numbers)) for request in requests],
-        dtype=np.int64,
-    )
+    numbers = _user_numbers(requests)
+    return np.array([numbers.get(request.user or "", -1) for request in requests], dtype=np.int64)
 
 
 def _phases(
@@ -286,13 +335,22 @@ def _said(features: Sequence[Feature], golden: _Golden | None, answers: Answers,
     name = str(evidence.run["target"].get("name", "the target"))
     payloads = max((feature.ruling.n for feature in features), default=0)
     said = [*headline(features, f"{payloads:,} payloads, {len(answers):,} answers")] if features else []
-    if golden is not None and golden.cause and not (worst(features) is not None and golden.cause == worst(features).diagnosis.cause):  # fmt: skip
-        meaning = CAUSES[golden.cause].meaning
-        share = golden.plain["wrong"] / max(1, golden.plain["of"])
-        first = f"{percent(share)} of {golden.plain['of']:,} predictions are wrong: {meaning}"
-        said.insert(0, f"{name}: {first}{'; ' + golden.plain['says'] if golden.plain['says'] else ''}.")
-    elif golden is not None and not golden.cause and golden.plain["of"]:
-        said.append(f"All {golden.plain['of']:,} predictions are as expected, singly and in bursts.")
-    if golden is not None and golden.flips is not None and golden.plain["wrong"]:
-        said.append(golden.flips.sentence())
-    return said or [f"{name} brought no answer that could be compared."]
+    if golden is not None and golden.plain["of"]:
+        told_ = _of_predictions(name, golden, worst(features))
+        said = [told_, *said] if golden.check.status is Status.FAIL and worst(features) is None else [*said, told_]
+        if golden.flips is not None and golden.plain["wrong"]:
+            said.append(golden.flips.sentence())
+    return [sentence for sentence in said if sentence] or [f"{name} brought no answer that could be compared."]
+
+
+def _of_predictions(name: str, golden: _Golden, leader: Feature | None) -> str:
+    wrong, of = golden.plain["wrong"], golden.plain["of"]
+    if not wrong:
+        return f"All {of:,} predictions are as expected, singly and in bursts."
+    share = f"{percent(wrong / of)} of {of:,} predictions"
+    if golden.check.status is not Status.FAIL:
+        return f"{share} differ from the expected ones, within what may."
+    if leader is not None and golden.cause == leader.diagnosis.cause:
+        return f"{share} are wrong for it."
+    meaning = CAUSES[golden.cause].meaning if golden.cause in CAUSES else "the cause is not recognised"
+    return f"{name}: {share} are wrong: {meaning}{'; ' + golden.plain['says'] if golden.plain['says'] else ''}."

@@ -32,6 +32,9 @@ class Compared:
     unit: NDArray[np.int64]
     ids: Sequence[str]
     entity: NDArray[np.int64] | None = None
+    others: Mapping[str, Values] | None = None
+    """Further rows that serving has, which are compared with nothing, and whom they are about."""
+    others_entity: NDArray[np.int64] | None = None
     instants: frozenset[str] = frozenset()
     """Columns of instants: a log may have its own, so only a shift by whole hours counts against them."""
 
@@ -94,11 +97,7 @@ def judge_features(
     bad = {name: found[name].any for name in causes}
     elsewhere = None
     if bad:
-        joined = Joined(
-            {name: values for name, values in compared.reference.items() if name not in compared.instants},
-            compared.serving, compared.row, {name: rows for name, rows in bad.items() if name not in compared.instants},
-            compared.entity, rtol,
-        )  # fmt: skip
+        joined = _all_that_is_known(compared, bad, rtol)
         elsewhere = misplaced(joined) if joined.bad else None
         causes = _settled(causes, bad, elsewhere)
     each = alpha_fail / max(1, len(found))
@@ -116,6 +115,20 @@ def judge_features(
         shown = _examples(compared.ids, wanted, got, differs)
         features.append(Feature(name, ruling, len(differs), differs, counts, told, shown))
     return features, elsewhere
+
+
+def _all_that_is_known(compared: Compared, bad: Mapping[str, NDArray[np.bool_]], rtol: float) -> Joined:
+    """Rows that a misplaced value may come from: training's, and what serving has besides."""
+    names = [name for name in compared.reference if name not in compared.instants]
+    reference = {name: compared.reference[name] for name in names}
+    entity = compared.entity
+    if compared.others is not None and compared.others_entity is not None and entity is not None:
+        reference = {name: values.then(compared.others[name]) for name, values in reference.items()}
+        entity = np.concatenate([entity, compared.others_entity])
+    served = {name: compared.serving[name] for name in names}
+    return Joined(
+        reference, served, compared.row, {name: rows for name, rows in bad.items() if name in reference}, entity, rtol
+    )
 
 
 def worst(features: Sequence[Feature]) -> Feature | None:
@@ -159,7 +172,15 @@ def _settled(
         if elsewhere.foreign >= CONVINCING:
             says = f"serving has all values of another row in {elsewhere.foreign:.0%} of the rows that differ"
             return _unless_told_better(causes, Diagnosis("cross-talk", says, elsewhere.foreign))
+        causes = {name: _stale_or(one, elsewhere.stale_features.get(name, 0.0)) for name, one in causes.items()}
     return together(causes, bad)
+
+
+def _stale_or(one: Diagnosis, share: float) -> Diagnosis:
+    if share < CONVINCING or one.explains > share:
+        return one
+    says = f"serving has the value of an earlier event of the same entity in {share:.0%} of the rows that differ"
+    return Diagnosis("staleness", says, share)
 
 
 def _unless_told_better(causes: Mapping[str, Diagnosis], common: Diagnosis) -> dict[str, Diagnosis]:

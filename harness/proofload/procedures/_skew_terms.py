@@ -49,8 +49,9 @@ class Settings(Scenario):
     prediction_rtol: Part = 1e-4
     """Files: the same for predictions. Live it is the target's `response.rtol`."""
     mismatch_share: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    wrong_share: Part = 0.0
-    """Live: share of wrong predictions; 0: none."""
+    wrong_share: Part | None = None
+    """Live: share of predictions that may be wrong. Absent: none, where predictions alone are compared; where
+    features agree, `mismatch_share`, because a model may turn a last digit into another answer."""
     missing_share: Part = 0.01
     duplicate_share: Part = 0.01
     drift_effect: Annotated[float, Field(gt=0, lt=1)] = 0.1

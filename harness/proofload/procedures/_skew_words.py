@@ -27,7 +27,7 @@ class Flips:
 
     ruling: Ruling
     threshold: float
-    raised: int
+    raised: float
     """Below the threshold in training, at or above it in serving."""
 
     def plain(self) -> dict[str, Any]:
@@ -58,12 +58,14 @@ def flips(
     if before.all() or not before.any():  # it is no threshold of these predictions
         return None
     differs, of = before != after, unit[both]
-    seen, bad = np.bincount(of), np.bincount(of[differs], minlength=int(of.max()) + 1)
+    seen = np.bincount(of)
     present = seen > 0
-    ruling = rule(
-        float((bad[present] / seen[present]).sum()), int(present.sum()), limit=1.0, alpha_fail=0.005, alpha_pass=0.005
-    )
-    return Flips(ruling, threshold, int((differs & after).sum()))
+
+    def events(rows: NDArray[np.bool_]) -> float:
+        return float((np.bincount(of[rows], minlength=len(seen))[present] / seen[present]).sum())
+
+    ruling = rule(events(differs), int(present.sum()), limit=1.0, alpha_fail=0.005, alpha_pass=0.005)
+    return Flips(ruling, threshold, events(differs & after))
 
 
 def feature_checks(features: Sequence[Feature], things: str) -> list[Check]:
@@ -114,13 +116,17 @@ def _of_feature(feature: Feature, things: str) -> Check:
         if counts[kind]
     )
     part = f" among the {ruling.where}" if ruling.where else ""
-    told = f"{ruling.bad:,.3g} of {ruling.n:,} {things}{part} differ" + (f" ({kinds})" if kinds else "")
+    told = f"{_count(ruling.bad)} of {ruling.n:,} {things}{part} differ" + (f" ({kinds})" if kinds else "")
     if feature.diagnosis.says:
         told += f": {feature.diagnosis.says}"
     if feature.examples:
         name, wanted, got = feature.examples[0]
         told += f". {name}: {wanted} in training, {got} in serving"
     return check(f"parity of {feature.name}", ruling, told, cause=feature.diagnosis.cause, things=things)
+
+
+def _count(events: float) -> str:
+    return f"{events:,.0f}" if events >= 10 or events == round(events) else f"{events:.2g}"
 
 
 def _over_all(features: Sequence[Feature], things: str) -> Check:
