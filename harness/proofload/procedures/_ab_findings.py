@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from proofload.analysis.experiment import Look, at_every_look, at_the_end, first_settled
 from proofload.procedures._ab_metrics import UNITS, Asked, Users, shown
 from proofload.records import Check, Interval, Outcome, Samples, Status
 from proofload.report import numbers
+from proofload.verdict.ab_test import Look, at_every_look, at_the_end, first_settled
 from proofload.verdict.experiment import split_ruling
 
 _BAD = {Outcome.WRONG: "wrong-predictions", Outcome.LATE: "canary-slower", Outcome.TIMEOUT: "canary-slower"}

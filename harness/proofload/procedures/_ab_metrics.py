@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proofload.analysis.arm_difference import Shown, stretches, user_means
-from proofload.analysis.experiment import Question
 from proofload.analysis.sample_size import Plan, Spread, plan, spread_of
 from proofload.analysis.summary import ANSWERED, TIMED, with_outcome
 from proofload.clock import NS_PER_MS
 from proofload.records import Outcome, Samples
+from proofload.verdict.ab_test import Question
 from proofload.verdict.experiment import Direction
 
 METRICS = ("ok_share", "latency_p50_ms", "latency_mean_ms", "score")

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from proofload.analysis.experiment import FEWEST_LOOKED_AT, looked_at_now
 from proofload.clock import NS_PER_S
 from proofload.engine.client import Stretch
 from proofload.procedures import Bench, Circumstances, Evidence, Findings
@@ -25,6 +24,7 @@ from proofload.procedures._rollout_settings import RolloutSettings
 from proofload.procedures._versions_judging import for_users, forced, measured, stays_up
 from proofload.records import SAMPLE_DTYPE, Phase, Samples, Status
 from proofload.scenarios import Positive, Scenario, Seconds
+from proofload.verdict.ab_test import FEWEST_LOOKED_AT, looked_at_now
 from proofload.verdict.experiment import Direction
 from proofload.workloads.payloads import load_payloads
 

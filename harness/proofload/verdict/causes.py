@@ -137,6 +137,11 @@ _ALL = (
         "requests in flight were lost when a version was stopped",
         "on SIGTERM stop accepting, finish what is there, then exit",
     ),
+    Cause(
+        "mirroring-harms-users",
+        "users are served worse while their requests are mirrored",
+        "give the shadow resources of its own, send copies from a queue that may drop them, mirror a smaller share",
+    ),
     Cause("canary-down", "the canary stopped answering", "look at the end of its log"),
     # skew
     Cause("unit", "a feature is scaled by a constant factor", "agree on the unit in the feature's definition"),

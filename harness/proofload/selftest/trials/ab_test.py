@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proofload.analysis.arm_difference import Shown, user_means
-from proofload.analysis.experiment import Question, at_every_look, at_the_end, first_settled
 from proofload.records import Status
 from proofload.selftest import Shape
+from proofload.verdict.ab_test import Question, at_every_look, at_the_end, first_settled
 from proofload.verdict.experiment import Direction
 
 _USERS = 500
