@@ -56,6 +56,11 @@ def restarts_needed(q: float, confidence: float = CONFIDENCE) -> int:
     return math.ceil(math.log(tail) / math.log(q) - 1e-9)
 
 
+def restarts_for(q: float, confidence: float = CONFIDENCE) -> int:
+    """Restarts for an upper bound of the q-quantile, one-sided for every q; q = 1 cannot be bounded and takes 1."""
+    return 1 if q >= 1.0 else math.ceil(math.log(1.0 - confidence) / math.log(q) - 1e-9)
+
+
 def bounded_quantile(n: int, confidence: float = CONFIDENCE) -> float:
     """The highest quantile that n restarts bound from above: the largest of them is its upper bound."""
     return 0.0 if n == 0 else float((1.0 - confidence) ** (1.0 / n))

@@ -35,18 +35,19 @@ def concluded(evidence: Evidence, scenario: Settings) -> Findings:
     around = Circumstances.of(evidence)
     measured = {
         phase.index: measure(
-            phase, evidence.samples(phase.index), scenario, around, find_warmup=False, alpha_share=1 / GUARDS
+            phase, evidence.samples(phase.index), scenario, around, find_warmup=phase.measured, alpha_share=1 / GUARDS
         )
         for phase in evidence.phases
     }
     steady = None if run.steady is None else measured[run.steady.index]
-    seen = look_at(evidence, run, scenario)
+    seen = look_at(evidence, run, scenario, 0 if steady is None or steady.warmup is None else steady.warmup.cut_ns)
     checks = (*checks_of(run, seen, scenario), *(_no_steady() if steady is None else steady.checks))
     return Findings(
         phases=tuple(one.summary for one in measured.values()),
         checks=checks,
         validity=_validity(evidence, run, around, measured, seen.slow_ms, limited=bool(scenario.slo.limits())),
         client=None if steady is None else steady.health,
+        warmup={} if steady is None else {"excluded": steady.summary.excluded},
         headline=sentences(evidence, run, seen, checks),
         details=details_of(run, seen, scenario),
     )

@@ -23,6 +23,7 @@ from proofload.analysis.openings import (
 )
 from proofload.analysis.restarts import restart_quantile
 from proofload.analysis.rule import holds
+from proofload.analysis.summary import due_since
 from proofload.clock import NS_PER_S
 from proofload.procedures import Evidence
 from proofload.procedures._cold_lives import GUARDS
@@ -60,11 +61,13 @@ class Seen:
     """Of slow openings, where there are any."""
 
 
-def look_at(evidence: Evidence, run: ColdRun, scenario: Settings) -> Seen:
+def look_at(evidence: Evidence, run: ColdRun, scenario: Settings, warm_from_ns: int) -> Seen:
+    """`warm_from_ns`: the steady stretch counts from this instant on."""
     length_ns = round(scenario.opening_s * NS_PER_S)
     warm = None
     if run.steady is not None:
-        warm = warm_level(windows(requests_of(evidence.samples(run.steady.index)), length_ns))
+        steady = requests_of(due_since(evidence.samples(run.steady.index), warm_from_ns))
+        warm = warm_level(windows(steady, length_ns))
     lives = [life for life in run.lives if len(life.requests)]
     openings = {life.number: opening(life.requests, length_ns) for life in lives}
     if warm is None:

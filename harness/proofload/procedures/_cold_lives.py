@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from proofload.analysis.openings import Requests, opening
+from proofload.analysis.restarts import restarts_for
 from proofload.clock import NS_PER_S, Clock
 from proofload.engine.client import Stretch
 from proofload.errors import InputError
@@ -21,6 +22,7 @@ from proofload.procedures._cold_page_cache import drop, family, files_in_use, fi
 from proofload.procedures._cold_processes import look
 from proofload.procedures._cold_requests import requests_of
 from proofload.procedures._cold_restarting import Start
+from proofload.records import Outcome, Samples
 
 if TYPE_CHECKING:
     from proofload.procedures.cold_start import Settings
@@ -29,6 +31,7 @@ GUARDS = 5
 """Kinds of harm that can fail a run; they share its error rate."""
 _SLACK = 1.2
 _MOST_REST_S = 10.0
+STEP_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def order(scenario: Settings) -> list[Condition]:
 
 def hopeless_after(scenario: Settings) -> int:
     """Restarts over the limit, from the first one on, that show that more than the tolerated share is."""
-    return math.ceil(math.log(scenario.alpha_fail / GUARDS / 3) / math.log(scenario.tolerated_share))
+    return math.ceil(math.log(scenario.alpha_fail / GUARDS) / math.log(scenario.tolerated_share))
 
 
 @dataclass(slots=True)
@@ -117,7 +120,7 @@ class Lives:
             return not (last or self.hopeless)
         self._load(number)
         self._files |= files_in_use(family(self._pids))
-        if last or self.hopeless or self._budget_is_spent():
+        if last or self.hopeless or (number + 1 >= self._least and self._budget_is_spent()):
             self.warm_instance_is_up = True
             return False
         self.bench.stop(0)
@@ -165,19 +168,39 @@ class Lives:
             self.hopeless = True
 
     def _load(self, number: int) -> None:
-        [phase] = self.bench.load(self._stretch(f"restart {number}", self.scenario.load_s, number=number))
+        seen = self._requests(number)
         self.bench.note("restart-processes", number=number, processes=look(self._pids))
-        seen = requests_of(self.bench.samples(phase))
         first = opening(seen, round(self.scenario.opening_s * NS_PER_S))
         later = seen.latency_ms[seen.due_ns >= (int(seen.due_ns[0]) if len(seen) else 0) + _half(self.scenario.load_s)]
         later = later[np.isfinite(later)]
         usual = float(np.median(later)) if len(later) else 0.0
         self._slow.append(first.worst_ms if first.worst_ms > usual + self.scenario.penalty_ms else 0.0)
 
+    def _requests(self, number: int) -> Requests:
+        """Load for `load_s`; longer, up to the limit of readiness, where no answer has been right by then."""
+        planned_s, longest_s = self.scenario.load_s, self.scenario.load_s + self.scenario.ready_limit_s
+        with self.bench.loading(self._stretch(f"restart {number}", longest_s, number=number)) as running:
+            tables = [running.taken().table]
+            running.wait(planned_s + (running.start_ns - self.clock.now_ns()) / NS_PER_S)
+            end_ns = running.start_ns + round(longest_s * NS_PER_S)
+            while True:
+                tables.append(running.taken().table)
+                if any((table["outcome"] == Outcome.OK).any() for table in tables) or self.clock.now_ns() >= end_ns:
+                    break
+                running.wait(STEP_S)
+            running.cut()
+        tables.append(running.taken().table)
+        return requests_of(Samples(np.sort(np.concatenate(tables), order="intended_ns")))
+
     def _stretch(self, name: str, duration_s: float, *, number: int = 0, measured: bool = False) -> Stretch:
         scenario = self.scenario
         seed = scenario.seed + 1000 + number
         return Stretch(name, scenario.rate_rps, duration_s, arrival=scenario.arrival, seed=seed, measured=measured)
+
+    @property
+    def _least(self) -> int:
+        """Restarts without which nothing can pass, however long they take."""
+        return restarts_for(self.scenario.quantile, self.scenario.restart_confidence)
 
     def _budget_is_spent(self) -> bool:
         spent_ns = self.clock.now_ns() - self._began_ns

@@ -13,7 +13,7 @@ from proofload.procedures._cold_findings import concluded
 from proofload.procedures._cold_join import join
 from proofload.procedures._cold_lives import Lives
 from proofload.procedures._cold_restarting import restarter
-from proofload.scenarios import Positive, Rate, Scenario, Seconds, Share
+from proofload.scenarios import Positive, Rate, Scenario, Seconds
 
 STARTS_ITS_TARGETS = True
 
@@ -23,8 +23,9 @@ class Settings(Scenario):
 
     rate_rps: Rate = 100.0
     restarts: Annotated[int, Field(ge=1, le=10_000)] = 60
-    """At most; `restart_budget_s` may end them earlier."""
+    """`restart_budget_s` may end them earlier."""
     restart_budget_s: Seconds = 7200.0
+    """After it no further restart begins, once there are as many as bound `quantile`."""
     page_cache: Annotated[tuple[Literal["warm", "cold"], ...], Field(strict=False, min_length=1)] = ("warm", "cold")
     """Conditions, drawn in random order."""
     compile_cache_env: str = ""
@@ -47,7 +48,7 @@ class Settings(Scenario):
     """Load on the last instance once it is warm: what the others are compared with."""
     joining_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
     """Load while a second instance joins and after; 0: none does."""
-    quantile: Share = 0.9
+    quantile: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """A pass: this share of restarts is free of harm."""
     restart_confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     tolerated_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
