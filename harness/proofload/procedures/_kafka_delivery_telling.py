@@ -28,8 +28,8 @@ def headline(target: str, stretches: Sequence[Stretch], checks: Sequence[Check],
     named = [check for check in failed if check.cause in CAUSES and check.name in _VERBS]
     if named:
         return tuple(
-            f"{target} {_VERBS[check.name]}: {_lowered(check.evidence)} It looks as if {CAUSES[check.cause].meaning}."
-            for check in named[:3]
+            f"{target} {_VERBS[check.name]}: {check.evidence} What to do: {CAUSES[check.cause].remedy}."
+            for check in named
         )
     if failed or any(found[name].status is not Status.PASS for name in ("lost", "duplicated") if name in found):
         return ()
@@ -88,7 +88,3 @@ def _told(one: Stretch) -> dict[str, Any]:
 
 def _listed(parts: Sequence[str]) -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-
-
-def _lowered(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
