@@ -10,6 +10,7 @@ from proofload.clock import NS_PER_S
 from proofload.discovery import module_for
 from proofload.errors import RunFolderError
 from proofload.procedures import Procedure, ended_early
+from proofload.procedures._stream_delivery import with_delivery
 from proofload.records import Check, Cost, Event, Interval, Result, Status, Validity
 from proofload.scenarios import Scenario
 from proofload.store.record import RunRecord
@@ -35,7 +36,7 @@ def judge(record: RunRecord) -> Result:
             status=status,
             validity=validity,
             checks=checks,
-            phases=findings.phases,
+            phases=with_delivery(record, findings.phases),
             client=findings.client,
             cost=_cost(findings.cost, status),
             environment=run["environment"],
@@ -93,7 +94,7 @@ def _status(validity: Any, checks: tuple[Check, ...]) -> Status:
 
 def _target(run: Mapping[str, Any]) -> Mapping[str, Any]:
     placement = run["placement"]
-    device = "" if placement["runtime"] == "external" else placement["device"]  # what runs elsewhere was not asked
+    device = "" if placement["runtime"] in {"external", "none"} else placement["device"]  # what runs elsewhere was not asked
     checked = bool(run["payloads"]["with_expectation"])
     return {**run["target"], "device": device, "runtime": placement["runtime"], "answers_checked": checked}
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from proofload import brokers
-from proofload.analysis.delivery import PhaseDelivery, accounts, deliveries
+from proofload.analysis.delivery import PhaseDelivery
 from proofload.procedures import Circumstances, Evidence, Findings
 from proofload.procedures._kafka_delivery_settings import REPEAT, STEADY, Settings
 from proofload.procedures._kafka_delivery_telling import details, headline
 from proofload.procedures._measured_phase import measure
+from proofload.procedures._stream_delivery import delivery_of
 from proofload.records import Check, Event, Interval, Outcome, Phase, Samples, Status, Validity
 from proofload.verdict import delivery as verdict
 from proofload.verdict.codes import RULES
@@ -31,7 +32,7 @@ def judge(evidence: Evidence, scenario: Settings) -> Findings:
         return Findings.nothing(evidence)
     embedded = stream["broker"] == brokers.KIND
     around = replace(Circumstances.of(evidence), embedded_broker=False)  # judged here, over the whole run
-    counted = _deliveries(evidence, int(stream["keys"]))
+    counted = delivery_of(evidence, int(stream["keys"]))
     measured = {
         phase.index: measure(phase, evidence.samples(phase.index), scenario, around, find_warmup=False)
         for phase in judged
@@ -53,11 +54,6 @@ def judge(evidence: Evidence, scenario: Settings) -> Findings:
         headline=headline(str(evidence.run["target"]["name"]), stretches, checks, scenario),
         details=details(stretches, stream, scenario),
     )
-
-
-def _deliveries(evidence: Evidence, keys: int) -> Mapping[int, PhaseDelivery]:
-    phases = ((phase.index, phase.start_ns, evidence.samples(phase.index).table) for phase in evidence.phases)
-    return {one.phase: one for one in deliveries(phases, accounts(evidence.events), keys=keys)}
 
 
 def _stretch(evidence: Evidence, phase: Phase, delivery: PhaseDelivery, scenario: Settings) -> Stretch:
