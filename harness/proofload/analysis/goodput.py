@@ -4,8 +4,9 @@ By completion, not by due time: what a server finishes per second is what it can
 The count at a block's edge is interpolated between the completions around it, because whole completions would
 add a noise of their own: at 25/s and one-second blocks it would be larger than the server's.
 
-The ratio's interval is Welch's (Biometrika 34, 1947) for the logarithm of the ratio of two means, by the delta
-method: blocks without a completion count as they are, where a mean of logarithms could not take them.
+The ratio's interval is Fieller's (J. R. Stat. Soc. B 16, 1954) with the degrees of freedom of Welch (Biometrika 34,
+1947). Near 1 it is that of the logarithms; blocks without a completion count as they are, where a mean of
+logarithms could not take them, and a collapse that leaves a little at its beginning is still seen as one.
 """
 
 from __future__ import annotations
@@ -78,17 +79,22 @@ def ratio_of_means(
         return Ratio(0.0, 0.0, 0.0, 0.0)
     parts = [_relative_variance(top)] if fixed else [_relative_variance(top), _relative_variance(bottom)]
     value = float(top.mean() / bottom.mean())
-    variance = sum(part for part, _ in parts)
+    above_part, below_part = parts[0], parts[1] if len(parts) > 1 else (0.0, 1)
+    variance = above_part[0] + below_part[0]
     if variance <= 0.0:
         return Ratio(value, value, value, value)
     freedom = variance**2 / sum(part**2 / free for part, free in parts)
-    error = math.sqrt(variance)
 
-    def bound(alpha: float, sign: int) -> float:
-        reach = -float(special.stdtrit(freedom, alpha)) * error
-        return value * math.exp(min(50.0, max(-50.0, sign * reach)))
+    def bounds(alpha: float) -> tuple[float, float]:
+        reach = float(special.stdtrit(freedom, alpha)) ** 2
+        room = 1.0 - reach * below_part[0]
+        if room <= 0.0:  # what is compared with is not known to differ from nothing
+            return 0.0, math.inf
+        spread = math.sqrt(max(0.0, 1.0 - room * (1.0 - reach * above_part[0])))
+        return max(0.0, value * (1.0 - spread) / room), value * (1.0 + spread) / room
 
-    return Ratio(value, bound(alpha_pass, -1), bound(alpha_pass, 1), bound(alpha_fail, 1))
+    low, high = bounds(alpha_pass)
+    return Ratio(value, low, high, bounds(alpha_fail)[1])
 
 
 def _relative_variance(blocks: NDArray[np.float64]) -> tuple[float, int]:

@@ -8,6 +8,7 @@ what was served, one more burst goes little beyond it, because refusing costs so
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ KEPT_UP = 0.9
 FAR = 2.2
 """Times what was served: beyond it the estimate is refined."""
 REFINED = 1.5
+WIDE = 3.0
+"""Times a rate that was kept up with: one that was not, above it, leaves too much between."""
 MOST_BURSTS = 8
 
 
@@ -58,6 +61,9 @@ def next_rate(tried: Sequence[Burst], *, first_rps: float, max_rps: float) -> fl
     over = [burst for burst in tried if not burst.kept_up]
     if not over:
         return None if kept >= max_rps else min(4.0 * kept, max_rps)
+    lowest = min(burst.rate_rps for burst in over)
+    if tried[-1].kept_up and lowest > WIDE * kept:  # what it served of too much said little of what it can serve
+        return min(4.0 * kept, math.sqrt(kept * lowest))
     if len(over) > 1 or tried[-1].kept_up:
         return None
     served = max(over[0].goodput_rps, kept)

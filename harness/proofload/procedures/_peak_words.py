@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def details(reading: Reading, shown: Shown, settings: Settings) -> dict[str, Any
         "cliff": {
             "limit": settings.goodput_ratio,
             "ratios": {
-                name: None if ratio is None else {"value": ratio.value, "low": ratio.low, "high": ratio.high}
+                name: None if ratio is None else {"value": ratio.value, "low": ratio.low, "high": _finite(ratio.high)}
                 for name, ratio in shown.ratios.items()
             },
         },
@@ -63,8 +64,8 @@ def headline(reading: Reading, shown: Shown, settings: Settings, who: str, statu
         return _failed(failed, who if reading.served_nothing else f"At {times} {base} {who}")
     goodput = next(check for check in shown.checks if check.name == "goodput_at_peak")
     said = f"At {times} {base} {who} completes {_percent(goodput.observed)} of what it completes at saturation"
-    if goodput.interval.low is not None:
-        said += f" ({goodput.interval.low:.0%} to {goodput.interval.high:.0%})"
+    if goodput.interval.high is not None:
+        said += f" ({_percent(goodput.interval.low)} to {_percent(goodput.interval.high)})"
     refusals = next((check for check in shown.checks if check.name == "refusal_p95"), None)
     if refusals is not None and refusals.observed is not None:
         said += f", refuses the rest within {refusals.observed:.3g} ms (p95)"
@@ -94,8 +95,8 @@ def _failed(failed: list[Check], who: str) -> tuple[str, ...]:
             said += f" and comes back only {back.observed:.1f} s after the peak"
         first = f"{said}{because}."
     elif back is not None:
-        when = "not" if back.observed is None else f"only {back.observed:.1f} s after the peak"
-        first = f"{who} keeps its goodput, but {'recovers ' + when if back.observed else 'does not recover'}{because}."
+        when = "does not recover" if back.observed is None else f"recovers only {back.observed:.1f} s after the peak"
+        first = f"{who} {when}{because}."
     elif "base_load" in names:
         first = f"{who} serves nothing in time, however little it is asked{because}."
     elif "excess_refused" in names:
@@ -107,6 +108,10 @@ def _failed(failed: list[Check], who: str) -> tuple[str, ...]:
     more = tuple(dict.fromkeys(f"Also: {other.meaning}." for other in others))
     remedy = (f"Next: {CAUSES[cause].remedy}.",) if cause else ()
     return (first, *more, *remedy)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _percent(value: float | None) -> str:

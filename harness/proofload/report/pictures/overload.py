@@ -76,7 +76,10 @@ def _limit(axes: Axes, found: Mapping[str, Any], steps: list[Mapping[str, Any]])
     worst = min(ratios.values(), key=lambda ratio: ratio["value"])
     if worst["value"] > 0 and peak["goodput_rps"] > 0:
         reference = peak["goodput_rps"] / worst["value"]
-        low, high = (max(0.0, peak["goodput_rps"] - reference * worst["low"]), reference * worst["high"])
+        low, high = (
+            max(0.0, peak["goodput_rps"] - reference * worst["low"]),
+            reference * (worst["high"] or worst["value"]),
+        )
         axes.errorbar(
             [peak["offered_rps"]],
             [peak["goodput_rps"]],
@@ -142,7 +145,7 @@ def _latencies(axes: Axes, hold: Hold, found: Mapping[str, Any], look: Look) -> 
     log_latency(axes.yaxis, low, max(high, deadline_ms))
     axes.axhline(deadline_ms, color=LIMIT, linewidth=1.0, linestyle=(0, (5, 2)), label="deadline")
     axes.set_ylabel("latency (ms)")
-    axes.legend(loc="lower right", ncols=3, columnspacing=1.0, handlelength=1.4, fontsize=8, markerscale=2.5)
+    axes.legend(loc="lower left", ncols=1, handlelength=1.4, fontsize=8, markerscale=2.5)
 
 
 def _names(axes: Axes, hold: Hold) -> None:

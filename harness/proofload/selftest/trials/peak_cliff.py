@@ -49,24 +49,24 @@ class Cliff:
                 _deciding(_even(0.05), ratio),
                 alpha=ALPHA_PASS,
                 magnitude=(1.0 - ratio) / (1.0 - LIMIT),
-                detect=0.99 if ratio <= 0.5 else None,
+                detect=0.99 if ratio <= 0.4 else None,
                 curve="loss of goodput at the peak (5 % noise)",
             )
-            for ratio in (0.85, 0.8, 0.75, 0.7, 0.6, 0.5, 0.2, 0.0)
+            for ratio in (0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0.0)
         ]
         effects.append(
             Shape(
-                "cliff: keeps 30 % of a noisy goodput",
+                "cliff: keeps 10 % of a noisy goodput",
                 "effect",
-                _deciding(_even(0.1), 0.3),
+                _deciding(_even(0.1), 0.1),
                 alpha=ALPHA_PASS,
-                magnitude=7.0,
+                magnitude=9.0,
                 detect=0.99,
             )
         )
         covered = [
             Shape("cliff: interval, even", "coverage", _covering(_even(0.05)), alpha=2 * ALPHA_PASS),
-            Shape("cliff: interval, noisy", "coverage", _covering(_even(0.15)), alpha=2 * ALPHA_PASS),
+            Shape("cliff: interval, noisy", "coverage", _covering(_even(0.1)), alpha=2 * ALPHA_PASS),
             Shape("cliff: interval, from completions", "coverage", _covering(_completions), alpha=2 * ALPHA_PASS),
         ]
         apart = Shape(

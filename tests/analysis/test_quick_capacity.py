@@ -1,0 +1,56 @@
+"""The bursts that say about how much a target can serve."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from proofload.analysis.quick_capacity import Burst, burst_of, estimate, is_bound, next_rate
+from proofload.records import SAMPLE_DTYPE, Outcome, Samples
+
+
+def searched(capacity: float, first: float, *, most: float = 10_000.0, collapse: bool = False) -> list[Burst]:
+    tried: list[Burst] = []
+    while (rate := next_rate(tried, first_rps=first, max_rps=most)) is not None:
+        beyond = rate > 1.05 * capacity
+        served = capacity * (capacity / rate if collapse else 1.0) if beyond else rate
+        tried.append(Burst(rate, served))
+    return tried
+
+
+@pytest.mark.parametrize("capacity", [3.0, 26.0, 240.0, 5000.0])
+@pytest.mark.parametrize("first", [8.0, 54.0, 700.0])
+@pytest.mark.parametrize("collapse", [False, True])
+def test_the_estimate_is_within_a_fifth_in_few_bursts(capacity: float, first: float, collapse: bool) -> None:
+    tried = searched(capacity, first, collapse=collapse)
+    assert len(tried) <= 7
+    found = estimate(tried)
+    assert found is not None
+    assert 0.3 * capacity <= found <= 1.2 * capacity
+    if not collapse:
+        assert found == pytest.approx(capacity, rel=0.2)
+        assert not is_bound(tried)
+
+
+def test_a_target_that_keeps_up_with_all_is_bounded_by_the_highest_rate() -> None:
+    tried = searched(1e9, 50.0, most=2000.0)
+    assert estimate(tried) == 2000.0
+    assert is_bound(tried)
+
+
+def test_a_target_that_serves_nothing_has_no_capacity() -> None:
+    tried: list[Burst] = []
+    while (rate := next_rate(tried, first_rps=50.0, max_rps=2000.0)) is not None:
+        tried.append(Burst(rate, 0.0))
+    assert len(tried) == 2
+    assert estimate(tried) is None
+
+
+def test_a_burst_counts_what_was_drained_after_it() -> None:
+    rows = np.zeros(60, dtype=SAMPLE_DTYPE)
+    rows["intended_ns"] = np.arange(60) * 20_000_000
+    rows["done_ns"] = (np.arange(60) + 1) * 40_000_000
+    rows["outcome"] = np.where(rows["done_ns"] - rows["intended_ns"] < 10**9, Outcome.OK, Outcome.TIMEOUT)
+    burst = burst_of(Samples(rows), 50.0)
+    assert burst.goodput_rps == pytest.approx(25.0, rel=0.05)
+    assert not burst.kept_up

@@ -1,0 +1,146 @@
+"""Checks of an overload, and the causes they name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from proofload.analysis.company import Chance
+from proofload.analysis.goodput import Ratio
+from proofload.analysis.overload_recovery import Baseline, Recovery
+from proofload.records import Status
+from proofload.verdict import peak
+from proofload.verdict.causes import CAUSES
+from proofload.verdict.peak_causes import Signs, cause_of_collapse, cause_of_no_recovery
+
+ERRORS = peak.Errors(0.0001, 0.01)
+HEALTHY = Baseline(50.0, 1.0, 100)
+NOBODY = np.zeros(0, dtype=bool)
+
+
+def bools(*parts: tuple[int, bool]) -> np.ndarray:
+    return np.concatenate([np.full(n, value) for n, value in parts])
+
+
+def test_goodput_must_be_kept_against_every_reference() -> None:
+    good, bad = Ratio(1.0, 0.97, 1.03, 1.05), Ratio(0.5, 0.4, 0.6, 0.7)
+    assert peak.goodput_check({"5×": good}, 0.9).status is Status.PASS
+    assert peak.goodput_check({"5×": good, "3×": bad}, 0.9).status is Status.FAIL
+    assert peak.goodput_check({"5×": good, "3×": None}, 0.9).status is Status.INCONCLUSIVE
+    assert peak.goodput_check({"5×": Ratio(0.95, 0.88, 1.0, 1.1)}, 0.9).status is Status.INCONCLUSIVE
+    assert peak.goodput_check({}, 0.9).status is Status.INCONCLUSIVE
+    assert peak.goodput_check({"5×": Ratio(0.0, 0.0, 0.0, 0.0)}, 0.9).status is Status.FAIL
+
+
+def test_the_excess_must_be_refused_in_time() -> None:
+    ok = bools((100, True), (100, False))
+    assert peak.excess_check(ok, ~ok, 0.9, ERRORS).status is Status.PASS
+    assert peak.excess_check(ok, bools((200, False)), 0.9, ERRORS).status is Status.FAIL
+    assert peak.excess_check(NOBODY, NOBODY, 0.9, ERRORS).status is Status.INCONCLUSIVE
+    served = peak.excess_check(bools((199, True), (1, False)), bools((200, False)), 0.9, ERRORS)
+    assert served.status is Status.PASS
+    assert "no excess" in served.evidence
+
+
+def test_a_refusal_that_comes_late_is_none() -> None:
+    slow = peak.refusal_check(np.full(200, 1500.0), 1000.0, ERRORS)
+    fast = peak.refusal_check(np.full(200, 3.0), 1000.0, ERRORS)
+    assert slow is not None
+    assert fast is not None
+    assert (slow.status, slow.cause) == (Status.FAIL, "slow-refusals")
+    assert (fast.status, fast.cause, fast.observed) == (Status.PASS, "", 3.0)
+    assert peak.refusal_check(np.zeros(0), 1000.0, ERRORS) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (Recovery(0.5, 0.5, 7.0, told=True), Status.PASS),
+        (Recovery(6.5, 6.4, 7.0, told=True), Status.FAIL),
+        (Recovery(None, None, 7.0, told=True), Status.FAIL),
+        (Recovery(None, 2.0, 7.0, told=True), Status.INCONCLUSIVE),
+        (Recovery(None, None, 3.0, told=True), Status.INCONCLUSIVE),
+        (Recovery(None, None, 7.0, told=False), Status.INCONCLUSIVE),
+        (None, Status.INCONCLUSIVE),
+    ],
+)
+def test_recovery_within_its_time(found: Recovery | None, expected: Status) -> None:
+    assert peak.recovery_check(found, HEALTHY, 6.0, 5.0).status is expected
+
+
+def test_there_is_no_way_back_to_a_load_that_was_not_served_before() -> None:
+    found = Recovery(None, None, 7.0, told=True)
+    assert peak.recovery_check(found, Baseline(50.0, 0.9, 100), 6.0, 5.0).status is Status.INCONCLUSIVE
+    assert peak.recovery_check(found, None, 6.0, 5.0).status is Status.INCONCLUSIVE
+
+
+def light(chance: Chance | None, held: np.ndarray) -> Status:
+    found = peak.light_load_check(chance, held, margin_ms=5.0, limit=0.6, medians=(40.0, 80.0), errors=ERRORS)
+    assert (found.cause == "static-batching") == (found.status is Status.FAIL)
+    return found.status
+
+
+def test_lone_requests_must_not_wait_for_company() -> None:
+    slower, faster = Chance(0.1, 0.05, 0.2, 0.0), Chance(0.9, 0.8, 0.95, 0.7)
+    assert light(slower, bools((20, False))) is Status.PASS
+    assert light(faster, bools((20, False))) is Status.FAIL
+    assert light(slower, bools((20, True))) is Status.FAIL
+    assert light(slower, NOBODY) is Status.PASS
+    assert light(None, NOBODY) is Status.INCONCLUSIVE
+    assert light(slower, bools((10, False), (6, True))) is Status.INCONCLUSIVE
+
+
+def test_the_liveness_page_must_not_wait_for_work() -> None:
+    def status(*parts: tuple[int, bool]) -> Status:
+        return peak.responsiveness_check(bools(*parts), 0.3, 20.0, ERRORS).status
+
+    assert status((30, False)) is Status.PASS
+    assert status((30, True)) is Status.FAIL
+    assert status((20, False), (10, True)) is Status.INCONCLUSIVE
+    assert peak.responsiveness_check(NOBODY, 0.3, 20.0, ERRORS).status is Status.INCONCLUSIVE
+
+
+def test_threads_must_fit_the_cores() -> None:
+    assert peak.threads_check([1.0, 2.0] * 13, 1, 2.5, ERRORS).status is Status.PASS
+    crowded = peak.threads_check([16.0, 17.0] * 13, 1, 2.5, ERRORS)
+    assert (crowded.status, crowded.cause) == (Status.FAIL, "oversubscribed-threads")
+    assert peak.threads_check([16.0, 17.0] * 13, 16, 2.5, ERRORS).status is Status.PASS
+    assert peak.threads_check([], 1, 2.5, ERRORS).status is Status.INCONCLUSIVE
+
+
+SIGNS = Signs(
+    refused=0.0,
+    in_vain=1.0,
+    never_connected=0.0,
+    stalled=0.0,
+    attempts_at_peak=1.0,
+    attempts_after=1.0,
+    busy_after_cores=0.0,
+    late_recovery=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "collapse", "no_recovery"),
+    [
+        ({}, "unbounded-queue", "unbounded-queue"),
+        ({"late_recovery": True}, "unbounded-queue", "zombie-work"),
+        ({"refused": 0.4}, "zombie-work", "zombie-work"),
+        ({"refused": 0.4, "in_vain": 0.1}, "overload-collapse", "overload-collapse"),
+        ({"stalled": 0.9}, "full-queue-blocks", "full-queue-blocks"),
+        ({"never_connected": 0.5}, "full-queue-blocks", "full-queue-blocks"),
+        ({"blocked": True, "stalled": 0.9}, "blocked-event-loop", "blocked-event-loop"),
+        ({"oversubscribed": True}, "oversubscribed-threads", "oversubscribed-threads"),
+        ({"attempts_at_peak": 9.0, "refused": 0.9}, "retry-storm", "retry-storm"),
+        ({"attempts_after": 3.0, "late_recovery": True}, "retry-storm", "retry-storm"),
+        ({"busy_after_cores": 0.8, "refused": 1.0, "in_vain": 0.0}, "overload-collapse", "zombie-work"),
+        ({"stalled": None, "busy_after_cores": None}, "unbounded-queue", "unbounded-queue"),
+    ],
+)
+def test_causes_by_their_signs(changes: dict[str, object], collapse: str, no_recovery: str) -> None:
+    signs = replace(SIGNS, **changes)  # type: ignore[arg-type]
+    assert cause_of_collapse(signs) == collapse
+    assert cause_of_no_recovery(signs) == no_recovery
+    assert {collapse, no_recovery} <= set(CAUSES)
