@@ -85,6 +85,7 @@ def side(samples: Samples, block: Any) -> Side:
         latency_ms=samples.latency_ns[timed] / NS_PER_MS,
         latency_block=block[timed],
         failed=with_outcome(samples, *_FAILED)[sent],
+        wrong=with_outcome(samples, Outcome.WRONG)[sent],
         block=block[sent],
     )
 

@@ -55,7 +55,7 @@ def pooled(name: str, parts: Sequence[tuple[Phase, Samples]]) -> tuple[Phase, Sa
     for phase, samples in parts:
         table = for_users(samples).table.copy()
         table["seq"] += offset
-        offset += phase.planned
+        offset += phase.planned - (len(samples) - len(table))  # copies are planned, too
         tables.append(table)
     whole = Phase(
         index=first.index,

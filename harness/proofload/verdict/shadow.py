@@ -10,6 +10,7 @@ The unit is the block of time: requests of one block share what befalls it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,36 +50,52 @@ class Side:
     latency_ms: Floats
     latency_block: Ints
     failed: Flags
+    wrong: Flags
+    """Answered, and not as expected."""
     block: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One side against the other: medians, far slower answers, failures."""
+    """One side against the other: medians, far slower answers, failures, wrong answers."""
 
     median: Look
     tail: Look
     failures: Look
+    wrong: Look
     far_ms: float
     """From which latency an answer is far slower."""
 
 
-def compared(usual: Side, other: Side, tolerance: Tolerance, *, alpha_fail: float, alpha_pass: float) -> Compared:
-    """Is `other` worse than `usual` by more than is tolerated? `alpha_fail` is that of each of the three."""
+def compared(
+    usual: Side,
+    other: Side,
+    tolerance: Tolerance,
+    *,
+    alpha_fail: float,
+    alpha_pass: float,
+    look: Callable[[Shown, Question], Look] = at_the_end,
+) -> Compared:
+    """Is `other` worse than `usual` by more than is tolerated? `alpha_fail` is that of each of the comparisons.
+
+    `look` is `looked_at_now` where it is looked at again and again.
+    """
     latency, arm, block = _joined(usual.latency_ms, usual.latency_block, other.latency_ms, other.latency_block)
     middle = float(np.median(usual.latency_ms)) if len(usual.latency_ms) else 0.0
     far_ms = _far(usual.latency_ms)
     failed, failed_arm, failed_block = _joined(usual.failed, usual.block, other.failed, other.block)
+    wrong, _, _ = _joined(usual.wrong, usual.block, other.wrong, other.block)
 
     def asked(values: Floats, arm: Ints, block: Ints, margin: float, *, shares: bool) -> Look:
         shown = Shown(values.astype(np.float64), arm, np.arange(len(values)), block)
         question = Question(margin, "lower", alpha_fail, alpha_pass, medians=not shares, shares=shares)
-        return at_the_end(shown, question)
+        return look(shown, question)
 
     return Compared(
         median=asked(latency, arm, block, tolerance.slower * middle + tolerance.slower_ms, shares=False),
         tail=asked(latency > far_ms, arm, block, tolerance.tail, shares=True),
         failures=asked(failed, failed_arm, failed_block, tolerance.failed, shares=True),
+        wrong=asked(wrong, failed_arm, failed_block, tolerance.failed, shares=True),
         far_ms=far_ms,
     )
 

@@ -13,7 +13,8 @@ from proofload.verdict.shadow import Compared, Side, Tolerance, agreement, compa
 
 _BLOCKS = 30
 _EACH = 100
-_FAIL, _PASS = 0.001 / 7, 0.01
+_WHOLE = 0.001
+_FAIL, _PASS = _WHOLE / 7, 0.01
 _BOUNDARY = 0.01
 """The error rate of a fail in shapes that lie exactly on the tolerance: one in seven thousand could not be counted."""
 _TOLERANCE = Tolerance()
@@ -41,7 +42,7 @@ def _agreements() -> list[Shape]:
             different = np.repeat(rng.random(_PAIRS // run) < share, run)
             return agreement(different, _TOLERATED, alpha_fail=alpha, alpha_pass=_PASS).status
 
-        return Shape(f"agreement: {what}", kind, one, alpha=alpha, **more)  # type: ignore[arg-type]  # by keyword
+        return Shape(f"agreement: {what}", kind, one, alpha=max(alpha, _WHOLE), **more)  # type: ignore[arg-type]  # by keyword
 
     shapes = [
         shape("none differs", "null", 0.0, _FAIL),
@@ -65,14 +66,14 @@ def _sides() -> list[Shape]:
         def one(rng: np.random.Generator) -> Status:
             return _worst(compared(*world.drawn(rng), _TOLERANCE, alpha_fail=alpha, alpha_pass=_PASS), world.looked_at)
 
-        return Shape(f"sides: {what}", kind, one, alpha=alpha, **more)  # type: ignore[arg-type]  # by keyword
+        return Shape(f"sides: {what}", kind, one, alpha=max(alpha, _WHOLE), **more)  # type: ignore[arg-type]  # by keyword
 
     shapes = [
-        shape("alike", "null", _World(), 3 * _FAIL),
-        shape("alike, one side stalls", "null", _World(stalls=0.1), 3 * _FAIL),
-        shape("alike, slow drift", "null", _World(drift=0.5), 3 * _FAIL),
+        shape("alike", "null", _World(), _FAIL),
+        shape("alike, one side stalls", "null", _World(stalls=0.1), _FAIL),
+        shape("alike, slow drift", "null", _World(drift=0.5), _FAIL),
         shape("alternating blocks, alike, drift and stalls", "null", _World(alternating=True, drift=0.5, stalls=0.05),
-              3 * _FAIL),
+              _FAIL),
         shape("median exactly as tolerated", "null", _World(median=1.0, looked_at="median"), _BOUNDARY),
         shape("median exactly as tolerated, alternating", "null",
               _World(median=1.0, alternating=True, drift=0.3, looked_at="median"), _BOUNDARY),
@@ -148,4 +149,4 @@ class _World:
             latency += self._median * (_TOLERANCE.slower * 2.0 + _TOLERANCE.slower_ms)
             latency += np.where(rng.random(len(block)) < self._far, 200.0, 0.0)
             failed = rng.random(len(block)) < self._failing
-        return Side(latency, block, failed, block)
+        return Side(latency, block, failed, np.zeros(len(block), np.bool_), block)
