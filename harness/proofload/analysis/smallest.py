@@ -57,4 +57,5 @@ def _again(scatter: Column, n: int, rng: np.random.Generator) -> Column:
     length = max(1, len(scatter) // _PIECES)
     starts = rng.integers(0, len(scatter), -(-n // length))
     places = (starts[:, None] + np.arange(length)[None, :]) % len(scatter)
-    return scatter[places.ravel()[:n]]
+    again: Column = scatter[places.ravel()[:n]]
+    return again

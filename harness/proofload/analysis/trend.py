@@ -54,7 +54,7 @@ def _pairs(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 @functools.lru_cache(maxsize=4096)
 def _reach(n: int, alpha: float) -> float:
     """How far Kendall's S may be from 0 by chance, one-sided."""
-    return float(stats.norm.isf(alpha)) * (n * (n - 1) * (2 * n + 5) / 18.0) ** 0.5
+    return float(stats.norm.isf(alpha) * np.sqrt(n * (n - 1) * (2 * n + 5) / 18.0))
 
 
 def slope(t: Column, y: Column, *, alpha_low: float, alpha_high: float) -> Slope:
@@ -103,22 +103,25 @@ def block_means(t: Column, y: Column, blocks: int = BLOCKS) -> tuple[Column, Col
     )
 
 
-def stepless(y: Column) -> Stepless:
-    """Without upward jumps above both a tenth of the range and six robust standard deviations of the changes."""
+def stepless(t: Column, y: Column) -> Stepless:
+    """Without upward jumps above both a tenth of the range and six robust standard deviations of the changes.
+
+    A change is what exceeds the typical growth in the time between two readings, so that a gap makes no step.
+    """
     none = Stepless(y, np.zeros(0), np.zeros(0, np.int64))
     if len(y) < 8:
         return none
-    changes = np.diff(y)
-    middle = np.median(changes)
-    spread = 1.4826 * float(np.median(np.abs(changes - middle)))
+    spans = np.diff(t)
+    rise = np.diff(y)
+    changes = rise - float(np.median(rise / spans)) * spans
+    spread = 1.4826 * float(np.median(np.abs(changes - np.median(changes))))
     least = max(STEP_SHARE * float(np.ptp(y)), STEP_SDS * spread)
-    jumps = np.flatnonzero(changes - middle > least) if least > 0 else np.zeros(0, np.int64)
+    jumps = np.flatnonzero(changes > least) if least > 0 else np.zeros(0, np.int64)
     if not len(jumps) or len(jumps) > MOST_STEPS:
         return none
-    sizes = changes[jumps] - middle
     taken = np.zeros(len(y))
-    taken[jumps + 1] = sizes
-    return Stepless(y - np.cumsum(taken), sizes, jumps + 1)
+    taken[jumps + 1] = changes[jumps]
+    return Stepless(y - np.cumsum(taken), changes[jumps], jumps + 1)
 
 
 def deepest_fall(y: Column) -> float:

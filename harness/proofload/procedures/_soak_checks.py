@@ -184,7 +184,7 @@ def _evidence(one: Judged, run_s: float) -> str:
         parts.append(f"processes joined {one.signal.restarts} times")
     if one.signal.own:
         parts.append(one.signal.own)
-    if one.smallest is not None:
+    if one.smallest is not None and one.status is not Status.FAIL:
         parts.append(f"a steady growth of {smallest_told(one)} or more would have been found")
     elif growth.cycles:
         parts.append("as it rises and falls by itself, no smallest leak can be told")

@@ -9,7 +9,7 @@ import numpy as np
 
 from proofload.analysis.attribution import Attribution, Stretch, attribute
 from proofload.analysis.smallest import smallest_found
-from proofload.analysis.trend import SETTLING, Slope, block_means, settled, slope, stepless, widest_gap
+from proofload.analysis.trend import SETTLING, Column, Slope, settled, stepless, widest_gap
 from proofload.procedures._soak_signals import Signal
 from proofload.records import Status
 from proofload.verdict.soak import LEAST_READINGS, Growth, Rule, judge_growth
@@ -18,7 +18,9 @@ NEAR = 0.9
 """So much of a limit is as good as reached."""
 WIDEST_GAP = 1 / 6
 """A longer part of the window without readings could hide anything."""
-_ATTRIBUTION_ALPHA = 0.05
+FEWEST_READINGS = 3
+_DOUBT = 4.0
+"""Standard errors; twice what independent readings would need, as readings are correlated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,15 @@ class Span:
     begin_s: float
     end_s: float
     rate_rps: float
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The stretches of a run. The first phase began at `start_ns`."""
+
+    start_ns: int
+    main: Span
+    others: Sequence[Span]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +134,7 @@ def _smallest(signal: Signal, growth: Growth, rule: Rule) -> float | None:
     late_t, late_y = settled(signal.t_s, signal.values)
     return smallest_found(
         signal.t_s,
-        stepless(late_y).values,
+        stepless(late_t, late_y).values,
         late_t,
         lambda t, y: judge_growth(t, y, rule).status is Status.FAIL,
         start=rule.margin / growth.window_s,
@@ -133,12 +144,22 @@ def _smallest(signal: Signal, growth: Growth, rule: Rule) -> float | None:
 def _attributed(whole: Signal, growth: Growth, main: Span, others: Sequence[Span]) -> Attribution:
     window = growth.window_s
     rate = Slope(growth.growth / window, growth.low / window, growth.high / window)
+    steady = whole.between(main.begin_s, main.end_s)
+    late = settled(steady.t_s, steady.values)
+    scatter = stepless(*late).values - rate.value * late[0]
+    spread = 1.4826 * float(np.median(np.abs(scatter - np.median(scatter))))
     stretches = []
     for other in others:
         part = whole.between(other.begin_s, other.end_s)
-        if len(part.t_s) >= 5:
-            found = slope(
-                *block_means(part.t_s, part.values), alpha_low=_ATTRIBUTION_ALPHA, alpha_high=_ATTRIBUTION_ALPHA
-            )
-            stretches.append(Stretch(other.rate_rps, found))
+        if len(part.t_s) >= FEWEST_READINGS:
+            stretches.append(Stretch(other.rate_rps, _short_slope(part.t_s, part.values, spread)))
     return attribute(Stretch(main.rate_rps, rate), stretches)
+
+
+def _short_slope(t: Column, y: Column, spread: float) -> Slope:
+    """By least squares, with the scatter of the long stretch: a few readings do not know their own."""
+    centred = t - t.mean()
+    weight = float(np.sum(centred**2))
+    value = float(np.sum(centred * y)) / weight
+    doubt = _DOUBT * spread / float(np.sqrt(weight))
+    return Slope(value, value - doubt, value + doubt)

@@ -14,10 +14,10 @@ from proofload.clock import NS_PER_S
 from proofload.procedures import Circumstances, Evidence, Findings, ended_early
 from proofload.procedures._measured_phase import MeasuredPhase, measure
 from proofload.procedures._soak_checks import creep_check, failures_check, growth_check, unseen
-from proofload.procedures._soak_growth import Judged, Span, judged
+from proofload.procedures._soak_growth import Course, Judged, Span, judged
 from proofload.procedures._soak_signals import MIB, Readings, Signal, highest, latest, signals
 from proofload.procedures._soak_telling import details, headline
-from proofload.records import Check, Phase, Status
+from proofload.records import Check, Phase, Status, Validity
 from proofload.store.record import Series
 from proofload.verdict import validity as validity_rules
 from proofload.verdict.soak import Rule
@@ -31,6 +31,7 @@ FEWEST_CELLS = 64
 _SLO_SHARE = 0.5
 """Of the scenario's error rate; growth has the rest."""
 _GROWTH_CHECKS = 10
+LATE_CLIENT = frozenset({"send-lag", "cpu-starved", "loop-stall", "client-cpu", "shared-core", "host-steal"})
 _LEAST_HEADROOM = 512 * MIB
 _RAN_OUT = ("Too many open files", "EMFILE", "No file descriptors available")
 
@@ -53,9 +54,9 @@ def conclude(evidence: Evidence, settings: Settings, *, planned_windows: int) ->
     start_ns = min(phase.start_ns for phase in evidence.phases)
     main = _span(phases, start_ns)
     others = [_span([phase], start_ns) for phase in evidence.phases if not phase.measured]
-    others += list(_idle(evidence, start_ns))
+    course = Course(start_ns, main, (*others, *_idle(evidence, start_ns)))
     readings = evidence.readings()
-    found = _resources(evidence, readings, start_ns, main, others, settings)
+    found = _resources(evidence, readings, course, settings)
     ran_out = _ran_out(evidence)
     creeps = _creeps(aged.cells)
     checks = [growth_check(one, found, run_s=main.end_s - main.begin_s) for one in found.values()]
@@ -67,15 +68,35 @@ def conclude(evidence: Evidence, settings: Settings, *, planned_windows: int) ->
     checks.append(_failures(aged.cells, settings, exhausted))
     slo = _slo(aged.windows)
     validity = validity_rules.merged({one.summary.name: one.validity for one in aged.windows})
+    if any(one.status is Status.FAIL for one in found.values()) and any(not item.ok for item in validity):
+        validity, late = _only_late(validity), True
+    else:
+        late = False
     return Findings(
         phases=tuple(one.summary for one in (*aged.windows, *aged.others)),
-        checks=(*checks, *slo),
+        checks=tuple(_left_open(check) if late else check for check in (*checks, *slo)),
         validity=validity,
         client=max((one.health for one in aged.windows), key=lambda health: health.cpu_share or 0.0),
         warmup={"excluded": sum(one.summary.excluded for one in aged.windows)},
-        headline=() if ended_early(evidence) else headline(evidence.run, checks, found, creeps, aged, main, settings),
-        details=details(found, creeps, aged.cells, main, others, start_ns),
+        headline=() if ended_early(evidence) else headline(evidence.run, checks, found, creeps, main),
+        details=details(found, creeps, aged.cells, course),
     )
+
+
+def _only_late(validity: tuple[Validity, ...]) -> tuple[Validity, ...]:
+    """What a target holds is read from outside: a client that was late spoils latencies and nothing else."""
+    return tuple(
+        replace(item, ok=True, remedy="", detail=f"{item.detail}; so latencies are left open, growth is not")
+        if not item.ok and item.code in LATE_CLIENT
+        else item
+        for item in validity
+    )
+
+
+def _left_open(check: Check) -> Check:
+    if check.unit != "ms" or check.status is Status.INCONCLUSIVE:
+        return check
+    return replace(check, status=Status.INCONCLUSIVE, cause="", settle="a client that sends on time: see validity")
 
 
 def _aged(evidence: Evidence, settings: Settings, planned: int) -> Aged:
@@ -112,17 +133,15 @@ def _has_process(readings: Mapping[tuple[int, str, str], Series]) -> bool:
     return any(arm == 0 and source in {"process", "container"} for arm, source, _ in readings)
 
 
-def _resources(
-    evidence: Evidence, readings: Readings, start_ns: int, main: Span, others: Sequence[Span], settings: Settings
-) -> dict[str, Judged]:
+def _resources(evidence: Evidence, readings: Readings, course: Course, settings: Settings) -> dict[str, Judged]:
     found: dict[str, Judged] = {}
-    window_s = (main.end_s - main.begin_s) * (1.0 - SETTLING)
-    for name, signal in signals(evidence, readings, start_ns).items():
+    main = course.main
+    for name, signal in signals(evidence, readings, course.start_ns).items():
         limit, told, share = _limit(name, signal, main, evidence.run, readings)
-        rule = _rule(name, signal, main, window_s, limit, settings)
+        rule = _rule(signal, main, limit, settings)
         if name in {"memory", "gpu-memory"} and limit is None:
             limit, told = _free_memory(signal, main), "the memory it is supposed to have"
-        found[name] = judged(signal, main, others, rule, limit=limit, limit_told=told, of_limit=share)
+        found[name] = judged(signal, main, course.others, rule, limit=limit, limit_told=told, of_limit=share)
     return found
 
 
@@ -151,12 +170,13 @@ def _limit(
     return None, "", None
 
 
-def _rule(name: str, signal: Signal, main: Span, window_s: float, limit: float | None, settings: Settings) -> Rule:
+def _rule(signal: Signal, main: Span, limit: float | None, settings: Settings) -> Rule:
+    window_s = (main.end_s - main.begin_s) * (1.0 - SETTLING)
     alpha_fail = settings.alpha_fail / _GROWTH_CHECKS
     if signal.unit != "bytes":
         margin = max(settings.count_growth, settings.count_growth_per_1000 * main.rate_rps * window_s / 1000.0)
         return Rule(margin, 0.0, alpha_fail, settings.alpha_pass)
-    if name == "disk":
+    if signal.name == "disk":
         headroom = settings.disk_headroom_gib * 1024 * MIB
     else:
         headroom = (limit or _free_memory(signal, main)) - _steady(signal, main)

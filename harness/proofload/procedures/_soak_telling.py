@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,15 +12,11 @@ from proofload.analysis.ageing import Cell, percentile_ms
 from proofload.analysis.trend import SETTLING
 from proofload.clock import NS_PER_S
 from proofload.procedures._soak_checks import attribution_told, exhaustion_told, rate_told, smallest_told
-from proofload.procedures._soak_growth import Judged, Span
+from proofload.procedures._soak_growth import Course, Judged, Span
 from proofload.records import Check, Status
 from proofload.report import numbers
 from proofload.verdict.causes import CAUSES
 from proofload.verdict.soak_latency import Creep
-
-if TYPE_CHECKING:
-    from proofload.procedures._soak_judging import Aged
-    from proofload.procedures.soak import Settings
 
 MAX_POINTS = 240
 _WORDS = {
@@ -40,12 +36,10 @@ def headline(
     checks: Sequence[Check],
     found: Mapping[str, Judged],
     creeps: Mapping[str, Creep],
-    aged: Aged,
     main: Span,
-    settings: Settings,
 ) -> tuple[str, ...]:
     """Two or three sentences; empty where the SLO or validity has the word."""
-    name = str(run["target"]["name"])
+    name, horizon_h = str(run["target"]["name"]), float(run["scenario"]["horizon_h"])
     causes = {check.cause for check in checks if check.status is Status.FAIL}
     ran = numbers.seconds(main.end_s - main.begin_s)
     if causes:
@@ -66,7 +60,7 @@ def headline(
         f"({_low(growth.low / scale)}{numbers.significant(growth.high / scale)}) in {growth.window_s:.0f} s."
     )
     seen = smallest_told(memory)
-    horizon = f"The run looks {numbers.plain(settings.horizon_h)} h ahead"
+    horizon = f"The run looks {numbers.plain(horizon_h)} h ahead"
     least = f"; a steady leak below {seen} would have escaped it." if seen else "."
     return told, f"{horizon}{least}"
 
@@ -111,11 +105,10 @@ def details(
     found: Mapping[str, Judged],
     creeps: Mapping[str, Creep],
     cells: Sequence[Cell],
-    main: Span,
-    others: Sequence[Span],
-    start_ns: int,
+    course: Course,
 ) -> Mapping[str, Any]:
     """Plain data. Instants in seconds since the first phase began; values in the signal's own unit."""
+    main, others, start_ns = course.main, course.others, course.start_ns
     return {
         "main_s": [main.begin_s, main.end_s],
         "settled_s": main.begin_s + SETTLING * (main.end_s - main.begin_s),

@@ -74,13 +74,13 @@ def judge_growth(t: Column, y: Column, rule: Rule) -> Growth:
     if len(late_t) < LEAST_READINGS:
         return Growth(Status.INCONCLUSIVE, "too few readings", 0.0, 0.0, -np.inf, np.inf)
     window = float(late_t[-1] - late_t[0])
-    plain = stepless(late_y)
+    plain = stepless(late_t, late_y)
     whole = _of(late_t, plain.values, rule)
     if len(whole.blocks) < FEWEST_BLOCKS:
         return Growth(Status.INCONCLUSIVE, "too few readings", window, 0.0, -np.inf, np.inf)
     found = whole.slope
     stepped = float(plain.steps.sum())
-    status, why = _ruled(t, y, late_t, plain.values, found, rule, window)
+    status, why = _ruled(Series(late_t, plain.values), found, rule, fell=deepest_fall(settled(t, y, EARLY)[1]))
     told = found
     rounds: Cycles | None = None
     if status is Status.INCONCLUSIVE and (rounds := cycles(t, y)) is not None:
@@ -103,6 +103,18 @@ def judge_growth(t: Column, y: Column, rule: Rule) -> Growth:
 
 
 @dataclass(frozen=True, slots=True)
+class Series:
+    """Instants and values."""
+
+    t: Column
+    y: Column
+
+    def last(self, part: float, alpha: float = _ALPHA_LATE) -> Slope:
+        """The slope of the last part."""
+        return slope(*block_means(*latter(self.t, self.y, part)), alpha_low=alpha, alpha_high=alpha)
+
+
+@dataclass(frozen=True, slots=True)
 class _Blocked:
     slope: Slope
     blocks: Column
@@ -113,23 +125,20 @@ def _of(t: Column, y: Column, rule: Rule) -> _Blocked:
     return _Blocked(slope(block_t, block_y, alpha_low=rule.alpha_fail, alpha_high=rule.alpha_pass), block_y)
 
 
-def _ruled(
-    t: Column, y: Column, late_t: Column, late_y: Column, found: Slope, rule: Rule, window: float
-) -> tuple[Status, str]:
+def _ruled(late: Series, found: Slope, rule: Rule, *, fell: float) -> tuple[Status, str]:
+    """`late`: the settled part without steps; `found`: its slope; `fell`: its deepest fall as a share of the range."""
+    window = float(late.t[-1] - late.t[0])
     margin = rule.margin / window
     if found.low > margin:
-        third = slope(*block_means(*latter(late_t, late_y, 1 / 3)), alpha_low=_ALPHA_LATE, alpha_high=_ALPHA_LATE)
-        sixth = slope(*block_means(*latter(late_t, late_y, 1 / 6)), alpha_low=_ALPHA_LATE, alpha_high=_ALPHA_LATE)
-        _, after_start = settled(t, y, EARLY)
+        third, sixth = (late.last(part) for part in (1 / 3, 1 / 6))
         if third.value < max(STEADY * found.value, margin) or sixth.high < STILL * found.value:
             return Status.INCONCLUSIVE, "it grew, and less towards the end"
-        if deepest_fall(after_start) > FALL:
+        if fell > FALL:
             return Status.INCONCLUSIVE, "it grew, and gave back in between"
         return Status.FAIL, "it grows steadily, to the end"
     if found.high * window + rule.granule < rule.margin:
         return Status.PASS, "it does not grow by what would matter"
-    half_t, half_y = latter(late_t, late_y, 0.5)
-    half = slope(*block_means(half_t, half_y), alpha_low=rule.alpha_fail, alpha_high=rule.alpha_pass)
+    half = late.last(0.5, rule.alpha_pass)
     if half.high * window / 2 + rule.granule < rule.margin / 2:
         return Status.PASS, "it grew at first, and has stopped"
     return Status.INCONCLUSIVE, "it may grow by what would matter, or not"

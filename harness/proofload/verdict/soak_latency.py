@@ -1,9 +1,9 @@
 """Do answers get slower as the process ages? Growth within the run, never projected.
 
-The trend is Theil and Sen's, in milliseconds, and in log(p + c/s), which tames a tail that scatters: that a percentile p
-grows by a share s and an offset c is a growth of it by log(1 + s). Either may show it. A tail that scatters too much for a trend may still be
-shown not to have grown by counting: in the last third at most the percentile's share of requests may take longer
-than the first half's percentile and half of the growth allowed.
+The trend is Theil and Sen's, in milliseconds, and in log(p + c/s), which tames a tail that scatters: that a
+percentile p grows by a share s and an offset c is a growth of it by log(1 + s). Either may show it. A tail that
+scatters too much for a trend may still be shown not to have grown by counting: in the last third at most the
+percentile's share of requests may take longer than the first half's percentile and half of the growth allowed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def judge_creep(
     window = float(t[-1] - t[0]) * len(t) / (len(t) - 1)
     each = alpha_pass / 3  # three ways to pass share the error rate
     plain = slope(t, percentiles_ms, alpha_low=alpha_fail, alpha_high=each)
-    start = max(0.0, float(np.median(percentiles_ms - plain.value * (t - t[0]))) - plain.value * window / len(t) / 2)
+    at_first = float(np.median(percentiles_ms - plain.value * (t - t[0]))) - plain.value * window / len(t) / 2
+    start = max(float(percentiles_ms.min()), at_first)
     allowed = allowance.grown(start) - start
     shift = allowance.offset_ms / allowance.share
     tamed = slope(t, np.log(percentiles_ms + shift), alpha_low=alpha_fail, alpha_high=each)
@@ -104,7 +105,7 @@ def judge_creep(
 
 
 def slow_limit_ms(earlier_ms: Column, allowance: Allowance) -> float:
-    """Above this a request of the last third counts as slow; `earlier_ms`: the percentile in the cells of the first half."""
+    """Above this a request of the last third is slow; `earlier_ms`: the percentile in the cells of the first half."""
     known = earlier_ms[np.isfinite(earlier_ms)]
     return allowance.grown(float(np.median(known)), 0.5) if len(known) else float("nan")
 
@@ -126,7 +127,7 @@ def _effect(hits: NDArray[np.float64], of: NDArray[np.float64]) -> float:
     if not 0.0 < share < 1.0:
         return 1.0
     variance = float(np.var(hits / of, ddof=1))
-    return max(1.0, float(np.mean(of)) * variance / (share * (1.0 - share)))
+    return max(1.0, float(np.mean(of) * variance / (share * (1.0 - share))))
 
 
 @dataclass(frozen=True, slots=True)
