@@ -20,7 +20,9 @@ from packaging.version import Version
 
 from proofload.discovery import implementations
 from proofload.scenarios import known_scenarios, load_scenario
+from proofload.selftest.real import cases
 from proofload.targets import known_targets, load_target
+from proofload_servers.faults._found import all_faults
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "harness" / "proofload"
@@ -240,7 +242,18 @@ def test_every_target_file_loads_and_every_server_folder_with_a_program_has_one(
         assert item.description, f"{item.path}: `description` says what it is"
         assert load_target(str(item.path)).start is not None
     programs = {path.parent.name for path in SERVERS.glob("*/__main__.py")}
-    assert programs - {"batch"} == set(targets), "each serving option is a target; batch scores files"
+    others = {"batch", "faults"}
+    assert programs - others == set(targets), "each serving option is a target; batch scores files, faults lists them"
+
+
+def test_every_fault_is_planted_by_a_case_of_the_self_test_and_every_case_plants_one_that_exists() -> None:
+    rows = [case for case in cases() if case.fault]
+    planted = {case.fault.partition(":")[0] for case in rows}
+    assert planted == set(all_faults())
+    for case in rows:
+        fault = all_faults()[case.fault.partition(":")[0]]
+        assert bool(case.expect) is not fault.control, f"{case.fault}: a control is to pass, a defect to be named"
+        assert case.target in fault.servers
 
 
 def test_the_page_of_validity_codes_is_not_stale() -> None:
