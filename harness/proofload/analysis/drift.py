@@ -22,7 +22,7 @@ FEWEST = 50
 """Effective rows on either side below which nothing is said."""
 MOST_CATEGORIES = 64
 _BINS = 10
-_RESAMPLES = 200
+_RESAMPLES = 100
 _MOST_LAGS = 2_000
 _TINY = 1e-12
 
@@ -144,8 +144,11 @@ def _is_categorical(values: Values) -> bool:
 
 def _codes(reference: Values, serving: Values) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Categories numbered, missing being one; the rarest beyond the first some are one."""
-    ours = np.array([str(token) for token in reference.tokens()])
-    theirs = np.array([str(token) for token in serving.tokens()])
+    if (reference.kind == Kind.TEXT).any() or (serving.kind == Kind.TEXT).any():
+        ours = np.array([str(token) for token in reference.tokens()])
+        theirs = np.array([str(token) for token in serving.tokens()])
+    else:
+        ours, theirs = reference.number, serving.number  # missing ones are NaN, which is one category, too
     names, codes = np.unique(np.concatenate([ours, theirs]), return_inverse=True)
     if len(names) > MOST_CATEGORIES:
         rank = np.argsort(np.argsort(-np.bincount(codes), kind="stable"), kind="stable")

@@ -50,11 +50,11 @@ class Values:
 
     @property
     def null(self) -> NDArray[np.bool_]:
-        return self.kind == Kind.NULL
+        return np.asarray(self.kind == Kind.NULL)
 
     @property
     def numeric(self) -> NDArray[np.bool_]:
-        return (self.kind == Kind.NUMBER) | (self.kind == Kind.FLAG)
+        return np.asarray((self.kind == Kind.NUMBER) | (self.kind == Kind.FLAG))
 
     def tokens(self) -> NDArray[np.object_]:
         """Each value as text; numbers in the shortest form that tells them apart, missing ones as None."""

@@ -102,9 +102,12 @@ def _few_tokens(values: Values) -> tuple[NDArray[np.int64], list[str]] | None:
         return None
     if not is_text and len(np.unique(numbers[: 20 * MOST_TOKENS])) > MOST_TOKENS:
         return None
-    tokens = values.tokens()
     present = ~values.null
-    names, codes = np.unique(tokens[present].astype(str), return_inverse=True)
+    if is_text:
+        names, codes = np.unique(values.tokens()[present].astype(str), return_inverse=True)
+    else:
+        numbers, codes = np.unique(values.number[present], return_inverse=True)
+        names = np.array([f"{number:.12g}" for number in numbers])
     if not 2 <= len(names) <= MOST_TOKENS:
         return None
     every = np.full(len(values), -1, dtype=np.int64)
@@ -120,7 +123,7 @@ def _close(left: NDArray[np.float64], right: NDArray[np.float64], rtol: float) -
         else:
             allowed = tolerance(left, right, rtol)
         near = np.abs(left - right) <= allowed
-    return (left == right) | (near & np.isfinite(left) & np.isfinite(right))
+    return np.asarray((left == right) | (near & np.isfinite(left) & np.isfinite(right)))
 
 
 def _whole(numbers: NDArray[np.float64]) -> bool:

@@ -109,17 +109,29 @@ def _as_number(prediction: Any, tokens: dict[str, int]) -> float:
     return -1e9 - 1e6 * tokens.setdefault(json.dumps(prediction, sort_keys=True, default=str), len(tokens))
 
 
-def answered_share(evidence: Evidence, twins: Sequence[int], payloads: int) -> tuple[int, int]:
-    """(payloads that were sent, of these those that never brought an answer); twins aside."""
-    sent, answered = np.zeros(payloads, np.bool_), np.zeros(payloads, np.bool_)
+@dataclass(frozen=True, slots=True)
+class Fates:
+    """What became of the payloads, twins aside."""
+
+    sent: int
+    failed: int
+    """Never answered, and errors at least once."""
+    given_up: int
+    """Never answered: refused, or not in time."""
+
+
+def fates(evidence: Evidence, twins: Sequence[int], payloads: int) -> Fates:
+    """Over all phases."""
+    sent, answered, failed = (np.zeros(payloads, np.bool_) for _ in range(3))
     for phase in evidence.phases:
         table = evidence.samples(phase.index).table
         table = table[(table["payload"] >= 0) & (table["payload"] < payloads)]
-        went = table["outcome"] != Outcome.UNSENT
-        sent[table["payload"][went]] = True
+        sent[table["payload"][table["outcome"] != Outcome.UNSENT]] = True
         answered[table["payload"][np.isin(table["outcome"], ANSWERED)]] = True
+        failed[table["payload"][table["outcome"] == Outcome.ERROR]] = True
     sent[list(twins)] = False
-    return int(sent.sum()), int((sent & ~answered).sum())
+    lost = sent & ~answered
+    return Fates(int(sent.sum()), int((lost & failed).sum()), int((lost & ~failed).sum()))
 
 
 def _spans(evidence: Evidence) -> dict[tuple[int, int], tuple[int, int]]:

@@ -9,6 +9,7 @@ import numpy as np
 from proofload.analysis.drift import FEWEST, Drift, measure, significant
 from proofload.analysis.drift_signs import sign
 from proofload.procedures import Findings
+from proofload.procedures._skew_reading import read_well
 from proofload.procedures._skew_tables import Side, feature_names, prediction_name
 from proofload.procedures._skew_terms import Settings
 from proofload.procedures._skew_words import schema_check
@@ -37,14 +38,16 @@ def judge_drift(reference: Side, serving: Side, scenario: Settings, *, why: str)
     rows: list[dict[str, Any]] = []
     for (name, found), real in zip(measured, drifts, strict=True):
         status, interval = rule_drift(
-            found, real, limit=scenario.drift_effect, alpha_fail=each, alpha_pass=scenario.alpha_pass
+            found, significant=real, limit=scenario.drift_effect, alpha_fail=each, alpha_pass=scenario.alpha_pass
         )
         cause, says = ("drift", "")
         if status is Status.FAIL:
             cause, says = sign(name, reference.columns[name], serving.columns[name])
         told = f"{found.measure} {found.effect:.3g}; PSI {found.psi:.3g} ({found.psi_by_chance:.2g} by chance alone)"
-        checks.append(_check(name, found, status, interval, f"{told}. {says}".strip(), cause, scenario))
-        rows.append(_plain(name, found, status, interval, cause if status is Status.FAIL else "", says))
+        checks.append(
+            _check(name, found, status, interval, told=f"{told}. {says}".strip(), cause=cause, scenario=scenario)
+        )
+        rows.append(_plain(name, found, status, interval, cause=cause if status is Status.FAIL else "", says=says))
     fact = schema_check(lacking, [], scenario, asked=bool(lacking))
     checks = [*_summed_up(checks, scenario), *([fact] if fact is not None else [])]
     details = {
@@ -55,7 +58,13 @@ def judge_drift(reference: Side, serving: Side, scenario: Settings, *, why: str)
         "rows": {"training": dict(reference.about), "serving": dict(serving.about)},
         "prediction": predicted,
     }
-    return Findings((), tuple(checks), (), headline=tuple(_headline(rows, scenario, why)), details=details)
+    return Findings(
+        (),
+        tuple(checks),
+        read_well(reference, serving),
+        headline=tuple(_headline(rows, scenario, why)),
+        details=details,
+    )
 
 
 def _headline(rows: list[dict[str, Any]], scenario: Settings, why: str) -> list[str]:
@@ -65,16 +74,15 @@ def _headline(rows: list[dict[str, Any]], scenario: Settings, why: str) -> list[
         what = f": {first['says']}" if first["says"] else ""
         more = f" {len(failed)} of {len(rows)} features have drifted." if len(failed) > 1 else ""
         meaning = CAUSES[first["cause"]].meaning
-        said = f"{first['name']} is distributed differently in serving ({first['measure']} {first['effect']:.2g}): {meaning}{what}."
-        return [said + more, f"Only distributions were compared, because {why}."]
+        how = f"{first['measure']} {first['effect']:.2g}"
+        said = f"{first['name']} is distributed differently in serving ({how}): {meaning}{what}.{more}"
+        return [said, f"Only distributions were compared, because {why}."]
     unsettled = [row for row in rows if row["status"] != Status.PASS]
     if unsettled or not rows:
         return [f"Whether {len(unsettled)} of {len(rows)} features have drifted is not settled by so few rows; {why}."]
     highest = max(row["high"] for row in rows)
-    return [
-        f"None of {len(rows)} features has drifted: they differ by less than {highest:.2g}, {scenario.drift_effect:g} "
-        f"would matter. Only distributions were compared, because {why}."
-    ]
+    said = f"they differ by less than {highest:.2g}, {scenario.drift_effect:g} would matter"
+    return [f"None of {len(rows)} features has drifted: {said}. Only distributions were compared, because {why}."]
 
 
 def _summed_up(checks: list[Check], scenario: Settings) -> list[Check]:
@@ -91,7 +99,7 @@ def _summed_up(checks: list[Check], scenario: Settings) -> list[Check]:
 
 
 def _check(
-    name: str, found: Drift, status: Status, interval: Interval, told: str, cause: str, scenario: Settings
+    name: str, found: Drift, status: Status, interval: Interval, *, told: str, cause: str, scenario: Settings
 ) -> Check:
     settle = ""
     if status is Status.INCONCLUSIVE:
@@ -103,7 +111,7 @@ def _check(
     )  # fmt: skip
 
 
-def _plain(name: str, found: Drift, status: Status, interval: Interval, cause: str, says: str) -> dict[str, Any]:
+def _plain(name: str, found: Drift, status: Status, interval: Interval, *, cause: str, says: str) -> dict[str, Any]:
     return {
         "name": name, "status": str(status), "effect": found.effect, "measure": found.measure, "low": interval.low,
         "high": interval.high, "p_value": found.p_value, "psi": found.psi, "psi_by_chance": found.psi_by_chance,

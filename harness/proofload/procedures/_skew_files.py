@@ -170,7 +170,7 @@ def _array(items: list[Any]) -> pa.Array:
     kinds = {type(item) for item in items} - {type(None)}
     if kinds <= {int, float}:
         return pa.array([None if item is None else float(item) for item in items], pa.float64())
-    if kinds == {bool} or kinds == {str}:
+    if kinds in ({bool}, {str}):
         return pa.array(items)
     return pa.array([None if item is None else json.dumps(item) for item in items], pa.large_string())
 

@@ -12,6 +12,7 @@ from proofload.analysis.skew_diagnosis import diagnose
 from proofload.procedures import Evidence, Findings
 from proofload.procedures._skew_drifting import judge_drift
 from proofload.procedures._skew_parity import Compared, Feature, drawing, judge_features, worst
+from proofload.procedures._skew_reading import read_well
 from proofload.procedures._skew_tables import (
     REFERENCE,
     SERVING,
@@ -27,11 +28,13 @@ from proofload.procedures._skew_tables import (
 )
 from proofload.procedures._skew_terms import Settings
 from proofload.procedures._skew_words import GUARDS, Flips, feature_checks, flips, headline, schema_check
-from proofload.records import Check
+from proofload.records import Check, Status
+from proofload.verdict.causes import CAUSES
 from proofload.verdict.skew import Ruling, rule
 from proofload.verdict.skew_checks import check, percent
 
 _THINGS = "rows"
+_BESIDE = frozenset({"missing rows", "duplicate rows", "schema", "freshness"})
 
 
 def judge_files(evidence: Evidence, scenario: Settings) -> Findings:
@@ -69,7 +72,7 @@ def _parity(reference: Side, serving: Side, joined: Join, scenario: Settings) ->
     checks: list[Check] = [*feature_checks(features, _THINGS)]
     turned: Flips | None = None
     if predicted is not None:
-        check_of_it, turned = _predictions(reference, serving, joined, predicted, features, scenario)
+        check_of_it, turned = _predictions(reference, serving, joined, predicted, features=features, scenario=scenario)
         checks.append(check_of_it)
     checks += _ids(joined, scenario)
     hashes = _hashes(serving, scenario)
@@ -79,6 +82,9 @@ def _parity(reference: Side, serving: Side, joined: Join, scenario: Settings) ->
         checks.append(freshness(serving.columns[scenario.age], reference.columns.get(scenario.age), scenario))
     rows = f"{len(joined.reference_row):,} rows joined by {scenario.key}"
     said = [*headline(features, rows), *([turned.sentence()] if turned is not None else [])]
+    beside = [f"{CAUSES[one.cause].meaning.capitalize()}: {one.evidence}." for one in checks if one.name in _BESIDE
+              and one.status is Status.FAIL]  # fmt: skip
+    said = [*said, *beside] if any(feature.failed for feature in features) else [*beside, *said]
     leader = worst(features)
     details: dict[str, Any] = {
         "mode": "files",
@@ -86,18 +92,19 @@ def _parity(reference: Side, serving: Side, joined: Join, scenario: Settings) ->
         "limit": scenario.mismatch_share,
         "rows": {
             "joined": len(joined.reference_row), "training": dict(reference.about), "serving": dict(serving.about),
-            "missing": joined.missing, "unknown": joined.unknown, **{f"repeated_{k}": v for k, v in joined.repeated.items()},
+            "missing": joined.missing, "unknown": joined.unknown,
+            **{f"repeated_{side}": rows for side, rows in joined.repeated.items()},
         },
         "flips": None if turned is None else turned.plain(),
         "worst": {} if leader is None else drawing(leader, compared),
         "not_compared": sorted(set(serving.columns) - set(names) - set(left_out)),
         "entity": None if entity is None else entity[0],
     }  # fmt: skip
-    return Findings((), tuple(checks), (), headline=tuple(said), details=details)
+    return Findings((), tuple(checks), read_well(reference, serving), headline=tuple(said), details=details)
 
 
 def _predictions(
-    reference: Side, serving: Side, joined: Join, name: str, features: list[Feature], scenario: Settings
+    reference: Side, serving: Side, joined: Join, name: str, *, features: list[Feature], scenario: Settings
 ) -> tuple[Check, Flips | None]:
     wanted = reference.columns[name].take(joined.reference_row)
     got = serving.columns[name].take(joined.serving_row)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from proofload.scenarios import Alpha, Positive, Rate, Scenario, Seconds
 
-SINGLY, TOGETHER = "singly", "together"
+FIRST, SINGLY, TOGETHER = "first", "singly", "together"
 Part = Annotated[float, Field(ge=0, lt=1)]
 
 

@@ -144,21 +144,19 @@ def schema_check(lacking: Sequence[str], seen: Sequence[str], scenario: Settings
     if lacking:
         shown = ", ".join(lacking[:8]) + ("…" if len(lacking) > 8 else "")
         told = f"serving has no {shown}, which training has"
-        return _fact("schema", Status.FAIL, len(lacking), 0, told, "schema-mismatch")
+        return _fact("schema", Status.FAIL, len(lacking), told, cause="schema-mismatch")
     if scenario.schema_hash is None:
-        return _fact("schema", Status.PASS, 0, 0, "serving has every feature that training has") if asked else None
+        return _fact("schema", Status.PASS, 0, "serving has every feature that training has") if asked else None
     others = [one for one in seen if one != scenario.schema_hash]
     if not seen:
         told = f"nothing says which schema it is: {scenario.schema_path} is nowhere"
-        return _fact("schema", Status.INCONCLUSIVE, None, 0, told, settle="answers that carry it")
+        return _fact("schema", Status.INCONCLUSIVE, None, told, settle="answers that carry it")
     told = f"it says {', '.join(one[:16] for one in seen[:3])}; expected {scenario.schema_hash[:16]}"
-    return _fact("schema", Status.FAIL if others else Status.PASS, len(others), 0, told, "schema-mismatch")
+    return _fact("schema", Status.FAIL if others else Status.PASS, len(others), told, cause="schema-mismatch")
 
 
-def _fact(
-    name: str, status: Status, observed: float | None, limit: float, told: str, cause: str = "", settle: str = ""
-) -> Check:
+def _fact(name: str, status: Status, observed: float | None, told: str, *, cause: str = "", settle: str = "") -> Check:
     failed = status is Status.FAIL
     return Check(
-        name, status, observed, limit, "", Interval(None, None), told, settle=settle, cause=cause if failed else ""
+        name, status, observed, 0, "", Interval(None, None), told, settle=settle, cause=cause if failed else ""
     )

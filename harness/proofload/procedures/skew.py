@@ -9,19 +9,27 @@ cache that forgets the order.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from proofload.analysis.summary import with_outcome
+from proofload.clock import NS_PER_S
 from proofload.engine.answers import compile_path
 from proofload.engine.client import Stretch
+from proofload.errors import InputError
 from proofload.procedures import Bench, Evidence, Findings
-from proofload.procedures._skew_files import take
+from proofload.procedures._skew_files import KEY, Taken, take
 from proofload.procedures._skew_joined import judge_files
 from proofload.procedures._skew_live import judge_live
 from proofload.procedures._skew_replay import write_requests
 from proofload.procedures._skew_tables import REFERENCE, SERVING, parquet_bytes
-from proofload.procedures._skew_terms import SINGLY, TOGETHER, Settings
+from proofload.procedures._skew_terms import FIRST, SINGLY, TOGETHER, Settings
+from proofload.records import Outcome, Phase
 from proofload.scenarios import Scenario
 from proofload.store.folder import write_whole
+from proofload.workloads.payloads import load_payloads
 
 __all__ = ["Settings", "Skew", "create", "requests"]
 
@@ -31,6 +39,9 @@ ID = "id"
 _BURST_S = 0.008
 """The requests of a burst are due within this time: together for the target, apart for the client."""
 _PAUSE_RPS = 1e-3
+_FIRST_RPS, _FIRST_S = 10.0, 1.0
+_ALONE, _BUSY = 0.4, 0.6
+"""Of what a target can serve that takes one request at a time: requests one by one, and in bursts."""
 
 
 def create() -> Skew:
@@ -43,7 +54,9 @@ def requests(scenario: Scenario, payloads: Path, folder: Path) -> Path:
     compile_path(scenario.features)  # for its error: better now than after the load
     beside = _beside(payloads)
     if scenario.reference is not None:
-        _keep(folder, REFERENCE, scenario.folder / scenario.reference, scenario.key or ID, scenario.max_rows)
+        path, key = scenario.folder / scenario.reference, scenario.key or ID
+        taken = _keep(folder, REFERENCE, path, key, scenario.max_rows)
+        _refuse_strangers(payloads, path, key, taken)
     elif beside is not None:
         _keep(folder, REFERENCE, beside, ID, scenario.max_rows)
     default = {"explain": True} if scenario.reference is None and beside is not None else {}
@@ -63,12 +76,19 @@ class Skew:
         if scenario.serving is not None:
             _keep_files(bench, scenario)
             return
-        singly = Stretch(SINGLY, scenario.singly_rps, scenario.singly_s, seed=scenario.seed, capture=True)
-        bursts = {"steps": _bursts(scenario)}
-        seed = scenario.seed + 1
+        (first,) = bench.load(Stretch(FIRST, _FIRST_RPS, _FIRST_S, seed=scenario.seed, measured=False, capture=True))
+        pace = _pace(bench, first, scenario)
         bench.load(
-            singly,
-            Stretch(TOGETHER, scenario.rate_rps, scenario.duration_s, "step", bursts, seed=seed, capture=True),
+            Stretch(SINGLY, pace.singly_rps, scenario.singly_s, seed=scenario.seed + 1, capture=True),
+            Stretch(
+                TOGETHER,
+                pace.rate_rps,
+                scenario.duration_s,
+                arrival="step",
+                shape={"steps": _bursts(pace, scenario.duration_s)},
+                seed=scenario.seed + 2,
+                capture=True,
+            ),
         )
 
     def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
@@ -76,12 +96,35 @@ class Skew:
         return judge_live(evidence, scenario) if scenario.serving is None else judge_files(evidence, scenario)
 
 
-def _bursts(scenario: Settings) -> list[list[float]]:
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """What is asked of this target: as the scenario says, less of one that is slow."""
+
+    singly_rps: float
+    rate_rps: float
+    burst: int
+
+
+def _pace(bench: Bench, first: Phase, scenario: Settings) -> _Pace:
+    """Answers are judged here, not speed: a target that one request at a time occupies for long gets fewer."""
+    samples = bench.samples(first)
+    spans = samples.service_ns[with_outcome(samples, Outcome.OK, Outcome.WRONG, Outcome.LATE)]
+    if not len(spans):
+        return _Pace(scenario.singly_rps, scenario.rate_rps, scenario.burst)
+    each_s = max(float(np.median(spans)) / NS_PER_S, 1e-4)
+    return _Pace(
+        singly_rps=min(scenario.singly_rps, _ALONE / each_s),
+        rate_rps=min(scenario.rate_rps, _BUSY / each_s),
+        burst=max(2, min(scenario.burst, int(_BUSY * scenario.timeout_s / each_s))),
+    )
+
+
+def _bursts(pace: _Pace, duration_s: float) -> list[list[float]]:
     """Steps of the arrival rate: bursts that make up the rate, and pauses between them."""
-    period_s = scenario.burst / scenario.rate_rps
+    period_s = pace.burst / pace.rate_rps
     burst_s = min(_BURST_S, period_s / 2)
-    count = max(1, round(scenario.duration_s / period_s))
-    return [[scenario.burst / burst_s, burst_s], [_PAUSE_RPS, period_s - burst_s]] * count
+    count = max(1, round(duration_s / period_s))
+    return [[pace.burst / burst_s, burst_s], [_PAUSE_RPS, period_s - burst_s]] * count
 
 
 def _keep_files(bench: Bench, scenario: Settings) -> None:
@@ -96,8 +139,24 @@ def _keep_files(bench: Bench, scenario: Settings) -> None:
     bench.keep(SERVING, parquet_bytes(second, serving.name))
 
 
-def _keep(folder: Path, name: str, path: Path, key: str, most: int) -> None:
-    write_whole(folder / name, parquet_bytes(take(path, key, most=most), path.name))
+def _keep(folder: Path, name: str, path: Path, key: str, most: int) -> Taken:
+    taken = take(path, key, most=most)
+    write_whole(folder / name, parquet_bytes(taken, path.name))
+    return taken
+
+
+def _refuse_strangers(payloads: Path, reference: Path, key: str, taken: Taken) -> None:
+    """Raises InputError where no payload is one of the reference's events."""
+    known = set(taken.table.column(KEY).to_pylist())
+    ids = [name for name in load_payloads(payloads).ids if name is not None]
+    if taken.share == 1.0 and not any(name in known for name in ids):
+        raise InputError(
+            f"no payload of {payloads} occurs in {reference}",
+            evidence=f"ids like {ids[0]!r} there, like {next(iter(known), '')!r} in the column {key} here" if ids else
+            "no payload has an `id`",
+            cause="features can only be compared of events that are in both",
+            remedy="give each payload the `id` that the reference has in its key column",
+        )  # fmt: skip
 
 
 def _beside(payloads: Path) -> Path | None:

@@ -84,7 +84,7 @@ def rule_feature(
 
 
 def rule_drift(
-    found: Drift, significant: bool, *, limit: float, alpha_fail: float, alpha_pass: float
+    found: Drift, *, significant: bool, limit: float, alpha_fail: float, alpha_pass: float
 ) -> tuple[Status, Interval]:
     """Fail: significant among the features, and the effect's lower bound is above `limit`. Pass: its upper bound is
     below. The bounds allow for what the effect is with no drift at all (`Drift.bias`)."""

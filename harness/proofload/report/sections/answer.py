@@ -62,6 +62,9 @@ def _card(run: RunView) -> Card:
                 f"per million {'correct' if answers_checked(result) else 'answers'}{within}",
             )
         )
+    if not figures and result.checks:
+        well = sum(check.status is Status.PASS for check in result.checks)
+        figures.append((f"{well} of {len(result.checks)}", "checks pass"))
     if not figures:
         figures.append(("nothing", "was measured"))
     return Card(run.label, result.status, tuple(figures))
