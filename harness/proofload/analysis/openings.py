@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 QUARTILE = 0.75
 MEDIAN_FACTOR = 1.5
@@ -93,7 +93,7 @@ def warm_level(seen: Sequence[Window]) -> WarmLevel | None:
     if not answered:
         return None
     bad, n = sum(window.bad for window in seen), sum(window.n for window in seen)
-    upper = 1.0 if bad == n else float(stats.beta.ppf(0.95, bad + 1, n - bad))
+    upper = 1.0 if bad == n else float(special.betaincinv(bad + 1, n - bad, 0.95))
     return WarmLevel(
         worst_ms=float(np.quantile([window.worst_ms for window in answered], QUARTILE)),
         median_ms=float(np.quantile([window.median_ms for window in answered], QUARTILE)),
@@ -111,7 +111,7 @@ def is_slow(window: Window, warm: WarmLevel, penalty_ms: float) -> bool:
 
 def is_failing(window: Window, warm: WarmLevel) -> bool:
     """More of its requests came to nothing than the warm instance's own failures explain (1 in 100 by chance)."""
-    return window.bad >= 1 and float(stats.binom.sf(window.bad - 1, window.n, warm.bad_share)) <= CHANCE_FAILURE
+    return window.bad >= 1 and float(special.bdtrc(window.bad - 1, window.n, warm.bad_share)) <= CHANCE_FAILURE
 
 
 def cold_prefix(requests: Requests, slow_ms: float) -> int:

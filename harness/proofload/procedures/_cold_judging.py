@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from proofload.analysis.effective import design_effect
-from proofload.analysis.openings import (
-    Requests,
-    WarmLevel,
-    Window,
-    is_failing,
-    is_one_stall,
-    is_slow,
-    opening,
-    warm_level,
-    windows,
-)
+from proofload.analysis.openings import WarmLevel, is_one_stall, opening, warm_level, windows
 from proofload.analysis.restarts import restart_quantile
-from proofload.analysis.rule import holds
 from proofload.analysis.summary import due_since
 from proofload.clock import NS_PER_S
 from proofload.procedures import Evidence
@@ -30,8 +18,9 @@ from proofload.procedures._cold_lives import GUARDS
 from proofload.procedures._cold_reading import ColdRun, Growth, Life
 from proofload.procedures._cold_requests import requests_of
 from proofload.records import Check, Interval, Status
-from proofload.verdict.cold import Demand, Harm, RestartRuling, decide, exceeds
+from proofload.verdict.cold import Demand, Harm, RestartRuling, decide, exceeds, joined_well
 from proofload.verdict.cold_causes import SlowOpening, Taken, Why, why_slow
+from proofload.verdict.cold_openings import Opening, failing_harm, opened, slow_harm
 
 if TYPE_CHECKING:
     from proofload.procedures.cold_start import Settings
@@ -53,12 +42,23 @@ class Seen:
     warm: WarmLevel | None
     slow_ms: float | None
     """An answer that takes longer is a cold one."""
-    openings: Mapping[int, Window]
+    openings: Mapping[int, Opening]
     """By number of the restart; one without requests has none."""
-    failing: frozenset[int]
-    slow: frozenset[int]
     why: Why | None
     """Of slow openings, where there are any."""
+
+    @property
+    def failing(self) -> frozenset[int]:
+        return frozenset(number for number, one in self.openings.items() if one.failing)
+
+    @property
+    def slow(self) -> frozenset[int]:
+        return frozenset(number for number, one in self.openings.items() if one.slow)
+
+    @property
+    def worst_ms(self) -> list[float]:
+        """The slowest first answer of each restart that was answered in its opening."""
+        return [one.window.worst_ms for one in self.openings.values() if one.window.worst_ms]
 
 
 def look_at(evidence: Evidence, run: ColdRun, scenario: Settings, warm_from_ns: int) -> Seen:
@@ -69,19 +69,17 @@ def look_at(evidence: Evidence, run: ColdRun, scenario: Settings, warm_from_ns: 
         steady = requests_of(due_since(evidence.samples(run.steady.index), warm_from_ns))
         warm = warm_level(windows(steady, length_ns))
     lives = [life for life in run.lives if len(life.requests)]
-    openings = {life.number: opening(life.requests, length_ns) for life in lives}
     if warm is None:
-        return Seen(None, None, openings, frozenset(), frozenset(), None)
-    failing = frozenset(life.number for life in lives if _opens_failing(life, openings[life.number], warm, scenario))
-    slow = frozenset(life.number for life in lives if _opens_slowly(life, length_ns, warm, scenario))
-    slow_ms = warm.worst_ms + scenario.penalty_ms
+        plain = {life.number: Opening(opening(life.requests, length_ns), failing=False, slow=None) for life in lives}
+        return Seen(None, None, plain, None)
+    openings = {life.number: opened(life.requests, length_ns, warm, scenario.penalty_ms) for life in lives}
+    slow_ms = round(warm.worst_ms + scenario.penalty_ms, 1)
     rested = None
     if run.rested is not None and len(run.rested.requests):
-        rested = _opens_slowly(run.rested, length_ns, warm, scenario)
-    patterns = [
-        _pattern(life, slow_ms, float(evidence.run["payloads"]["mean_bytes"])) for life in lives if life.number in slow
-    ]
-    return Seen(warm, slow_ms, openings, failing, slow, why_slow(patterns, rested) if patterns else None)
+        rested = opened(run.rested.requests, length_ns, warm, scenario.penalty_ms).slow
+    payload_bytes = float(evidence.run["payloads"]["mean_bytes"])
+    patterns = [_pattern(life, slow_ms, payload_bytes) for life in lives if openings[life.number].slow]
+    return Seen(warm, slow_ms, openings, why_slow(patterns, rested) if patterns else None)
 
 
 def checks_of(run: ColdRun, seen: Seen, scenario: Settings) -> tuple[Check, ...]:
@@ -91,30 +89,12 @@ def checks_of(run: ColdRun, seen: Seen, scenario: Settings) -> tuple[Check, ...]
     found = [
         *_come_up(run),
         _time_to_ready(run, scenario, demand),
-        _false_ready(run, seen, demand),
+        _false_ready(run, seen, scenario, demand),
         _first_requests(seen, scenario, demand),
     ]
     if run.joining is not None:
         found.append(_scale_out(run, seen, scenario, demand))
     return tuple(found)
-
-
-def _opens_failing(life: Life, window: Window, warm: WarmLevel, scenario: Settings) -> bool:
-    """Requests fail although it says ready. Where the very first is answered and answers are slow, those that fail
-    later are refused because of the slowness: that is the finding then."""
-    if not is_failing(window, warm):
-        return False
-    return bool(life.requests.bad[0]) or not is_slow(window, warm, scenario.penalty_ms)
-
-
-def _opens_slowly(life: Life, length_ns: int, warm: WarmLevel, scenario: Settings) -> bool:
-    """Judged from the first request on; where requests fail first, from the first one after them."""
-    requests, window = life.requests, opening(life.requests, length_ns)
-    if _opens_failing(life, window, warm, scenario):
-        after = int(np.flatnonzero(requests.bad)[-1]) + 1
-        requests = Requests(*(getattr(requests, name)[after:] for name in ("due_ns", "done_ns", "latency_ms", "bad")))
-        window = opening(requests, length_ns)
-    return is_slow(window, warm, scenario.penalty_ms)
 
 
 def _pattern(life: Life, slow_ms: float, payload_bytes: float) -> SlowOpening:
@@ -179,9 +159,9 @@ def _over_conditions(lives: Sequence[Life], hits: set[int], demand: Demand) -> R
     return pooled
 
 
-def _false_ready(run: ColdRun, seen: Seen, demand: Demand) -> Check:
+def _false_ready(run: ColdRun, seen: Seen, scenario: Settings, demand: Demand) -> Check:
     n, hits = len(seen.openings), len(seen.failing)
-    ruling = decide(_against_warm(hits, n, seen, is_failing), demand)
+    ruling = decide(failing_harm(list(seen.openings.values()), seen.warm), demand)
     failing = [life for life in run.lives if life.number in seen.failing]
     kinds: Counter[str] = Counter()
     for life in failing:
@@ -198,10 +178,15 @@ def _false_ready(run: ColdRun, seen: Seen, demand: Demand) -> Check:
         )
     if seen.why is not None and seen.why.cause == "false-ready":
         return _check(
-            "false_ready", _as_slow(seen, demand), observed=len(seen.slow) / max(1, n), limit=demand.tolerated,
-            unit="share", interval=ruling.interval, cause="false-ready",
+            "false_ready",
+            decide(slow_harm(list(seen.openings.values()), seen.warm, scenario.penalty_ms), demand),
+            observed=len(seen.slow) / max(1, n),
+            limit=demand.tolerated,
+            unit="share",
+            interval=ruling.interval,
             told=f"in {len(seen.slow)} of {n} restarts the first answers were slow; {seen.why.told}",
-        )  # fmt: skip
+            cause="false-ready",
+        )
     return _check(
         "false_ready",
         ruling,
@@ -216,11 +201,11 @@ def _false_ready(run: ColdRun, seen: Seen, demand: Demand) -> Check:
 
 def _first_requests(seen: Seen, scenario: Settings, demand: Demand) -> Check:
     n = len(seen.openings)
-    ruling = _as_slow(seen, demand)
-    worst = [window.worst_ms for window in seen.openings.values()]
+    ruling = decide(slow_harm(list(seen.openings.values()), seen.warm, scenario.penalty_ms), demand)
+    worst = seen.worst_ms
     middle = restart_quantile(worst, 0.5, demand.confidence) if worst else None
     told = f"in {len(seen.slow)} of {n} restarts the first {scenario.opening_s:g} s were slower than permitted"
-    if seen.warm is not None:
+    if seen.warm is not None and worst:
         told += (
             f" (slowest answer: {float(np.median(worst)):.3g} ms in the median restart, {seen.warm.worst_ms:.3g} ms "
             f"when warm; {scenario.penalty_ms:g} ms more may be)"
@@ -239,21 +224,6 @@ def _first_requests(seen: Seen, scenario: Settings, demand: Demand) -> Check:
     )
 
 
-def _as_slow(seen: Seen, demand: Demand) -> RestartRuling:
-    penalty_ms = 0.0 if seen.warm is None or seen.slow_ms is None else seen.slow_ms - seen.warm.worst_ms
-    harm = _against_warm(
-        len(seen.slow), len(seen.openings), seen, lambda window, warm: is_slow(window, warm, penalty_ms)
-    )
-    return decide(harm, demand)
-
-
-def _against_warm(hits: int, n: int, seen: Seen, looks_so: Callable[[Window, WarmLevel], bool]) -> Harm:
-    if seen.warm is None:
-        return Harm(hits, n, 0, 0)
-    marked = sum(looks_so(window, seen.warm) for window in seen.warm.windows)
-    return Harm(hits, n, marked, len(seen.warm.windows))
-
-
 def _scale_out(run: ColdRun, seen: Seen, scenario: Settings, demand: Demand) -> Check:
     joining = run.joining
     assert joining is not None  # the only caller asked
@@ -268,14 +238,7 @@ def _scale_out(run: ColdRun, seen: Seen, scenario: Settings, demand: Demand) -> 
     requests = requests_of(joining.samples)
     since = requests.between(joining.starting_ns, int(requests.due_ns[-1]) + 1)
     bad = int(np.count_nonzero(since.bad))
-    ruling = holds(
-        bad,
-        len(since),
-        scenario.slo.ok_share,
-        effect=design_effect(since.bad),
-        confidence=1.0 - scenario.alpha_pass,
-        alpha_fail=demand.alpha,
-    )
+    ruling = joined_well(since.bad, scenario.slo.ok_share, alpha_pass=scenario.alpha_pass, alpha_fail=demand.alpha)
     newcomer = requests_of(joining.samples, arm=1)
     of_new = int(np.count_nonzero(newcomer.bad))
     told = (

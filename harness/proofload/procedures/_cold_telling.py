@@ -58,9 +58,9 @@ def _ready_told(run: ColdRun) -> str:
 
 
 def _opening_told(seen: Seen) -> str:
-    if seen.warm is None or not seen.openings:
+    if seen.warm is None or not seen.worst_ms:
         return ""
-    worst = float(np.median([window.worst_ms for window in seen.openings.values()]))
+    worst = float(np.median(seen.worst_ms))
     return f"; the slowest of its first answers takes {worst:.3g} ms, {seen.warm.worst_ms:.3g} ms when it is warm"
 
 
@@ -115,7 +115,8 @@ def _unseen_s(run: ColdRun) -> float | None:
 
 
 def _life(life: Life, seen: Seen) -> dict[str, Any]:
-    window = seen.openings.get(life.number)
+    found = seen.openings.get(life.number)
+    window = None if found is None else found.window
     instants = {name: life.since_s("spawn", name) for name in INSTANTS}
     if seen.slow_ms is not None and len(life.requests):
         instants |= _warm_instants(life, seen.slow_ms)
@@ -129,7 +130,12 @@ def _life(life: Life, seen: Seen) -> dict[str, Any]:
         "instants_s": instants,
         "opening": None
         if window is None
-        else {"n": window.n, "bad": window.bad, "worst_ms": window.worst_ms, "median_ms": window.median_ms},
+        else {
+            "n": window.n,
+            "bad": window.bad,
+            "worst_ms": window.worst_ms or None,
+            "median_ms": window.median_ms or None,
+        },
         "failing": life.number in seen.failing,
         "slow": life.number in seen.slow,
         "taken": [
@@ -159,7 +165,7 @@ def _quantiles(condition: str, lives: Sequence[Mapping[str, Any]], scenario: Set
     ready = [math.inf if life["ready_s"] is None else life["ready_s"] for life in lives]
     correct = [math.inf if (at := life["instants_s"]["first_correct"]) is None else at for life in lives]
     steady = [math.inf if (at := life["instants_s"]["steady"]) is None else at for life in lives]
-    worst = [life["opening"]["worst_ms"] for life in lives if life["opening"] is not None]
+    worst = [life["opening"]["worst_ms"] for life in lives if life["opening"] and life["opening"]["worst_ms"]]
     rows = {"ready_s": ready, "first_correct_s": correct, "steady_s": steady, "opening_worst_ms": worst}
     return {
         "condition": condition,

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scipy import stats
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
 
+from proofload.analysis.effective import design_effect
 from proofload.analysis.restarts import bounded_quantile
+from proofload.analysis.rule import Ruling, holds
 from proofload.records import Interval, Status
 
 
@@ -53,8 +57,8 @@ def decide(harm: Harm, demand: Demand) -> RestartRuling:
     if harm.n == 0:
         return RestartRuling(Status.INCONCLUSIVE, Interval(None, None), "at least one restart that came up")
     hits, n = harm.hits, harm.n
-    low = 0.0 if hits == 0 else float(stats.beta.ppf(demand.alpha, hits, n - hits + 1))
-    high = 1.0 if hits == n else float(stats.beta.ppf(demand.confidence, hits + 1, n - hits))
+    low = 0.0 if hits == 0 else float(special.betaincinv(hits, n - hits + 1, demand.alpha))
+    high = 1.0 if hits == n else float(special.betaincinv(hits + 1, n - hits, demand.confidence))
     interval = Interval(low, high)
     if harm.warm_n == 0:
         return RestartRuling(Status.INCONCLUSIVE, interval, "a warm stretch to compare with")
@@ -68,7 +72,7 @@ def decide(harm: Harm, demand: Demand) -> RestartRuling:
 def exceeds(harm: Harm, demand: Demand) -> bool:
     """Shown: more than the tolerated share, and more than among windows of the warm instance."""
     hits, n = harm.hits, harm.n
-    if hits == 0 or float(stats.binom.sf(hits - 1, n, demand.tolerated)) > demand.alpha:
+    if hits == 0 or float(special.bdtrc(hits - 1, n, demand.tolerated)) > demand.alpha:
         return False
     if harm.warm_n is None:
         return True
@@ -76,10 +80,25 @@ def exceeds(harm: Harm, demand: Demand) -> bool:
     return float(stats.hypergeom.sf(hits - 1, everything, marked, n)) <= demand.alpha
 
 
+def joined_well(bad: NDArray[np.bool_], ok_share: float, *, alpha_pass: float, alpha_fail: float) -> Ruling:
+    """Requests that failed while a second instance joined, in order of due time: at most 1 − `ok_share` of them may.
+
+    One joining is one observation of many requests; runs of failures count by their design effect.
+    """
+    return holds(
+        int(np.count_nonzero(bad)),
+        len(bad),
+        ok_share,
+        effect=design_effect(bad),
+        confidence=1.0 - alpha_pass,
+        alpha_fail=alpha_fail,
+    )
+
+
 def _settle(harm: Harm, demand: Demand) -> str:
     needs = harm.n + 1
     while needs < 100_000:
-        if float(stats.beta.ppf(demand.confidence, harm.hits + 1, needs - harm.hits)) <= 1.0 - demand.quantile:
+        if float(special.betaincinv(harm.hits + 1, needs - harm.hits, demand.confidence)) <= 1.0 - demand.quantile:
             break
         needs += 1
     if harm.hits:

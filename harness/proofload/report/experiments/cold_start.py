@@ -52,8 +52,8 @@ class ColdStartExperiment:
                 alt=f"{run.label}: {len(lives)} restarts as bars. {_told(lives)}",
                 caption=f"{run.label}: each bar one restart, its parts named after the instant they lead to, in the "
                 "order in which they really came; the black mark is when it said ready. Behind each bar: the slowest "
-                f"answer of its first {numbers.plain(found['opening_s'])} s (▲: slower than permitted) or how many requests "
-                "failed in it (✕)."
+                f"answer of its first {numbers.plain(found['opening_s'])} s (▲: slower than permitted) or how many "
+                "requests failed in it (✕)."
                 + (f" The {MOST_BARS} slowest of {len(lives)} are shown." if len(lives) > MOST_BARS else ""),
                 sketch=_told(lives),
                 wide=True,
