@@ -37,11 +37,13 @@ class Watch:
         self.look()
 
     def until_caught_up(self, patience_s: float) -> bool:
-        """Returns when messages are answered about as soon as they are sent; False when that takes too long."""
+        """Returns when messages sent from now on are answered about as soon as they are sent; False when that takes
+        too long."""
+        since_ns = monotonic_ns()
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
             self.calm(_LOOK_S)
-            if monotonic_ns() - self._newest_ns < self._behind_ns:
+            if self._newest_ns > max(since_ns, monotonic_ns() - self._behind_ns):
                 return True
         return False
 
