@@ -95,8 +95,8 @@ def _one_burst(count: int) -> Make:
 
 
 def _repeated_users(rng: np.random.Generator, n: int) -> NDArray[np.bool_]:
-    """500 users, of whom one in a hundred always fails."""
-    return np.asarray((rng.random(500) < 0.01)[rng.integers(0, 500, n)])
+    """500 users, of whom five always fail."""
+    return np.asarray(rng.integers(0, 500, n) < 5)
 
 
 def _newcomer(share: float) -> Make:
