@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from proofload.analysis.before_after import FAILURES, SLOWER, TAIL, WRONG
 from proofload.analysis.switches import Cost, Switch, cost_of, lost_to_the_end
 from proofload.clock import NS_PER_MS, NS_PER_S
-from proofload.procedures._blue_green_guard import (
-    FEWEST_BLOCKS,
-    Guard,
-    Tripped,
-    guarded,
-    looks_of,
-    sides_compared,
-    told,
-    tripped,
-)
+from proofload.procedures._blue_green_guard import CAUSES, Counted, Guard, told
 from proofload.procedures._rollout import RETIRE, ROLLBACK, SHARE
 from proofload.records import Check, Event, Interval, Outcome, Samples, Status
 from proofload.report import numbers
-from proofload.verdict.ab_test import Look
-from proofload.verdict.shadow import Compared, Tolerance
+from proofload.verdict.blue_green import FEWEST_BLOCKS, Harm, at_the_end, first_harm
+from proofload.verdict.experiment import Ruling
+from proofload.verdict.shadow import Tolerance
 
 _NOTHING = Interval(None, None)
-_NAMES = {
-    "failures": "green-failures",
-    "wrong-answers": "green-answers",
-    "latency": "green-latency",
-    "tail": "green-tail",
-}
+_NAMES = {FAILURES: "green-failures", WRONG: "green-answers", SLOWER: "green-latency", TAIL: "green-tail"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +35,12 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    compared: Compared | None
-    """Green against blue, at the end of what green was given; None: too little of it was seen."""
-    tripped: Tripped | None
+    counted: Counted | None
+    """Green against blue; None: green never had the traffic."""
+    rulings: Mapping[str, Ruling]
+    """By guard, at the end of what green was given; empty: too little of it was seen."""
+    harm: Harm | None
+    """What the looks saw first."""
     taken_back: str
     """The guard that took it back, or empty."""
     detect_s: float | None
@@ -59,7 +50,16 @@ class Found:
     """(arm, requests lost, requests under way) for each version that was told to end under load."""
     touched: int
     users: int | None
-    """Requests that green answered or failed before it was taken back, and of how many users."""
+    """Requests that went to green, and of how many users."""
+
+    def reason(self) -> str:
+        """What took it back, in words; empty where nothing of it is seen in the samples."""
+        if self.counted is None:
+            return ""
+        if self.harm is not None:
+            return told(self.harm.guard, self.harm.ruling, self.counted)
+        bad = (told(name, one, self.counted) for name, one in self.rulings.items() if one.status is Status.FAIL)
+        return next(bad, "")
 
 
 def found_by(
@@ -71,26 +71,26 @@ def found_by(
     tolerance: Tolerance,
     alpha_fail: float,
     alpha_pass: float,
-    answers_checked: bool,
 ) -> Found:
     moves = _moves(events, samples, start_ns)
     green = next((move for move in moves if move.switch.arm == 1), None)
     rollback = next((event for event in events if event.kind == ROLLBACK), None)
     ends = tuple(_ends(events, samples))
     if green is None:
-        return Found(None, None, "", None, moves, ends, 0, None)
+        return Found(None, {}, None, "", None, moves, ends, 0, None)
     switched_ns = green.switch.done_ns
     until_ns = _left_ns(moves, green, samples)
     guard = Guard(start_ns, switched_ns, tolerance, alpha_fail, alpha_pass)
-    harm = _first_harm(guard, samples, until_ns)
+    counted = guard.counted(samples, until_ns)
+    harm = first_harm(counted.guarded, alpha_fail=alpha_fail)
     enough = until_ns - switched_ns >= FEWEST_BLOCKS * NS_PER_S
     on_green = (samples.table["arm"] == 1) & (samples.table["intended_ns"] >= switched_ns)
     payloads = np.unique(samples.table["payload"][on_green & (samples.outcome != Outcome.UNSENT)])
     named = None if users is None else users[payloads]
-    del answers_checked  # without expectations no answer is wrong, and the comparison finds none
     return Found(
-        compared=sides_compared(guard, samples, until_ns=until_ns, at_the_end=True) if enough else None,
-        tripped=harm,
+        counted=counted,
+        rulings=at_the_end(counted.guarded, alpha_fail=alpha_fail, alpha_pass=alpha_pass) if enough else {},
+        harm=harm,
         taken_back="" if rollback is None else str(rollback.detail["guard"]),
         detect_s=None if rollback is None else (rollback.t_ns - switched_ns) / NS_PER_S,
         moves=moves,
@@ -110,7 +110,8 @@ def headline_of(found: Found, checks: Sequence[Check]) -> tuple[str, ...]:
     lost = sum(move.cost.lost for move in found.moves) + sum(end[1] for end in found.ends)
     said = []
     if found.taken_back:
-        why = f": {found.tripped.reason}" if found.tripped else ""
+        reason = found.reason()
+        why = f": {reason}" if reason else ""
         said.append(
             f"Green was taken back {numbers.seconds(found.detect_s)} after the switch{why}. "
             f"Until then it had {numbers.count(found.touched)} requests"
@@ -191,16 +192,6 @@ def _left_ns(moves: Sequence[Moved], green: Moved, samples: Samples) -> int:
     return later[0] if later else int(samples.table["intended_ns"].max()) + 1
 
 
-def _first_harm(guard: Guard, samples: Samples, until_ns: int) -> Tripped | None:
-    """What the guards saw first, looked at as they look, every second."""
-    for second in range(FEWEST_BLOCKS, (until_ns - guard.switched_ns) // NS_PER_S + 1):
-        guard.looked_at = second
-        seen = samples.where(samples.table["intended_ns"] < guard.until_ns)
-        for harm in guarded(guard, seen):
-            return harm
-    return None
-
-
 def _ends(events: Sequence[Event], samples: Samples) -> list[tuple[int, int, int]]:
     found = []
     for event in events:
@@ -218,40 +209,27 @@ def _ends(events: Sequence[Event], samples: Samples) -> list[tuple[int, int, int
 
 
 def _green(found: Found) -> list[Check]:
-    if found.compared is None:
+    if found.counted is None or not found.rulings:
         settle = "at least three seconds of load on green"
-        if found.tripped is not None:
-            return [_fail(found.tripped)]
         return [Check("green", Status.INCONCLUSIVE, None, None, "", _NOTHING, "too little of it was seen", settle)]
-    checks = []
-    final = {one.name for one in tripped(found.compared)}
-    for name, look in looks_of(found.compared).items():
-        harm = found.tripped if found.tripped is not None and found.tripped.name == name else None
-        checks.append(_one(name, look, found.compared.far_ms, harm, fails=harm is not None or name in final))
-    return checks
+    return [_one(name, ruling, found, found.counted) for name, ruling in found.rulings.items()]
 
 
-def _one(name: str, look: Look, far_ms: float, harm: Tripped | None, *, fails: bool) -> Check:
-    ruling = look.ruling
-    status = Status.FAIL if fails else ruling.status
-    causes = {"failures": "canary-errors", "wrong-answers": "wrong-predictions", "latency": "canary-slower",
-              "tail": "canary-slow-tail"}  # fmt: skip
+def _one(name: str, ruling: Ruling, found: Found, counted: Counted) -> Check:
+    if found.harm is not None and found.harm.guard == name:
+        ruling = found.harm.ruling
     known = bool(np.isfinite(ruling.low))
     return Check(
         name=_NAMES[name],
-        status=status,
+        status=ruling.status,
         observed=ruling.effect if known else None,
         limit=ruling.margin,
-        unit="ms" if name == "latency" else "share",
+        unit="share",
         interval=Interval(float(ruling.low), float(ruling.high)) if known else _NOTHING,
-        evidence=harm.reason if harm is not None else told(name, look, far_ms),
-        settle="a longer proving_s" if status is Status.INCONCLUSIVE else "",
-        cause=causes[name] if status is Status.FAIL else "",
+        evidence=told(name, ruling, counted),
+        settle="a longer proving_s" if ruling.status is Status.INCONCLUSIVE else "",
+        cause=CAUSES[name] if ruling.status is Status.FAIL else "",
     )
-
-
-def _fail(harm: Tripped) -> Check:
-    return Check(_NAMES[harm.name], Status.FAIL, None, None, "", _NOTHING, harm.reason, cause=harm.cause)
 
 
 def _switching(found: Found, switch_s: float) -> Check:

@@ -2,103 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from proofload.clock import NS_PER_S
-from proofload.procedures._shadow_findings import side
-from proofload.records import Samples, Status
+from proofload.analysis.before_after import (
+    FAILURES,
+    SLOWER,
+    TAIL,
+    WRONG,
+    Guarded,
+    Limits,
+    Requests,
+    guards,
+    limits_from,
+)
+from proofload.analysis.summary import TIMED, with_outcome
+from proofload.clock import NS_PER_MS, NS_PER_S
+from proofload.records import Outcome, Samples, Status
 from proofload.report import numbers
-from proofload.verdict.ab_test import Look, looked_at_now
-from proofload.verdict.shadow import Compared, Tolerance, compared
+from proofload.verdict.blue_green import FEWEST_BLOCKS, at_the_end, harm_at
+from proofload.verdict.experiment import Ruling
+from proofload.verdict.shadow import Tolerance
 
-FEWEST_BLOCKS = 3
-"""Seconds after the switch before anything is said: one second alone shows nothing of what is usual."""
-GUARDS = 4
-_CAUSES = {
-    "failures": "canary-errors",
-    "wrong-answers": "wrong-predictions",
-    "latency": "canary-slower",
-    "tail": "canary-slow-tail",
-}
+CAUSES = {FAILURES: "canary-errors", WRONG: "wrong-predictions", SLOWER: "canary-slower", TAIL: "canary-slow-tail"}
+_FAILED = (Outcome.ERROR, Outcome.TIMEOUT, Outcome.SHED)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Every guard's counts, and the limits they were counted by."""
+
+    limits: Limits
+    guarded: Mapping[str, Guarded]
 
 
 @dataclass(slots=True)
 class Guard:
-    """What the comparison needs to know. `latest_ns`: the last due time that was seen."""
+    """Looks at green's seconds as they become whole, while the load goes on."""
 
     start_ns: int
     switched_ns: int
     tolerance: Tolerance
     alpha_fail: float
     alpha_pass: float = 0.01
-    latest_ns: int = 0
-    looked_at: int = field(default=FEWEST_BLOCKS - 1)
+    _latest_ns: int = 0
+    _looked_at: int = field(default=FEWEST_BLOCKS - 1)
 
-    def is_due(self, fresh: Samples) -> bool:
+    def seen(self, fresh: Samples) -> bool:
         """Has another second become whole?"""
         if len(fresh):
-            self.latest_ns = max(self.latest_ns, int(fresh.table["intended_ns"].max()))
-        whole = (self.latest_ns - self.switched_ns) // NS_PER_S
-        if whole <= self.looked_at:
+            self._latest_ns = max(self._latest_ns, int(fresh.table["intended_ns"].max()))
+        whole = (self._latest_ns - self.switched_ns) // NS_PER_S
+        if whole <= self._looked_at:
             return False
-        self.looked_at = whole
+        self._looked_at = whole
         return True
 
-    @property
-    def until_ns(self) -> int:
-        return self.switched_ns + self.looked_at * NS_PER_S
+    def harm(self, samples: Samples) -> tuple[str, str] | None:
+        """(guard, what it sees) at this look."""
+        until_ns = self.switched_ns + self._looked_at * NS_PER_S
+        counted = self.counted(samples, until_ns)
+        found = harm_at(counted.guarded, self._looked_at, alpha_fail=self.alpha_fail)
+        return None if found is None else (found.guard, told(found.guard, found.ruling, counted))
+
+    def harm_at_the_end(self, samples: Samples, until_ns: int) -> tuple[str, str] | None:
+        """(guard, what it sees) when green's planned time is over."""
+        counted = self.counted(samples, until_ns)
+        rulings = at_the_end(counted.guarded, alpha_fail=self.alpha_fail, alpha_pass=self.alpha_pass)
+        for name, ruling in rulings.items():
+            if ruling.status is Status.FAIL:
+                return name, told(name, ruling, counted)
+        return None
+
+    def counted(self, samples: Samples, until_ns: int) -> Counted:
+        """Green until an instant against blue before the switch, second by second."""
+        table = samples.table
+        due = table["intended_ns"]
+        own = (table["mirror"] == 0) & (table["outcome"] != Outcome.UNSENT)
+        before = own & (table["arm"] == 0) & (due >= self.start_ns) & (due < self.switched_ns)
+        after = own & (table["arm"] == 1) & (due >= self.switched_ns) & (due < until_ns)
+        blue = _requests(samples.where(before), self.start_ns)
+        green = _requests(samples.where(after), self.switched_ns)
+        allowed = self.tolerance
+        limits = limits_from(
+            blue, slower=allowed.slower, slower_ms=allowed.slower_ms, failed=allowed.failed, tail=allowed.tail
+        )
+        return Counted(limits, guards(blue, green, limits))
 
 
-@dataclass(frozen=True, slots=True)
-class Tripped:
-    """A guard that saw harm: its name, what it saw, the diagnosis."""
+def told(name: str, ruling: Ruling, counted: Counted) -> str:
+    """What a guard saw, in words."""
+    usual = counted.guarded[name].difference().baseline
+    limits = counted.limits
+    what = {
+        FAILURES: "fail",
+        WRONG: "are answered wrongly",
+        SLOWER: f"take longer than {numbers.significant(limits.slower_ms)} ms",
+        TAIL: f"take longer than {numbers.significant(limits.far_ms)} ms",
+    }
+    now = max(0.0, usual + ruling.effect)
+    half = " (half may)" if name == SLOWER else ""
+    return f"{100 * now:.3g} % of its requests {what[name]}{half}, where {100 * usual:.3g} % did"
 
-    name: str
-    reason: str
-    cause: str
 
-
-def guarded(guard: Guard, samples: Samples) -> Iterator[Tripped]:
-    """The guards that see harm at this look."""
-    yield from tripped(sides_compared(guard, samples, until_ns=guard.until_ns))
-
-
-def sides_compared(guard: Guard, samples: Samples, *, until_ns: int, at_the_end: bool = False) -> Compared:
-    """Green until an instant against blue before the switch. `at_the_end`: one look, at the end that was planned."""
+def _requests(samples: Samples, start_ns: int) -> Requests:
     table = samples.table
-    due, own = table["intended_ns"], table["mirror"] == 0
-    seconds = np.where(
-        due < guard.switched_ns, (due - guard.start_ns) // NS_PER_S, 10**6 + (due - guard.switched_ns) // NS_PER_S
+    timed = with_outcome(samples, *TIMED) & (table["done_ns"] > 0)
+    latency: NDArray[np.float64] = np.where(timed, samples.latency_ns / NS_PER_MS, np.nan)
+    return Requests(
+        latency_ms=latency,
+        failed=with_outcome(samples, *_FAILED),
+        wrong=with_outcome(samples, Outcome.WRONG),
+        block=((table["intended_ns"] - start_ns) // NS_PER_S).astype(np.int64),
     )
-    _, block = np.unique(seconds, return_inverse=True)
-    before = own & (table["arm"] == 0) & (due < guard.switched_ns) & (due >= guard.start_ns)
-    after = own & (table["arm"] == 1) & (due >= guard.switched_ns) & (due < until_ns)
-    sides = [side(samples.where(mask), block[mask].astype(np.int64)) for mask in (before, after)]
-    each = guard.alpha_fail / GUARDS
-    if at_the_end:
-        return compared(*sides, guard.tolerance, alpha_fail=each, alpha_pass=guard.alpha_pass)
-    return compared(*sides, guard.tolerance, alpha_fail=each, alpha_pass=guard.alpha_pass, look=looked_at_now)
-
-
-def looks_of(found: Compared) -> dict[str, Look]:
-    """By guard, the gravest first."""
-    return {"failures": found.failures, "wrong-answers": found.wrong, "latency": found.median, "tail": found.tail}
-
-
-def tripped(found: Compared) -> Iterator[Tripped]:
-    for name, look in looks_of(found).items():
-        if look.ruling.status is Status.FAIL:
-            yield Tripped(name, told(name, look, found.far_ms), _CAUSES[name])
-
-
-def told(name: str, look: Look, far_ms: float) -> str:
-    """What a comparison saw, in words."""
-    effect, usual = look.ruling.effect, look.difference.baseline
-    if name == "latency":
-        sign = "+" if effect > 0 else ""
-        return f"its median latency is {sign}{numbers.significant(effect)} ms off the usual {usual:.3g} ms"
-    what = {"failures": "fail", "wrong-answers": "are answered wrongly", "tail": f"take longer than {far_ms:.3g} ms"}
-    return f"{100 * (usual + effect):.3g} % of its requests {what[name]}, where {100 * usual:.3g} % did"

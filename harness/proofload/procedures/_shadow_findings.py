@@ -55,14 +55,22 @@ class Blocks:
 
     def copies(self) -> Side:
         copy = self.mirrored.table["mirror"] == 1
-        return side(self.mirrored.where(copy), self.mirrored_block[copy])
+        return side(self.mirrored.where(copy), self._halves()[copy])
+
+    def _halves(self) -> Any:
+        """Half blocks: both copies and originals are in each, so more of them can be had."""
+        start = {number: start_ns for _, number, start_ns in self.starts}
+        begun = np.array([start.get(number, 0) for number in range(max(start) + 1)], np.int64)
+        since = self.mirrored.table["intended_ns"] - begun[self.mirrored_block]
+        longest = max(int(since.max(initial=1)), 1)
+        return 2 * self.mirrored_block + (2 * since > longest)
 
     def originals(self) -> Side:
         """Those of the mirrored requests alone."""
         table = self.mirrored.table
         key = table["phase"].astype(np.int64) << 40 | table["seq"]
         own = (table["mirror"] == 0) & np.isin(key, key[table["mirror"] == 1])
-        return side(self.mirrored.where(own), self.mirrored_block[own])
+        return side(self.mirrored.where(own), self._halves()[own])
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,20 +190,20 @@ def summaries_of(judged: Mapping[str, MeasuredPhase], mirrored: Parts, timeout_s
 def _per_block(blocks: Blocks) -> list[Mapping[str, Any]]:
     users = {"plain": blocks.users("plain"), "mirrored": blocks.users("mirrored")}
     copies = blocks.copies()
-    told = []
+    told: list[Mapping[str, Any]] = []
     first_ns = blocks.starts[0][2]
     for kind, number, start_ns in blocks.starts:
         own = users[kind]
         row: dict[str, Any] = {"kind": kind, "start_s": (start_ns - first_ns) / 1e9}
         row |= {f"users_{name}": value for name, value in _middle(own, number).items()}
         if kind == "mirrored":
-            row |= {f"copies_{name}": value for name, value in _middle(copies, number).items()}
+            row |= {f"copies_{name}": value for name, value in _middle(copies, 2 * number, 2 * number + 1).items()}
         told.append(row)
     return told
 
 
-def _middle(one: Side, number: int) -> Mapping[str, float | None]:
-    latency = one.latency_ms[one.latency_block == number]
+def _middle(one: Side, *blocks: int) -> Mapping[str, float | None]:
+    latency = one.latency_ms[np.isin(one.latency_block, blocks)]
     if not len(latency):
         return {"p50_ms": None, "p95_ms": None}
     middle, high = np.quantile(latency, [0.5, 0.95])

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from proofload.engine.client import Stretch
 from proofload.procedures import Bench, Circumstances, Evidence, Findings
 from proofload.procedures._blue_green_findings import checks_of, details_of, found_by, headline_of
-from proofload.procedures._blue_green_guard import Guard, guarded
+from proofload.procedures._blue_green_guard import Guard
 from proofload.procedures._rollout import BASELINE, Rollout, Trip, deployed, stage_ends
 from proofload.procedures._rollout_settings import RolloutSettings
 from proofload.procedures._versions_judging import all_valid, for_users, measured, stays_up
@@ -86,6 +86,7 @@ class BlueGreen:
                     switched_ns = rollout.move(1.0, why=GREEN)
                     guard = Guard(running.start_ns, switched_ns, settings.tolerance, settings.alpha_fail)
                     trip = rollout.watch(running, green, lambda fresh: _looked(guard, seen, fresh))
+                    trip = trip or _trip(guard.harm_at_the_end(seen.all(), green))
                 if trip is None:
                     rollout.move(0.0, why=BACK)
                     trip = rollout.watch(running, back)
@@ -118,7 +119,6 @@ class BlueGreen:
             tolerance=settings.tolerance,
             alpha_fail=settings.alpha_fail,
             alpha_pass=settings.alpha_pass,
-            answers_checked=around.answers_checked,
         )
         checks = (up, *checks_of(found, switch_s=settings.switch_s, planned={FINAL, BACK} <= set(ran)))
         return Findings(
@@ -147,11 +147,11 @@ class _Seen:
 
 def _looked(guard: Guard, seen: _Seen, fresh: Samples) -> Trip | None:
     seen.keep(fresh)
-    if not guard.is_due(fresh):
-        return None
-    for tripped in guarded(guard, seen.all()):
-        return Trip(tripped.name, tripped.reason)
-    return None
+    return _trip(guard.harm(seen.all())) if guard.seen(fresh) else None
+
+
+def _trip(harm: tuple[str, str] | None) -> Trip | None:
+    return None if harm is None else Trip(*harm)
 
 
 def _taken_back(rollout: Rollout, trip: Trip) -> None:
