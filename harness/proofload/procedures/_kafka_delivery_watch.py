@@ -14,7 +14,9 @@ from proofload.records import Outcome
 
 _LOOK_S = 0.1
 _BEHIND_S = 1.0
-"""Answers to messages that were due no longer ago than this, and a few messages' time: the stream has caught up."""
+"""An answer within this, and a few messages' time, is prompt."""
+_PROMPT = 5
+"""So many prompt answers: the stream has caught up."""
 
 
 class Watch:
@@ -23,7 +25,8 @@ class Watch:
     def __init__(self, running: Running, rate_rps: float) -> None:
         self._running = running
         self._behind_ns = round((_BEHIND_S + 5.0 / rate_rps) * NS_PER_S)
-        self._newest_ns = 0
+        self._since_ns = 0
+        self._prompt = 0
         self.answered = 0
         self.missing = 0
         """Given up without an answer."""
@@ -37,13 +40,15 @@ class Watch:
         self.look()
 
     def until_caught_up(self, patience_s: float) -> bool:
-        """Returns when messages sent from now on are answered about as soon as they are sent; False when that takes
-        too long."""
-        since_ns = monotonic_ns()
+        """Returns when messages sent from now on were answered promptly; False when that takes too long.
+
+        Rows become final in order of due time, so a message that is lost holds this up until it is given up.
+        """
+        self._since_ns, self._prompt = monotonic_ns(), 0
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
             self.calm(_LOOK_S)
-            if self._newest_ns > max(since_ns, monotonic_ns() - self._behind_ns):
+            if self._prompt >= _PROMPT:
                 return True
         return False
 
@@ -53,5 +58,5 @@ class Watch:
         answered = taken.table[with_outcome(taken, *ANSWERED, Outcome.SHED)]
         self.answered += len(answered)
         self.missing += int(np.count_nonzero(taken.outcome == Outcome.TIMEOUT))
-        if len(answered):
-            self._newest_ns = max(self._newest_ns, int(np.max(answered["intended_ns"])))
+        prompt = answered["done_ns"] - answered["intended_ns"] < self._behind_ns
+        self._prompt += int(np.count_nonzero(prompt & (answered["intended_ns"] > self._since_ns)))
