@@ -14,6 +14,7 @@ from proofload.analysis.overload_recovery import Baseline, Recovery, baseline_of
 from proofload.analysis.summary import ANSWERED, summarise, with_outcome
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.procedures import Circumstances, Evidence, Findings, ended_early
+from proofload.procedures._peak_neighbours import excused, others_share
 from proofload.procedures._peak_plan import BACK, Settings
 from proofload.procedures._peak_reading import COLD, Reading, Step, kept_up, latency_ms, span, within
 from proofload.procedures._peak_signs import signs_of
@@ -40,6 +41,8 @@ class Shown:
     recovery: Recovery | None
     lone_ms: float | None
     checks: tuple[Check, ...]
+    others_share: float | None
+    """Of the target's cores, used by others meanwhile."""
 
 
 def found(reading: Reading, evidence: Evidence, settings: Settings) -> Findings:
@@ -93,10 +96,12 @@ def _shown(
         _responsive(reading, settings, errors, lone_ms),
         _threads(reading, evidence, settings, errors),
     ]
+    others = others_share(evidence, reading, around)
+    checks = [excused(check, others) for check in checks]
     if reading.peak is None or reading.back is None:
         checks = [_not_reached(check) for check in checks]
     named = _named(checks, reading, back, settings)
-    return Shown(ratios, baseline, back, lone_ms, named)
+    return Shown(ratios, baseline, back, lone_ms, named, others)
 
 
 def _named(checks: Sequence[Check], reading: Reading, back: Recovery | None, settings: Settings) -> tuple[Check, ...]:

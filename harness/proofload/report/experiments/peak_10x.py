@@ -210,4 +210,6 @@ def _facts(found: Mapping[str, Any]) -> Block:
         rows.append(("itself again after the peak", numbers.seconds(again)))
     elif recovery["metastable"]:
         rows.append(("itself again after the peak", f"not within {numbers.seconds(recovery['watched_s'])}: metastable"))
+    if found.get("others_share") is not None:
+        rows.append(("of its cores, used by other processes meanwhile", numbers.share(found["others_share"])))
     return table("At the peak and after it", ["what", Column("seen")], rows)

@@ -18,7 +18,7 @@ DEFECTS = (
 )
 NAMED = {"block-event-loop": "blocked-event-loop"}
 """Where the cause is not called as its fault."""
-STORM = {**HEAVY, "retry.attempts": 20, "retry.backoff_s": 0.0}
+STORM = {**HEAVY, "retry.attempts": 5, "retry.attempt_timeout_s": 0.3, "retry.backoff_s": 0.0}
 
 
 def create() -> Planted:
@@ -37,6 +37,6 @@ class Planted:
             "fastapi",
             expect=("retry-storm",),
             settings=STORM,
-            note="a healthy server whose clients try up to twenty times without a pause",
+            note="a healthy server whose clients give up a try before its queue is through, and try again at once",
         )
         return (*defects, storm, *healthy)
