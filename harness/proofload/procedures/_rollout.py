@@ -19,19 +19,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from time import monotonic_ns
 
+import numpy as np
+
 from proofload.clock import NS_PER_S
 from proofload.drivers import Stage, Traffic
 from proofload.engine.client import Stretch
 from proofload.errors import InputError, TargetError
 from proofload.procedures import Bench, Running
 from proofload.procedures._rollout_settings import RolloutSettings
-from proofload.records import Samples
+from proofload.records import SAMPLE_DTYPE, Samples
 from proofload.runtimes import Server
 from proofload.target_model import Target
-from proofload.workloads.payloads import load_payloads
+from proofload.workloads.payloads import Payloads, load_payloads
 
 BASELINE, CANARY = 0, 1
-SHARE, ROLLBACK, RETIRE, NEVER_STARTED, FORCED = "share", "rollback", "retire", "canary-never-started", "forced"
+SHARE, ROLLBACK, RETIRE, FORCED = "share", "rollback", "retire", "forced"
+NEVER_STARTED = "canary-never-started"
+WARM_UP = "warm-up"
 _LOOK_EVERY_S = 0.1
 
 
@@ -55,6 +59,12 @@ class Rollout:
     traffic: Traffic
     baseline: Server
     canary: Server
+    warm_up: Samples
+    """What both versions did while they were warmed."""
+    payloads: Payloads | None
+    """What is sent, as far as the lab can read it."""
+    forced: Sequence[int]
+    """Payloads that go to the canary whatever its share."""
     share: float = 0.0
     up: set[int] = field(default_factory=lambda: {BASELINE, CANARY})
 
@@ -84,13 +94,16 @@ class Rollout:
         self.move(0.0, why=trip.guard)
         self.retire(CANARY)
 
+    def stops(self, arm: int) -> bool:
+        """Whether the lab started this arm, and so may end it."""
+        return not (self.baseline if arm == BASELINE else self.canary).target.is_external
+
     def retire(self, arm: int) -> None:
         """Tell an arm to end (SIGTERM, its drain time); nothing where it has ended, or was not started by the lab."""
         if arm not in self.up:
             return
         self.up.discard(arm)
-        stops = not (self.baseline if arm == BASELINE else self.canary).target.is_external
-        self.bench.note(RETIRE, arm=arm, told_ns=monotonic_ns(), stops=stops)
+        self.bench.note(RETIRE, arm=arm, told_ns=monotonic_ns(), stops=self.stops(arm))
         self.bench.stop(arm)
 
     def _down(self) -> Trip | None:
@@ -123,8 +136,11 @@ def deployed(bench: Bench, scenario: RolloutSettings) -> Iterator[Rollout | None
             yield None
             return
         stack.callback(_stopped, bench, CANARY, rollouts)
-        _note_forced(bench, scenario, baseline)
-        _warm_up(bench, scenario)
+        payloads = _payloads(scenario, baseline)
+        forced = _forced(scenario, payloads)
+        if forced:
+            bench.note(FORCED, payloads=forced)
+        warm_up = _warm_up(bench, scenario)
         bench.split({BASELINE: 1.0, CANARY: 0.0})
         stage = Stage(
             baseline=baseline,
@@ -139,7 +155,7 @@ def deployed(bench: Bench, scenario: RolloutSettings) -> Iterator[Rollout | None
         bench.note("driver", name=scenario.driver["name"], routed=route.target is not None, arm_header=route.arm_header)
         if route.target is not None:
             bench.aim(BASELINE, route.target, arm_header=route.arm_header)
-        rollout = Rollout(bench, traffic, baseline, canary)
+        rollout = Rollout(bench, traffic, baseline, canary, warm_up, payloads, forced)
         rollouts.append(rollout)
         rollout.move(0.0, why="start")
         try:
@@ -165,23 +181,26 @@ def stage_ends(start_ns: int, stretches: Sequence[Stretch]) -> list[int]:
     return ends
 
 
-def _warm_up(bench: Bench, scenario: RolloutSettings) -> None:
+def _warm_up(bench: Bench, scenario: RolloutSettings) -> Samples:
     """Both halves of the load, so that both versions are as warm as each other."""
-    if scenario.settle_in_s <= 0:
-        return
     bench.split({BASELINE: 0.5, CANARY: 0.5})
-    bench.load(Stretch("warm-up", scenario.rate_rps, scenario.settle_in_s, seed=scenario.seed + 1, measured=False))
+    if scenario.settle_in_s <= 0:
+        return Samples(np.zeros(0, SAMPLE_DTYPE))
+    stretch = Stretch(WARM_UP, scenario.rate_rps, scenario.settle_in_s, seed=scenario.seed + 1, measured=False)
+    return bench.samples(bench.load(stretch)[0])
 
 
-def _note_forced(bench: Bench, scenario: RolloutSettings, baseline: Server) -> None:
+def _payloads(scenario: RolloutSettings, baseline: Server) -> Payloads | None:
+    path = baseline.target.payloads_path or scenario.payloads_path
+    return None if path is None else load_payloads(path)
+
+
+def _forced(scenario: RolloutSettings, payloads: Payloads | None) -> list[int]:
     """Which payloads are forced to the canary: they are no part of a comparison by chance."""
     name, value = scenario.forcing_header
-    path = scenario.payloads_path or baseline.target.payloads_path
-    if not name or path is None:
-        return
-    payloads = load_payloads(path)
-    forced = [index for index, headers in enumerate(payloads.headers) if _forces(headers, name, value)]
-    bench.note(FORCED, payloads=forced)
+    if not name or payloads is None:
+        return []
+    return [index for index, headers in enumerate(payloads.headers) if _forces(headers, name, value)]
 
 
 def _forces(headers: Mapping[str, str], name: str, value: str) -> bool:

@@ -1,0 +1,201 @@
+"""canary-rollback: a second version gets the traffic step by step, guarded; what goes wrong is taken back by itself.
+
+Baseline and canary are started and warmed. The baseline alone shows what is usual; then the canary's share moves
+through the stages, while sequential guards look at every block of time. The first that trips moves everything back and
+ends the canary under load. A rollout without harm ends with a hand-over: the old version is told to end while requests
+are on their way to it, and so, at the very end, is the new one.
+"""
+
+from __future__ import annotations
+
+import math
+from time import monotonic_ns
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from proofload.clock import NS_PER_MS, NS_PER_S
+from proofload.engine.client import Stretch
+from proofload.procedures import Bench, Evidence, Findings, Running
+from proofload.procedures._rollout import BASELINE, CANARY, Rollout, Trip, deployed, stage_ends
+from proofload.procedures._rollout_guarding import Guarding
+from proofload.procedures._rollout_judging import judged
+from proofload.procedures._rollout_reading import known_before
+from proofload.procedures._rollout_settings import RolloutSettings
+from proofload.scenarios import Scenario, Seconds, Share
+
+STARTS_ITS_TARGETS = True
+_SLACK_S = 0.2
+"""A stage is so much longer than its blocks: moves take time."""
+_QUIET_S, _TRAIN_S, _REST_S = 0.3, 0.6, 1.5
+_EVERY_S, _BURST_S = 0.02, 0.001
+_INTO_THE_BURST_NS = 3 * NS_PER_MS
+_BURST = 24
+_TRAIN_FACTOR = 3.0
+
+
+class Settings(RolloutSettings):
+    """Keys of canary-rollback."""
+
+    stages: Annotated[tuple[Share, ...], Field(strict=False, min_length=1)] = (0.05, 0.25, 0.5, 1.0)
+    """Shares of the canary, rising."""
+    stage_s: Seconds | Annotated[tuple[Seconds, ...], Field(strict=False)] = 900.0
+    """How long each stage lasts: one number, or one for each."""
+    baseline_s: Seconds = 300.0
+    """How long the baseline alone is watched first."""
+    hold_back: Annotated[float, Field(ge=0, lt=0.5)] = 0.05
+    """The share that stays on the baseline at 100 %, so that there is something to compare with."""
+    block_s: Annotated[float, Field(ge=0.5, le=60)] = 5.0
+    """Guards look at blocks of so many seconds, at least twice as long as what stalls a server for a moment."""
+    disagreement: Annotated[float, Field(gt=0, lt=0.5)] = 0.001
+    """Tolerated share of mirrored predictions, and of version stamps, that differ."""
+    after_s: Seconds = 10.0
+    """How long the load goes on after a rollback."""
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Settings:
+        if list(self.stages) != sorted(set(self.stages)):
+            raise ValueError("stages that rise, like [0.05, 0.25, 0.5, 1.0]")
+        if isinstance(self.stage_s, tuple) and len(self.stage_s) != len(self.stages):
+            raise ValueError("as many stage_s as stages, or one number for all of them")
+        if self.hold_back >= self.stages[-1]:
+            raise ValueError("hold_back smaller than the last stage")
+        return self
+
+    def lengths(self) -> tuple[float, ...]:
+        return self.stage_s if isinstance(self.stage_s, tuple) else (self.stage_s,) * len(self.stages)
+
+    def shares(self) -> tuple[float, ...]:
+        """What the canary really gets: at 100 % the held-back share stays behind."""
+        return tuple(min(share, 1.0 - self.hold_back) for share in self.stages)
+
+
+def create() -> CanaryRollback:
+    return CanaryRollback()
+
+
+class CanaryRollback:
+    """See `proofload.procedures.Procedure`."""
+
+    def peak_rps(self, scenario: Scenario) -> float:
+        return 2 * max(scenario.rate_rps + 10 * math.sqrt(scenario.rate_rps), _TRAIN_FACTOR * scenario.rate_rps + 200)
+
+    def conduct(self, bench: Bench, scenario: Scenario) -> None:
+        assert isinstance(scenario, Settings)
+        with deployed(bench, scenario) as rollout:
+            if rollout is None:
+                return
+            guarding = _guarding(bench, scenario, rollout)
+            stretches = _plan(scenario, mirror=_mirror(scenario, rollout))
+            with bench.loading(*stretches) as running:
+                ends = stage_ends(running.start_ns, stretches)
+                trip = _stages(rollout, running, guarding, scenario, ends)
+                if trip is not None:
+                    rollout.roll_back(trip)
+                    rollout.watch(running, monotonic_ns() + round(scenario.after_s * NS_PER_S))
+                elif rollout.stops(BASELINE):
+                    _hand_over(rollout, running, ends[-2])
+                running.cut()
+            if trip is None and rollout.stops(CANARY):
+                _close(bench, rollout, scenario)
+
+    def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
+        assert isinstance(scenario, Settings)
+        return judged(
+            evidence,
+            scenario,
+            stages=scenario.shares(),
+            block_s=scenario.block_s,
+            disagreement=scenario.disagreement,
+        )
+
+
+def _guarding(bench: Bench, scenario: Settings, rollout: Rollout) -> Guarding:
+    around = bench.circumstances()
+    before = known_before(
+        rollout.baseline.target,
+        rollout.canary.target,
+        same=bench.canary is None or bench.canary.name == rollout.baseline.target.name,
+        answers_checked=around.answers_checked,
+        mirrored=_mirror(scenario, rollout) > 0,
+        payloads=rollout.payloads,
+        forced=rollout.forced,
+    )
+    return Guarding(
+        before,
+        before.rules(scenario, len(scenario.stages), scenario.block_s, scenario.disagreement),
+        rollout.warm_up,
+        lambda: bench.circumstances().versions,
+        scenario.workers,
+    )
+
+
+def _mirror(scenario: Settings, rollout: Rollout) -> float:
+    return scenario.mirrored(rollout.baseline.target, rollout.canary.target)
+
+
+def _plan(scenario: Settings, *, mirror: float) -> list[Stretch]:
+    def level(name: str, seconds: float, seed: int, copies: float = 0.0) -> Stretch:
+        arrival = scenario.arrival if scenario.arrival in {"constant", "poisson"} else "poisson"
+        return Stretch(name, scenario.rate_rps, seconds, arrival, seed=scenario.seed + seed, mirror=copies)
+
+    stages = [
+        level(f"canary {share:.0%}", seconds + _SLACK_S, 11 + number, mirror)
+        for number, (share, seconds) in enumerate(zip(scenario.stages, scenario.lengths(), strict=True))
+    ]
+    return [level("baseline", scenario.baseline_s, 10), *stages, _trains("hand-over", scenario, 50)]
+
+
+def _trains(name: str, scenario: Settings, seed: int) -> Stretch:
+    """The load, with small bursts close upon each other in between: at any instant something is on its way."""
+    burst = max(2.0, min(_BURST, round(scenario.rate_rps * _TRAIN_FACTOR * _EVERY_S)))
+    train = [[burst / _BURST_S, _BURST_S], [1.0, _EVERY_S - _BURST_S]] * round(_TRAIN_S / _EVERY_S)
+    steps = [[scenario.rate_rps, _QUIET_S], *train, [scenario.rate_rps, _REST_S]]
+    return Stretch(
+        name,
+        scenario.rate_rps,
+        sum(seconds for _, seconds in steps),
+        "step",
+        {"steps": steps},
+        seed=scenario.seed + seed,
+        measured=False,
+    )
+
+
+def _stages(rollout: Rollout, running: Running, guarding: Guarding, scenario: Settings, ends: list[int]) -> Trip | None:
+    """The baseline alone, then stage after stage, as long as no guard trips."""
+    guarding.baseline(running.start_ns, ends[0])
+    trip = rollout.watch(running, ends[0], guarding)
+    for number, share in enumerate(scenario.shares()):
+        if trip is not None:
+            break
+        guarding.begin(rollout.move(share, why=f"stage {number + 1}"))
+        trip = rollout.watch(running, ends[number + 1], guarding)
+    if trip is None:
+        guarding.end(monotonic_ns())
+        trip = rollout.watch(running, ends[-2] + round(_QUIET_S / 2 * NS_PER_S), guarding)
+    return trip
+
+
+def _hand_over(rollout: Rollout, running: Running, start_ns: int) -> None:
+    """Both versions take half while bursts come in; then everything moves, and the old one is told to end."""
+    rollout.move(0.5, why="hand-over")
+    rollout.watch(running, _within_a_burst(start_ns))
+    rollout.move(1.0, why="hand-over")
+    rollout.retire(BASELINE)
+
+
+def _close(bench: Bench, rollout: Rollout, scenario: Settings) -> None:
+    """The new version is told to end while requests are on their way to it, and none follows."""
+    if rollout.share != 1.0:
+        rollout.move(1.0, why="close")
+    with bench.loading(_trains("close", scenario, 51)) as running:
+        rollout.watch(running, _within_a_burst(running.start_ns))
+        running.cut()
+        rollout.retire(CANARY)
+
+
+def _within_a_burst(start_ns: int) -> int:
+    """An instant just after one of the bursts has been sent, in the middle of a train."""
+    bursts = round(_TRAIN_S / _EVERY_S / 2)
+    return start_ns + round((_QUIET_S + bursts * _EVERY_S + _BURST_S) * NS_PER_S) + _INTO_THE_BURST_NS

@@ -1,0 +1,181 @@
+"""From what a rollout showed to checks: each guard, the split, who changed sides, what the switches lost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from proofload.analysis.assignment import SplitSeen, share_bounds, too_many
+from proofload.analysis.sequential import SHARES
+from proofload.records import Check, Interval, Status
+
+TOLERATED = 0.001
+"""Share of users that may change sides, and of requests that a switch may lose: a slip, no defect."""
+NOTHING = Interval(None, None)
+_CAUSES = {
+    "errors": "canary-errors",
+    "wrong-answers": "wrong-predictions",
+    "predictions": "wrong-predictions",
+    "version": "wrong-version",
+    "canary-down": "canary-down",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSeen:
+    """What one guard came to."""
+
+    name: str
+    log_e: float
+    """The largest it reached."""
+    limit: float
+    tripped: bool
+    bad: int
+    n: int
+    baseline_bad: int
+    blocks: int
+    """Blocks that compared anything."""
+    needed: int
+    """Blocks in a row that it takes to trip; of a guard on shares, answers that differ."""
+    told: str
+    median_shifted: bool = False
+    """Whether the canary's median, too, is slower than the baseline's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Requests that were on their way when something was switched."""
+
+    name: str
+    in_flight: int
+    lost: int
+    routed: bool = False
+    """A router stands between: it lets requests end before a version is told to."""
+
+
+def guard_check(seen: GuardSeen, *, ended_early: bool) -> Check:
+    """Fails when the guard tripped. It passes when it had data and time enough to trip and did not."""
+    status, settle = Status.PASS, ""
+    if seen.tripped:
+        status = Status.FAIL
+    elif ended_early or seen.blocks < seen.needed:
+        status = Status.INCONCLUSIVE
+        settle = f"stages of more than {seen.needed} blocks in all, with answers of both versions, run to their end"
+    bounds = share_bounds(seen.bad, seen.n) if seen.n else None
+    share = f"{seen.bad / seen.n:.2%} ({bounds[0]:.2%} to {bounds[1]:.2%})" if bounds is not None else "no data"
+    return Check(
+        name=f"guard-{seen.name}",
+        status=status,
+        observed=round(math.exp(min(seen.log_e, 600.0)), 3),
+        limit=round(math.exp(seen.limit)),
+        unit="e-value",
+        interval=NOTHING,
+        evidence=f"{seen.told}. Canary {share}; {seen.blocks} blocks compared",
+        settle=settle,
+        cause=_cause(seen) if seen.tripped else "",
+    )
+
+
+def down_check(*, tripped: bool, told: str) -> Check:
+    status = Status.FAIL if tripped else Status.PASS
+    cause = "canary-down" if tripped else ""
+    return Check("canary-up", status, None, None, "", NOTHING, told or "the canary answered throughout", cause=cause)
+
+
+def data_check(stages: Mapping[str, tuple[int, int]], *, planned: int, ended: str) -> Check:
+    """`stages`: (requests to the baseline, to the canary) of each stage that began. No data is no pass."""
+    empty = [name for name, counts in stages.items() if not all(counts)]
+    told = "; ".join(f"{name}: {a:,} to the baseline, {b:,} to the canary" for name, (a, b) in stages.items())
+    good = not empty and len(stages) == planned and not ended
+    why = f"{ended}. " if ended else f"no data: {', '.join(empty)}. " if empty else ""
+    settle = "" if good else "a run that ends by itself, with requests to both versions in each stage"
+    status = Status.PASS if good else Status.INCONCLUSIVE
+    evidence = f"{why}{len(stages)} of {planned} stages. {told}"
+    return Check("stages-with-data", status, float(len(stages)), float(planned), "", NOTHING, evidence, settle)
+
+
+def split_check(seen: tuple[SplitSeen, ...], *, alpha: float, by_users: bool) -> Check:
+    """The stages share α. Units are users where they are known."""
+    unit = "users" if by_users else "requests"
+    limit = math.log(max(1, len(seen)) / alpha)
+    worst = max(seen, key=lambda one: one.log_e, default=None)
+    if worst is None or not worst.units:
+        return Check("split", Status.INCONCLUSIVE, None, None, "", NOTHING, "no request was split", "a run with data")
+    failed = worst.log_e >= limit
+    told = "; ".join(f"{one.share:.0%}: {one.on_canary:,} of {one.units:,} {unit}" for one in seen)
+    low, high = share_bounds(worst.on_canary, worst.units)
+    return Check(
+        name="split",
+        status=Status.FAIL if failed else Status.PASS,
+        observed=worst.seen,
+        limit=worst.share,
+        unit="share",
+        interval=Interval(low, high),
+        evidence=f"{told}. Largest e-value {math.exp(min(worst.log_e, 600)):.3g} of {math.exp(limit):,.0f}",
+        cause="split-mismatch" if failed else "",
+    )
+
+
+def assignment_check(both: int, users: int, left: int, could: int, *, alpha: float) -> Check:
+    """`both` of `users` were on both sides within a stage; `left` of `could` went back though the share grew."""
+    if not users:
+        return Check(
+            "assignment", Status.INCONCLUSIVE, None, None, "", NOTHING, "no user was seen twice", "a longer run"
+        )
+    failed = too_many(both, users, tolerated=TOLERATED, alpha=alpha / 2) or too_many(
+        left, could, tolerated=TOLERATED, alpha=alpha / 2
+    )
+    low, high = share_bounds(both, users)
+    return Check(
+        name="assignment",
+        status=Status.FAIL if failed else Status.PASS,
+        observed=both / users,
+        limit=TOLERATED,
+        unit="share",
+        interval=Interval(low, high),
+        evidence=f"{both:,} of {users:,} users were served by both versions while no share moved; "
+        f"{left:,} of {could:,} left the canary while its share grew",
+        cause="unstable-assignment" if failed else "",
+    )
+
+
+def switch_check(seen: Switch, *, alpha: float, ended: bool) -> Check:
+    """Were requests lost by a switch? `ended`: a version was told to end, so they were in flight on it."""
+    failed = too_many(seen.lost, seen.in_flight, tolerated=TOLERATED, alpha=alpha)
+    thin = ended and seen.in_flight < 2 and not seen.routed
+    thin = thin or (not seen.in_flight and not ended)
+    status = Status.FAIL if failed else Status.INCONCLUSIVE if thin else Status.PASS
+    low, high = share_bounds(seen.lost, seen.in_flight)
+    what = "requests in flight when it was told to end" if ended else "requests sent while a share moved"
+    drained = " (the router had let them end before)" if ended and seen.routed and seen.in_flight < 2 else ""
+    return Check(
+        name=seen.name,
+        status=status,
+        observed=seen.lost / seen.in_flight if seen.in_flight else None,
+        limit=TOLERATED,
+        unit="share",
+        interval=Interval(low, high) if seen.in_flight else NOTHING,
+        evidence=f"{seen.lost:,} of {seen.in_flight:,} {what} got no answer{drained}",
+        settle="a higher rate, so that something is in flight" if status is Status.INCONCLUSIVE else "",
+        cause="dropped-in-flight" if failed and ended else "",
+    )
+
+
+def never_started(what: str) -> Check:
+    return Check("canary-up", Status.FAIL, None, None, "", NOTHING, what, cause="canary-down")
+
+
+def answers_to_trip(limit: float, tolerated: float) -> int:
+    """How many answers, all of them different, trip a guard on shares."""
+    for n in range(1, 1000):
+        bets = [share for share in SHARES if share > 2 * tolerated] or [(1 + tolerated) / 2]
+        if math.log(sum((share / tolerated) ** n for share in bets) / len(bets)) >= limit:
+            return n
+    return 1000
+
+
+def _cause(seen: GuardSeen) -> str:
+    if seen.name in _CAUSES:
+        return _CAUSES[seen.name]
+    return "canary-slower" if seen.median_shifted else "canary-slow-tail"
