@@ -8,8 +8,8 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ from proofload_servers.grpc_service.prediction_pb2 import (
 )
 
 pytestmark = pytest.mark.real
+Start = Callable[..., AbstractContextManager["Running"]]
+Until = Callable[[Callable[[], bool]], None]
 SERVICE = "/proofload.serving.v1.Prediction/"
 WAIT_S = 60.0
 WEIGHTS = (1.0, 10.0, 100.0, 1000.0)
@@ -60,55 +62,30 @@ class Running:
         return iter(answers)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Polls a server's state, which has no event to wait for from outside."""
-    give_up = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
-
-
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
-
-
 def command(model: Path, port: int, side: int, *flags: str) -> list[str]:
     where = ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", str(side)]
     return [sys.executable, "-m", "proofload_servers.grpc_service", "--model", str(model), *where, *flags]
 
 
-@contextlib.contextmanager
-def started(model: Path, *flags: str) -> Iterator[Running]:
-    port, side = free_ports()
-    process = subprocess.Popen(command(model, port, side, *flags), stdout=subprocess.DEVNULL)
-    client = httpx.Client(base_url=f"http://127.0.0.1:{side}", timeout=WAIT_S)
+@pytest.fixture(scope="session")
+def started(start_program: Callable[..., Any], new_port: Callable[[], int]) -> Start:
+    """`started(model, *flags)`: the server, ready, with a channel that is."""
 
-    def ready() -> bool:
-        assert process.poll() is None
-        with contextlib.suppress(httpx.TransportError):
-            return client.get("/health/ready").status_code == 200
-        return False
-
-    try:
-        until(ready)
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    @contextlib.contextmanager
+    def start(model: Path, *flags: str) -> Iterator[Running]:
+        port, side = new_port(), new_port()
+        with (
+            start_program("grpc_service", command(model, port, side, *flags)[3:], side) as (process, client),
+            grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+        ):
             grpc.channel_ready_future(channel).result(WAIT_S)
             yield Running(process, channel, client)
-    finally:
-        client.close()
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+
+    return start
 
 
 @pytest.fixture(scope="module")
-def server(tiny_model: Path) -> Iterator[Running]:
+def server(tiny_model: Path, started: Start) -> Iterator[Running]:
     with started(tiny_model) as running:
         yield running
 
@@ -204,7 +181,7 @@ def test_model_info_says_what_is_served(server: Running) -> None:
 
 
 @pytest.mark.parametrize("service", ["", "proofload.serving.v1.Prediction"])
-def test_the_health_service_says_serving(server: Running, service: str) -> None:
+def test_the_health_service_says_serving(server: Running, service: str, until: Until) -> None:
     ask = health_pb2.HealthCheckRequest(service=service)
     check = server.channel.unary_unary(
         "/grpc.health.v1.Health/Check",
@@ -229,7 +206,7 @@ def test_the_side_port_has_health_and_metrics(server: Running) -> None:
     assert 'proofload_model_info{device="cpu",framework="onnx",name="tiny"' in text
 
 
-def test_expired_work_is_dropped_and_counted(tiny_model: Path) -> None:
+def test_expired_work_is_dropped_and_counted(tiny_model: Path, started: Start, until: Until) -> None:
     """The deadline passes while the batch waits for company."""
     with started(tiny_model, "--no-adaptive", "--max-delay-ms", "400", "--max-batch", "8") as running:
         with pytest.raises(grpc.RpcError) as caught:
@@ -239,7 +216,7 @@ def test_expired_work_is_dropped_and_counted(tiny_model: Path) -> None:
         assert "proofload_batch_size_count 0.0" in running.side.get("/metrics").text
 
 
-def test_a_full_queue_sheds_with_a_time_to_try_again(tiny_model: Path) -> None:
+def test_a_full_queue_sheds_with_a_time_to_try_again(tiny_model: Path, started: Start) -> None:
     """One place in the queue and a batch that waits half a second for company: of many at once most are refused."""
     flags = ("--max-queue", "1", "--no-adaptive", "--max-delay-ms", "500", "--max-batch", "2")
     with started(tiny_model, *flags) as running:
@@ -257,7 +234,7 @@ def test_a_full_queue_sheds_with_a_time_to_try_again(tiny_model: Path) -> None:
         assert "proofload_shed_total" in running.side.get("/metrics").text
 
 
-def test_sigterm_answers_what_is_in_flight_and_exits_with_zero(tiny_model: Path) -> None:
+def test_sigterm_answers_what_is_in_flight_and_exits_with_zero(tiny_model: Path, started: Start) -> None:
     flags = ("--no-adaptive", "--max-delay-ms", "700", "--max-batch", "64", "--drain-notice-s", "0")
     with started(tiny_model, *flags) as running:
         answers = running.stream(iter([request(5)]))  # waits in the batch while the signal comes
@@ -271,7 +248,7 @@ def test_sigterm_answers_what_is_in_flight_and_exits_with_zero(tiny_model: Path)
         assert running.process.wait(WAIT_S) == 0
 
 
-def test_an_open_stream_is_told_unavailable_when_the_server_goes(tiny_model: Path) -> None:
+def test_an_open_stream_is_told_unavailable_when_the_server_goes(tiny_model: Path, started: Start) -> None:
     """A caller that neither sends nor closes does not hold the server up."""
     with started(tiny_model, "--drain-notice-s", "0") as running:
         over = threading.Event()
@@ -291,7 +268,7 @@ def test_an_open_stream_is_told_unavailable_when_the_server_goes(tiny_model: Pat
         assert running.process.wait(WAIT_S) == 0
 
 
-def test_two_workers_share_the_port_and_their_metrics(tiny_model: Path) -> None:
+def test_two_workers_share_the_port_and_their_metrics(tiny_model: Path, started: Start) -> None:
     with started(tiny_model, "--workers", "2") as running:
         for number in range(20):
             assert running.predict(request(number)).prediction.number_value == expected(number)
@@ -302,10 +279,9 @@ def test_two_workers_share_the_port_and_their_metrics(tiny_model: Path) -> None:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_taken_port_is_one_message_and_exit_2(tiny_model: Path, workers: str) -> None:
-    _, side = free_ports()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        line = command(tiny_model, port, side, "--workers", workers)
+        line = command(tiny_model, port, 0, "--workers", workers)
         done = subprocess.run(line, capture_output=True, text=True, timeout=WAIT_S, check=False)
     assert done.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr

@@ -8,9 +8,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ import onnxruntime
 import pytest
 
 pytestmark = pytest.mark.real
+Start = Callable[..., AbstractContextManager["Running"]]
+Until = Callable[[Callable[[], bool]], None]
 SERVERS = ["flask_app", "fastapi_app"]
 WAIT_S = 60.0
 
@@ -44,44 +46,23 @@ def command(server: str, model: Path, port: int, *flags: str) -> list[str]:
     return [*base, "--host", "127.0.0.1", *flags]
 
 
-def until(condition: Any) -> None:
-    """Polls a server's state, which has no event to wait for from outside."""
-    give_up = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+@pytest.fixture(scope="session")
+def started(start_program: Callable[..., Any]) -> Start:
+    """`started("flask_app", model, port, *flags)`: the server, ready."""
 
+    @contextlib.contextmanager
+    def start(server: str, model: Path, port: int, *flags: str) -> Iterator[Running]:
+        with start_program(server, command(server, model, port, *flags)[3:], port) as (process, client):
+            yield Running(process, client)
 
-@contextlib.contextmanager
-def started(server: str, model: Path, port: int, *flags: str) -> Iterator[Running]:
-    process = subprocess.Popen(command(server, model, port, *flags), stdout=subprocess.DEVNULL)
-    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_S)
-
-    def ready() -> bool:
-        assert process.poll() is None
-        with contextlib.suppress(httpx.TransportError):
-            return client.get("/health/ready").status_code == 200
-        return False
-
-    try:
-        until(ready)
-        yield Running(process, client)
-    finally:
-        client.close()
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return start
 
 
 @pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[Running]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with started(request.param, tiny_model, port, "--max-body-kib", "4") as running:
+def server(
+    request: pytest.FixtureRequest, tiny_model: Path, started: Start, new_port: Callable[[], int]
+) -> Iterator[Running]:
+    with started(request.param, tiny_model, new_port(), "--max-body-kib", "4") as running:
         yield running
 
 
@@ -183,7 +164,7 @@ def test_probes_info_and_metrics_answer(server: Running) -> None:
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_sigterm_says_not_ready_finishes_what_is_in_flight_and_exits_0(
-    name: str, tiny_model: Path, free_port: int
+    name: str, tiny_model: Path, free_port: int, started: Start, until: Until
 ) -> None:
     # A static batch that nobody fills keeps the request in flight well beyond the signal.
     flags = ("--no-adaptive", "--max-batch", "8", "--max-delay-ms", "1500", "--drain-notice-s", "0.7")
@@ -199,7 +180,9 @@ def test_sigterm_says_not_ready_finishes_what_is_in_flight_and_exits_0(
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_an_overloaded_server_sheds_at_once_with_retry_after(name: str, tiny_model: Path, free_port: int) -> None:
+def test_an_overloaded_server_sheds_at_once_with_retry_after(
+    name: str, tiny_model: Path, free_port: int, started: Start
+) -> None:
     flags = ("--no-adaptive", "--max-batch", "16", "--max-delay-ms", "1000", "--max-queue", "2")
     with started(name, tiny_model, free_port, *flags) as running, ThreadPoolExecutor(12) as pool:
         # Twelve at once: a batch of two waits a second for company, and there is no room for the other ten.
@@ -221,7 +204,9 @@ def one_shot(port: int, number: int) -> httpx.Response:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_two_workers_share_the_port_and_add_up_their_metrics(name: str, tiny_model: Path, free_port: int) -> None:
+def test_two_workers_share_the_port_and_add_up_their_metrics(
+    name: str, tiny_model: Path, free_port: int, started: Start, until: Until
+) -> None:
     with started(name, tiny_model, free_port, "--workers", "2") as running:
         for number in range(20):
             assert one_shot(free_port, number).json()["prediction"] == number
@@ -274,7 +259,7 @@ def test_a_tampered_model_ends_the_server_with_exit_2(
 
 @pytest.mark.parametrize("name", SERVERS)
 def test_log_lines_are_json_with_the_callers_id_when_asked_for(
-    name: str, tiny_model: Path, free_port: int, tmp_path: Path
+    name: str, tiny_model: Path, free_port: int, tmp_path: Path, until: Until
 ) -> None:
     log = tmp_path / "log"
     with log.open("wb") as out:

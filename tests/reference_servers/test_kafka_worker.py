@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from proofload.brokers import RETAINED_BYTES, Broker, embedded_broker
 
 pytestmark = [pytest.mark.real, pytest.mark.kafka]
+Start = Callable[..., AbstractContextManager["Running"]]
+Until = Callable[[Callable[[], bool]], None]
 WAIT_S = 60.0
 GOOD = b'{"values": [1, 2, 3, 4]}'
 EXPECTED = 4321.0
@@ -112,14 +115,6 @@ def correlations(peer: Peer) -> set[bytes]:
     return {headers_of(one)["correlation-id"] for one in peer.replies}
 
 
-def until(condition: Any) -> None:
-    """Polls what nothing announces."""
-    give_up = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
-
-
 @dataclass(frozen=True, slots=True)
 class Running:
     process: subprocess.Popen[bytes]
@@ -134,32 +129,18 @@ class Running:
         return self.process.wait(WAIT_S)
 
 
-@contextlib.contextmanager
-def started(model: Path, port: int, topics: Topics, *flags: str) -> Iterator[Running]:
-    """A worker that has its share of the group."""
-    command = [sys.executable, "-m", "proofload_servers.kafka_worker", "--model", str(model), *topics.flags]
-    command += ["--metrics-port", str(port), *flags]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WAIT_S)
+@pytest.fixture(scope="session")
+def started(start_program: Callable[..., Any], new_port: Callable[[], int]) -> Start:
+    """`started(model, topics, *flags)`: a worker that has its share of the group."""
 
-    def ready() -> bool:
-        assert process.poll() is None
-        with contextlib.suppress(httpx.TransportError):
-            return client.get("/health/ready").status_code == 200
-        return False
+    @contextlib.contextmanager
+    def start(model: Path, topics: Topics, *flags: str) -> Iterator[Running]:
+        port = new_port()
+        line = ["--model", str(model), *topics.flags, "--metrics-port", str(port), *flags]
+        with start_program("kafka_worker", line, port) as (process, client):
+            yield Running(process, client)
 
-    try:
-        until(ready)
-        yield Running(process, client)
-    finally:
-        client.close()
-        process.send_signal(signal.SIGCONT)
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    return start
 
 
 @pytest.fixture(scope="module")
@@ -168,19 +149,11 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
         yield running
 
 
-def new_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
-def shared(broker: Broker, tiny_model: Path) -> Iterator[tuple[Running, Peer, Topics]]:
+def shared(broker: Broker, tiny_model: Path, started: Start) -> Iterator[tuple[Running, Peer, Topics]]:
     topics = Topics(broker.bootstrap, f"s{uuid.uuid4().hex[:6]}")
     peer = Peer(topics)
-    with started(tiny_model, new_port(), topics, "--max-queue", "16", "--max-body-kib", "4") as running:
+    with started(tiny_model, topics, "--max-queue", "16", "--max-body-kib", "4") as running:
         yield running, peer, topics
     peer.close()
 
@@ -196,7 +169,7 @@ def test_a_reply_carries_the_answer_under_the_requests_correlation_id(shared: tu
 
 
 def test_more_requests_than_the_limit_are_all_answered_each_with_its_own_prediction(
-    shared: tuple[Running, Peer, Topics],
+    shared: tuple[Running, Peer, Topics], until: Until
 ) -> None:
     _, peer, topics = shared
     for number in range(1500):
@@ -254,11 +227,11 @@ SHORT_SESSION = ("--session-timeout-s", "3")  # the mock keeps a member that lef
 
 
 def test_a_worker_told_to_stop_leaves_its_successor_all_the_rest_and_nothing_twice(
-    broker: Broker, tiny_model: Path
+    broker: Broker, tiny_model: Path, started: Start
 ) -> None:
     topics = Topics(broker.bootstrap, f"d{uuid.uuid4().hex[:6]}")
     peer = Peer(topics)
-    with started(tiny_model, new_port(), topics, "--max-queue", "4", *SHORT_SESSION) as first:
+    with started(tiny_model, topics, "--max-queue", "4", *SHORT_SESSION) as first:
         for number in range(3000):
             peer.send(b"%d" % number)
         peer.collect(200)
@@ -266,33 +239,35 @@ def test_a_worker_told_to_stop_leaves_its_successor_all_the_rest_and_nothing_twi
         peer.drained()
     answered = len(peer.replies)
     assert topics.committed() == answered
-    with started(tiny_model, new_port(), topics, *SHORT_SESSION):
+    with started(tiny_model, topics, *SHORT_SESSION):
         peer.collect(3000 - answered)
         assert not peer.drained()
     peer.close()
     assert sorted(int(headers_of(one)["correlation-id"]) for one in peer.replies) == list(range(3000))
 
 
-def test_a_worker_killed_in_the_midst_of_its_work_loses_no_request(broker: Broker, tiny_model: Path) -> None:
+def test_a_worker_killed_in_the_midst_of_its_work_loses_no_request(
+    broker: Broker, tiny_model: Path, started: Start, until: Until
+) -> None:
     topics = Topics(broker.bootstrap, f"k{uuid.uuid4().hex[:6]}")
     peer = Peer(topics)
-    with started(tiny_model, new_port(), topics, "--max-queue", "64", *SHORT_SESSION) as first:
+    with started(tiny_model, topics, "--max-queue", "64", *SHORT_SESSION) as first:
         for number in range(3000):
             peer.send(b"%d" % number)
         peer.collect(200)
         first.process.kill()
         first.process.wait(WAIT_S)
-    with started(tiny_model, new_port(), topics, *SHORT_SESSION):
+    with started(tiny_model, topics, *SHORT_SESSION):
         until(lambda: peer.drained() is not None and len(correlations(peer)) == 3000)
     peer.close()
 
 
 def test_a_worker_that_was_stopped_for_longer_than_the_broker_remembers_says_so_and_goes_on(
-    broker: Broker, tiny_model: Path
+    broker: Broker, tiny_model: Path, started: Start, until: Until
 ) -> None:
     topics = Topics(broker.bootstrap, f"f{uuid.uuid4().hex[:6]}")
     peer = Peer(topics)
-    with started(tiny_model, new_port(), topics) as running:
+    with started(tiny_model, topics) as running:
         running.process.send_signal(signal.SIGSTOP)
         size = 900_000
         for _ in range(10 * RETAINED_BYTES // size):
@@ -307,11 +282,11 @@ def test_a_worker_that_was_stopped_for_longer_than_the_broker_remembers_says_so_
 
 
 def test_a_worker_without_its_broker_stays_alive_and_still_ends_when_told(
-    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path
+    tmp_path_factory: pytest.TempPathFactory, tiny_model: Path, started: Start
 ) -> None:
     with embedded_broker(tmp_path_factory.mktemp("doomed")) as own:
         topics = Topics(own.bootstrap, "t")
-        with started(tiny_model, new_port(), topics) as running:
+        with started(tiny_model, topics) as running:
             os.kill(own.pid, signal.SIGKILL)
             assert running.client.get("/health/live").status_code == 200
             assert running.terminate() == 0
