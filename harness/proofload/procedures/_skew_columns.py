@@ -72,8 +72,10 @@ def _canonical(column: Any) -> Any:
     if pa.types.is_dictionary(kind):
         return _canonical(column.dictionary_decode() if hasattr(column, "dictionary_decode") else column.cast(
             kind.value_type))  # fmt: skip
-    if pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if pa.types.is_boolean(kind) or pa.types.is_string(kind):
         return column
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):  # large ones are those that hold JSON
+        return pc.cast(column, pa.string())
     if pa.types.is_null(kind):
         return pc.cast(column, pa.float64())
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):

@@ -65,7 +65,7 @@ def take(path: Path, key: str | None, *, most: int, share: float | None = None) 
     part = min(1.0, most / rows) if share is None else share
     kept, nameless = [], 0
     for batch in _batches(path, form, names):
-        whole = canonical(batch)
+        whole = batch if form == "jsonl" else canonical(batch)
         if key is not None:
             ids = _as_text(whole.column(key))
             named = pc.is_valid(ids)
@@ -214,12 +214,16 @@ def _separator(path: Path) -> str:
 
 def _as_text(ids: Any) -> Any:
     """17, 17.0 and "17" are one id; numbers of tables join texts of others."""
+    if pa.types.is_large_string(ids.type):  # a mixed column, as JSON
+        return pa.array([None if item is None else _id(json.loads(item)) for item in ids.to_pylist()], pa.string())
     if pa.types.is_floating(ids.type):
-        items = [None if item is None else (str(int(item)) if float(item).is_integer() else repr(item))
-                 for item in ids.to_pylist()]  # fmt: skip
-        return pa.array(items, pa.string())
+        return pa.array([None if item is None else _id(item) for item in ids.to_pylist()], pa.string())
     texts = pc.cast(ids, pa.string())
     return pc.if_else(pc.equal(pc.utf8_trim_whitespace(texts), ""), None, texts)
+
+
+def _id(item: Any) -> str:
+    return str(int(item)) if isinstance(item, float) and item.is_integer() else str(item)
 
 
 def _unreadable(path: Path, exc: Exception) -> InputError:

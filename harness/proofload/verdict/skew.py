@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import betaincinv, ndtri
 
 from proofload.analysis.drift import FEWEST, Drift
 from proofload.analysis.parity import Stratum
@@ -40,8 +40,8 @@ def rule(bad: float, n: int, *, limit: float, alpha_fail: float, alpha_pass: flo
     """Exact binomial bounds (Clopper and Pearson, 1934). A limit of 0 is about these rows alone: one is proof."""
     if n <= 0:
         return Ruling(Status.INCONCLUSIVE, 0.0, 0, limit, Interval(None, None), rows_needed(limit, alpha_pass))
-    low = 0.0 if bad <= 0 else float(stats.beta.ppf(alpha_fail, bad, n - bad + 1))
-    high = 1.0 if bad >= n else float(stats.beta.isf(alpha_pass, bad + 1, n - bad))
+    low = 0.0 if bad <= 0 else float(betaincinv(bad, n - bad + 1, alpha_fail))
+    high = 1.0 if bad >= n else 1.0 - float(betaincinv(n - bad, bad + 1, alpha_pass))
     interval = Interval(low, high)
     if limit <= 0:
         return Ruling(Status.FAIL if bad > 0 else Status.PASS, bad, n, limit, interval)
@@ -88,8 +88,8 @@ def rule_drift(
 ) -> tuple[Status, Interval]:
     """Fail: significant among the features, and the effect's lower bound is above `limit`. Pass: its upper bound is
     below. The bounds allow for what the effect is with no drift at all (`Drift.bias`)."""
-    low = max(0.0, found.effect - found.bias - float(stats.norm.isf(alpha_fail)) * found.error)
-    high = min(1.0, found.effect + float(stats.norm.isf(alpha_pass)) * found.error)
+    low = max(0.0, found.effect - found.bias - float(-ndtri(alpha_fail)) * found.error)
+    high = min(1.0, found.effect + float(-ndtri(alpha_pass)) * found.error)
     interval = Interval(low, high)
     if min(found.effective) < FEWEST:
         return Status.INCONCLUSIVE, interval
@@ -113,7 +113,7 @@ def _settling(bad: float, n: int, limit: float, alpha_pass: float) -> int | None
         return rows_needed(limit, alpha_pass)
     size = n
     while size <= 1000 * n:
-        if float(stats.beta.isf(alpha_pass, bad + 1, size - bad)) <= limit:
+        if 1.0 - float(betaincinv(size - bad, bad + 1, alpha_pass)) <= limit:
             return size
         size = math.ceil(size * 1.2) + 1
     return None

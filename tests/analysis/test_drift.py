@@ -1,0 +1,81 @@
+"""Distances between distributions, against their libraries and by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.spatial.distance import jensenshannon
+
+from proofload.analysis.drift import correlation_time, measure, significant
+from proofload.analysis.drift_signs import sign
+from proofload.analysis.feature_values import Values
+
+RNG = np.random.default_rng(3)
+
+
+def test_the_distances_are_those_of_scipy() -> None:
+    a, b = RNG.normal(size=3000), RNG.normal(0.4, 1.2, 2000)
+    found = measure(Values.of_numbers(a), Values.of_numbers(b), RNG)
+    assert found is not None
+    assert found.measure == "KS"
+    assert found.effect == pytest.approx(stats.ks_2samp(a, b).statistic)
+    assert found.wasserstein == pytest.approx(stats.wasserstein_distance(a, b))
+
+
+def test_the_divergence_of_categories_is_that_of_scipy_and_their_variation_is_counted() -> None:
+    a, b = ["x"] * 600 + ["y"] * 400, ["x"] * 300 + ["y"] * 500 + ["z"] * 200
+    found = measure(*(Values.of_objects(RNG.permutation(side).tolist()) for side in (a, b)), RNG)
+    assert found is not None
+    assert found.effect == pytest.approx(0.3)
+    assert found.divergence == pytest.approx(jensenshannon([0.6, 0.4, 0], [0.3, 0.5, 0.2]) ** 2)
+
+
+def test_psi_without_drift_is_what_two_hundred_rows_and_ten_bins_are_known_to_give() -> None:
+    """Its 95th percentile is 0.17 there: a fixed threshold of 0.1 would alarm."""
+    a, b = Values.of_numbers(RNG.normal(size=200)), Values.of_numbers(RNG.normal(size=200))
+    found = measure(a, b, np.random.default_rng(1))
+    assert found is not None
+    assert 0.12 < found.psi_by_chance < 0.24
+
+
+def test_rows_that_follow_one_another_are_worth_fewer() -> None:
+    steps = RNG.normal(size=20_000)
+    walk = np.zeros(20_000)
+    for row in range(1, 20_000):
+        walk[row] = 0.8 * walk[row - 1] + steps[row]
+    assert correlation_time(walk) == pytest.approx((1 + 0.8) / (1 - 0.8), rel=0.25)
+    assert correlation_time(steps) < 1.2
+
+
+def test_benjamini_and_hochberg_s_own_example() -> None:
+    """Their table of fifteen p-values (1995): four are significant at 5 %."""
+    p_values = [
+        0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528,
+        0.7590, 1.0,
+    ]  # fmt: skip
+    assert sum(significant(p_values, 0.05)) == 4
+    assert significant([], 0.05) == []
+
+
+@pytest.mark.parametrize(
+    ("serving", "cause"),
+    [
+        (lambda values: values * 60, "unit"),
+        (lambda values: np.nan_to_num(values), "null-handling"),
+        (lambda values: values + 40.0, "drift"),
+    ],
+)
+def test_an_error_of_a_pipeline_shows_in_the_distribution(serving, cause: str) -> None:  # type: ignore[no-untyped-def]
+    values = RNG.lognormal(3, 1, 2000)
+    values[:300] = np.nan
+    other = RNG.lognormal(3, 1, 2000)
+    other[:300] = np.nan
+    assert sign("age", Values.of_numbers(values), Values.of_numbers(serving(other)))[0] == cause
+
+
+def test_categories_that_training_never_has_are_told() -> None:
+    a, b = Values.of_objects(["a", "b"] * 100), Values.of_objects(["A", "b"] * 100)
+    cause, says = sign("shop", a, b)
+    assert cause == "category-encoding"
+    assert "such as A" in says

@@ -1,0 +1,110 @@
+"""The kind of error is told from the values: what the trials do not show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from proofload.analysis.feature_values import Values
+from proofload.analysis.parity import compare
+from proofload.analysis.skew_diagnosis import Diagnosis, diagnose, together
+from proofload.analysis.skew_rows import Joined, misplaced
+
+RNG = np.random.default_rng(5)
+AMOUNTS = np.round(RNG.lognormal(3, 1, 400), 2)
+SHOPS = RNG.choice(["grocery", "fuel", "travel"], 400).tolist()
+
+
+def told(name: str, left: Any, right: Any) -> Diagnosis:
+    reference, serving = (
+        Values.of_numbers(side) if isinstance(side, np.ndarray) else Values.of_objects(side) for side in (left, right)
+    )
+    return diagnose(name, reference, serving, compare(reference, serving, 1e-5))
+
+
+@pytest.mark.parametrize(
+    ("serving", "cause", "says"),
+    [
+        ([shop.upper() for shop in SHOPS], "category-encoding", '"fuel" → "FUEL"'),
+        ([{"grocery": 0, "fuel": 1, "travel": 2}[shop] for shop in SHOPS], "category-encoding", '"fuel" → 1'),
+        (["other" if shop != "fuel" else shop for shop in SHOPS], "category-encoding", 'all "other"'),
+        (
+            [None if shop == "fuel" else shop for shop in SHOPS],
+            "null-handling",
+            'missing in serving, "fuel" in training',
+        ),
+    ],
+)
+def test_categories(serving: list[Any], cause: str, says: str) -> None:
+    found = told("shop", SHOPS, serving)
+    assert found.cause == cause
+    assert says in found.says
+
+
+def test_a_number_that_comes_as_text_is_a_type() -> None:
+    found = told("amount", AMOUNTS, [f"{value:.2f}" for value in AMOUNTS])
+    assert found.cause == "type"
+
+
+def test_a_known_factor_is_called_by_its_name() -> None:
+    assert "minutes and hours" in told("age", AMOUNTS, AMOUNTS * 60).says
+
+
+def test_two_errors_at_once_are_both_told() -> None:
+    missing = np.where(np.arange(400) % 4 == 0, np.nan, AMOUNTS)
+    found = told("amount", missing, np.nan_to_num(missing * 100))
+    assert found.cause == "unit"
+    assert "missing in training, 0 in serving" in found.says
+
+
+def test_a_default_in_place_of_a_feature_is_told() -> None:
+    found = told("amount", AMOUNTS, np.full(400, -1.0))
+    assert found.cause == "null-handling"
+    assert "-1 whatever" in found.says
+
+
+def test_a_ratio_follows_the_amount_it_is_made_of() -> None:
+    rows = np.arange(400) < 100
+    found = {"amount": Diagnosis("unit", "x", 1.0), "amount_zscore": Diagnosis("", "y", 0.0)}
+    settled = together(found, {"amount": rows, "amount_zscore": rows})
+    assert settled["amount_zscore"].cause == "unit"
+    assert settled["amount_zscore"].follows == "amount"
+
+
+def rows_of_cards() -> tuple[np.ndarray[Any, Any], dict[str, np.ndarray[Any, Any]]]:
+    cards = np.repeat(np.arange(100), 4)
+    return cards, {"mean": RNG.lognormal(3, 1, 400), "count": RNG.poisson(9, 400).astype(float)}
+
+
+def joined(served: dict[str, Any], wanted: dict[str, Any], cards: Any) -> Joined:
+    reference = {name: Values.of_numbers(values) for name, values in wanted.items()}
+    serving = {name: Values.of_numbers(values) for name, values in served.items()}
+    bad = {name: compare(reference[name], serving[name], 1e-5).any for name in reference}
+    return Joined(reference, serving, np.arange(400), bad, cards)
+
+
+def test_values_of_an_earlier_row_of_the_same_card_are_stale() -> None:
+    cards, wanted = rows_of_cards()
+    earlier = np.where(np.arange(400) % 4 == 0, np.arange(400), np.arange(400) - 1)
+    found = misplaced(joined({name: values[earlier] for name, values in wanted.items()}, wanted, cards))
+    assert found.stale > 0.95
+    assert found.by_chance < 0.1
+    assert found.foreign < 0.05
+
+
+def test_values_of_another_card_are_foreign_and_not_stale() -> None:
+    cards, wanted = rows_of_cards()
+    other = (np.arange(400) + 200) % 400
+    found = misplaced(joined({name: values[other] for name, values in wanted.items()}, wanted, cards))
+    assert found.foreign > 0.8  # where both features differ
+    assert found.stale < 0.1
+
+
+def test_the_row_before_is_recognised_where_no_card_is_known() -> None:
+    _, wanted = rows_of_cards()
+    before = np.maximum(np.arange(400) - 1, 0)
+    found = misplaced(joined({name: values[before] for name, values in wanted.items()}, wanted, None))
+    assert found.lag == 1
+    assert found.stale > 0.95

@@ -1,0 +1,81 @@
+"""From counts to verdicts: the rows that are needed, one event seen often, a part of the rows, drift."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from proofload.analysis.drift import Drift
+from proofload.analysis.parity import Stratum
+from proofload.records import Status
+from proofload.verdict.skew import rows_needed, rule, rule_drift, rule_feature
+from proofload.verdict.skew_checks import check
+
+RATES = {"alpha_fail": 0.001, "alpha_pass": 0.05}
+
+
+@pytest.mark.parametrize(("limit", "rows"), [(0.01, 299), (0.001, 2995)])
+def test_so_many_rows_without_a_mismatch_pass_and_one_less_does_not(limit: float, rows: int) -> None:
+    assert rows_needed(limit, 0.05) == rows
+    assert rule(0, rows, limit=limit, **RATES).status is Status.PASS
+    short = rule(0, rows - 1, limit=limit, **RATES)
+    assert short.status is Status.INCONCLUSIVE
+    assert short.needs == rows
+    assert f"{rows:,} rows" in check("parity", short, "").settle
+
+
+def test_no_rows_are_no_pass() -> None:
+    ruling = rule(0, 0, limit=0.01, **RATES)
+    assert ruling.status is Status.INCONCLUSIVE
+    assert ruling.share is None
+
+
+def test_where_none_may_be_one_is_proof() -> None:
+    assert rule(1, 10_000, limit=0.0, **RATES).status is Status.FAIL
+    assert rule(0, 1, limit=0.0, **RATES).status is Status.PASS
+
+
+def test_a_failed_check_names_its_cause_and_an_open_one_does_not() -> None:
+    assert check("parity", rule(50, 100, limit=0.01, **RATES), "", cause="unit").cause == "unit"
+    assert not check("parity", rule(1, 100, limit=0.01, **RATES), "", cause="unit").cause
+
+
+def test_one_event_seen_a_hundred_times_is_one_event() -> None:
+    unit = np.repeat(np.arange(400), 100)
+    bad = unit == 3
+    parts = [Stratum("all rows", np.ones(len(unit), np.bool_))]
+    ruling = rule_feature(bad, unit, parts, limit=0.01, **RATES)
+    assert (ruling.bad, ruling.n) == (1.0, 400)
+    assert ruling.status is not Status.FAIL
+
+
+def test_a_few_missing_rows_that_are_all_wrong_fail_though_they_are_few_of_all() -> None:
+    null = np.zeros(5000, np.bool_)
+    null[:20] = True
+    parts = [Stratum("all rows", np.ones(5000, np.bool_)), Stratum("rows missing in training", null)]
+    ruling = rule_feature(null, np.arange(5000), parts, limit=0.01, **RATES)
+    assert ruling.status is Status.FAIL
+    assert ruling.where == "rows missing in training"
+    assert ruling.share == 1.0
+
+
+def drift(effect: float, rows: float = 2000.0) -> Drift:
+    error = 0.5 / np.sqrt(rows / 2)
+    return Drift(effect, "KS", 0.0, float(error), 0.0, (rows, rows), 0.0, 0.0, 0.0, None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "significant", "status"),
+    [
+        (drift(0.3), True, Status.FAIL),
+        (drift(0.3), False, Status.INCONCLUSIVE),
+        (drift(0.12), True, Status.INCONCLUSIVE),
+        (drift(0.02), False, Status.PASS),
+        (drift(0.9, rows=40), True, Status.INCONCLUSIVE),
+        (drift(0.0, rows=40), False, Status.INCONCLUSIVE),
+    ],
+)
+def test_drift_is_judged_by_effect_and_significance_and_never_by_a_handful(
+    found: Drift, significant: bool, status: Status
+) -> None:
+    assert rule_drift(found, significant=significant, limit=0.1, **RATES)[0] is status
