@@ -19,7 +19,7 @@ from proofload.records import Outcome, Samples
 Column = NDArray[np.float64]
 _LOW_NS = 1e4
 _RATIO = 1.01
-_BINS = 2000
+BINS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,17 @@ def cells_of(samples: Samples, start_ns: int, end_ns: int, count: int, *, timeou
     for index in range(count):
         part = Samples(samples.table[cuts[index] : cuts[index + 1]])
         latency = _since_dispatch(part, timeout_s)
-        bins = np.log(np.maximum(latency, _LOW_NS) / _LOW_NS) / np.log(_RATIO)
-        counts = np.bincount(np.minimum(bins.astype(np.int64), _BINS - 1), minlength=_BINS)
         due = int(np.count_nonzero(part.outcome != Outcome.UNSENT))
         bad = due - int(np.count_nonzero(with_outcome(part, Outcome.OK)))
+        counts = np.bincount(bins_of(latency.astype(np.float64)), minlength=BINS)
         found.append(Cell(int(edges[index]), int(edges[index + 1]), counts, due, bad))
     return found
+
+
+def bins_of(latency_ns: Column) -> NDArray[np.int64]:
+    """The bin of each latency."""
+    bins = np.log(np.maximum(latency_ns, _LOW_NS) / _LOW_NS) / np.log(_RATIO)
+    return np.asarray(np.minimum(bins.astype(np.int64), BINS - 1))
 
 
 def _since_dispatch(samples: Samples, timeout_s: float) -> NDArray[np.int64]:

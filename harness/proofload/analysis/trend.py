@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.ndimage import median_filter
 
 Column = NDArray[np.float64]
 
@@ -22,6 +23,7 @@ BLOCKS = 12
 FEWEST_BLOCKS = 6
 STEP_SHARE = 0.1
 STEP_SDS = 6.0
+_CALMED = 9
 MOST_STEPS = 4
 """More than these are no accidents: growth that goes on in steps."""
 
@@ -103,8 +105,14 @@ def block_means(t: Column, y: Column, blocks: int = BLOCKS) -> tuple[Column, Col
     )
 
 
-def stepless(t: Column, y: Column) -> Stepless:
-    """Without upward jumps above both a tenth of the range and six robust standard deviations of the changes.
+def calmed(y: Column) -> Column:
+    """The median over nine neighbours: without bursts that last for fewer than half of them."""
+    found: Column = median_filter(y, _CALMED, mode="nearest")
+    return found
+
+
+def stepless(t: Column, y: Column, least: float = 0.0) -> Stepless:
+    """Without upward jumps above a tenth of the range, six robust standard deviations of the changes, and `least`.
 
     A change is what exceeds the typical growth in the time between two readings, so that a gap makes no step.
     """
@@ -115,7 +123,7 @@ def stepless(t: Column, y: Column) -> Stepless:
     rise = np.diff(y)
     changes = rise - float(np.median(rise / spans)) * spans
     spread = 1.4826 * float(np.median(np.abs(changes - np.median(changes))))
-    least = max(STEP_SHARE * float(np.ptp(y)), STEP_SDS * spread)
+    least = max(least, STEP_SHARE * float(np.ptp(y)), STEP_SDS * spread)
     jumps = np.flatnonzero(changes > least) if least > 0 else np.zeros(0, np.int64)
     if not len(jumps) or len(jumps) > MOST_STEPS:
         return none

@@ -12,7 +12,7 @@ from proofload.analysis.smallest import smallest_found
 from proofload.analysis.trend import SETTLING, Column, Slope, settled, stepless, widest_gap
 from proofload.procedures._soak_signals import Signal
 from proofload.records import Status
-from proofload.verdict.soak import LEAST_READINGS, Growth, Rule, judge_growth
+from proofload.verdict.soak import LEAST_READINGS, STEP, Growth, Rule, judge_growth
 
 NEAR = 0.9
 """So much of a limit is as good as reached."""
@@ -111,7 +111,7 @@ def judged(
         of_limit=of_limit,
         missing=missing,
         smallest=None if missing else _smallest(signal, growth, rule),
-        attribution=_attributed(whole, growth, main, others)
+        attribution=_attributed(whole, growth, rule, main, others)
         if grows
         else Attribution("unknown", why="it does not grow"),
     )
@@ -134,19 +134,19 @@ def _smallest(signal: Signal, growth: Growth, rule: Rule) -> float | None:
     late_t, late_y = settled(signal.t_s, signal.values)
     return smallest_found(
         signal.t_s,
-        stepless(late_t, late_y).values,
+        stepless(late_t, late_y, STEP * rule.margin).values,
         late_t,
         lambda t, y: judge_growth(t, y, rule).status is Status.FAIL,
         start=rule.margin / growth.window_s,
     )
 
 
-def _attributed(whole: Signal, growth: Growth, main: Span, others: Sequence[Span]) -> Attribution:
+def _attributed(whole: Signal, growth: Growth, rule: Rule, main: Span, others: Sequence[Span]) -> Attribution:
     window = growth.window_s
     rate = Slope(growth.growth / window, growth.low / window, growth.high / window)
     steady = whole.between(main.begin_s, main.end_s)
     late = settled(steady.t_s, steady.values)
-    scatter = stepless(*late).values - rate.value * late[0]
+    scatter = stepless(*late, STEP * rule.margin).values - rate.value * late[0]
     spread = 1.4826 * float(np.median(np.abs(scatter - np.median(scatter))))
     stretches = []
     for other in others:

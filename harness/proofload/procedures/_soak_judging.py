@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from proofload.analysis.ageing import Cell, above, cells_of, merged, middles_s, percentile_ms
-from proofload.analysis.trend import BLOCKS, SETTLING
+from proofload.analysis.ageing import Cell, cells_of
+from proofload.analysis.trend import SETTLING
 from proofload.clock import NS_PER_S
 from proofload.procedures import Circumstances, Evidence, Findings, ended_early
 from proofload.procedures._measured_phase import MeasuredPhase, measure
 from proofload.procedures._soak_checks import creep_check, failures_check, growth_check, unseen
+from proofload.procedures._soak_creep import creep_of
 from proofload.procedures._soak_growth import Course, Judged, Span, judged
 from proofload.procedures._soak_signals import MIB, Readings, Signal, highest, latest, signals
 from proofload.procedures._soak_telling import details, headline
@@ -21,7 +22,7 @@ from proofload.records import Check, Phase, Status, Validity
 from proofload.store.record import Series
 from proofload.verdict import validity as validity_rules
 from proofload.verdict.soak import Rule
-from proofload.verdict.soak_latency import P50, P99, Allowance, Creep, judge_creep, judge_failures, slow_limit_ms
+from proofload.verdict.soak_latency import P50, P99, judge_failures
 
 if TYPE_CHECKING:
     from proofload.procedures.soak import Settings
@@ -58,7 +59,7 @@ def conclude(evidence: Evidence, settings: Settings, *, planned_windows: int) ->
     readings = evidence.readings()
     found = _resources(evidence, readings, course, settings)
     ran_out = _ran_out(evidence)
-    creeps = _creeps(aged.cells)
+    creeps = {one.name: creep_of(aged.cells, one) for one in (P50, P99)} if aged.cells else {}
     checks = [growth_check(one, found, run_s=main.end_s - main.begin_s) for one in found.values()]
     why = "no process is known" if not _has_process(readings) else "the probe could not read it"
     checks += [unseen(name, why) for name in EXPECTED if name not in found]
@@ -213,23 +214,6 @@ def _with_exhaustion(check: Check, ran_out: str) -> Check:
         return check
     evidence = f"an answer said {ran_out!r}; {check.evidence}"
     return replace(check, status=Status.FAIL, evidence=evidence, cause="fd-leak", settle="")
-
-
-def _creeps(cells: list[Cell]) -> dict[str, Creep]:
-    first = round(SETTLING * len(cells))
-    late = cells[first:]
-    blocks = merged(late, BLOCKS)
-    return {one.name: _creep(blocks, late, one) for one in (P50, P99)} if blocks else {}
-
-
-def _creep(blocks: list[Cell], fine: list[Cell], allowance: Allowance) -> Creep:
-    values = np.array([percentile_ms(block.counts, allowance.q) for block in blocks])
-    later: list[tuple[int, int]] = []
-    if allowance is P99:
-        limit = slow_limit_ms(values[: len(values) // 2], allowance)
-        if np.isfinite(limit):
-            later = [(above(cell.counts, limit), cell.timed) for cell in fine[-(len(fine) // 3) :]]
-    return judge_creep(middles_s(blocks), values, allowance, later=later)
 
 
 def _failures(cells: list[Cell], settings: Settings, cause: str) -> Check:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import median_filter
 
-from proofload.analysis.trend import Column
+from proofload.analysis.trend import Column, calmed
 from proofload.clock import NS_PER_S
 from proofload.procedures import Evidence
 from proofload.records import Event
@@ -23,8 +22,6 @@ _UNSETTLED_S = 3.0
 """A process that has just joined loads its model: readings this long after it say nothing of growth."""
 _LEVEL = 3
 _FLAT = 2.0
-_SMOOTHED = 9
-"""Readings: the lab's connections are told once a second and the target's twice, so a burst is subtracted too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,8 @@ def _own_connections(events: Sequence[Event], start_ns: int) -> tuple[Column, Co
 def _without(signal: Signal, own: tuple[Column, Column] | None) -> Signal:
     if own is None or not np.ptp(own[1]):
         return signal
-    values = median_filter(signal.values - np.interp(signal.t_s, *own), _SMOOTHED, mode="nearest")
+    # The lab's connections are told once a second and the target's twice: bursts are subtracted a little too late.
+    values = calmed(signal.values - np.interp(signal.t_s, *own))
     return replace(signal, values=values, own="the lab's own connections subtracted")
 
 

@@ -27,7 +27,9 @@ from proofload.analysis.trend import (
 )
 from proofload.records import Status
 
-STEADY = 0.7
+STEP = 0.5
+"""A step that is taken out is at least so much of the margin."""
+STEADY = 0.6
 """The last third must grow at least so much of the whole's slope,"""
 STILL = 0.5
 """and the last sixth could."""
@@ -74,7 +76,7 @@ def judge_growth(t: Column, y: Column, rule: Rule) -> Growth:
     if len(late_t) < LEAST_READINGS:
         return Growth(Status.INCONCLUSIVE, "too few readings", 0.0, 0.0, -np.inf, np.inf)
     window = float(late_t[-1] - late_t[0])
-    plain = stepless(late_t, late_y)
+    plain = stepless(late_t, late_y, STEP * rule.margin)
     whole = _of(late_t, plain.values, rule)
     if len(whole.blocks) < FEWEST_BLOCKS:
         return Growth(Status.INCONCLUSIVE, "too few readings", window, 0.0, -np.inf, np.inf)
