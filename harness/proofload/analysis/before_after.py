@@ -88,7 +88,7 @@ def guards(before: Requests, after: Requests, limits: Limits) -> Mapping[str, Gu
         if margin is not None:
             return Guarded(then, now, margin, _QUICK * margin)
         usual = float(then.bad.sum()) / max(int(then.n.sum()), 1)
-        half = max(0.5 - usual, 0.01)
+        half = max(float(f"{0.5 - usual:.3g}"), 0.01)
         return Guarded(then, now, half, half)
 
     return {

@@ -129,7 +129,7 @@ def _told(one: Judged) -> Mapping[str, Any]:
 def _metric(one: Judged) -> Check:
     asked, look, unit = one.asked, one.look, UNITS[one.asked.metric]
     if look is None:
-        return Check(asked.metric, Status.INCONCLUSIVE, None, asked.margin, unit, Interval(None, None),
+        return Check(_check_name(asked.metric), Status.INCONCLUSIVE, None, asked.margin, unit, Interval(None, None),
                      "too little was seen for a single look", settle="a longer experiment")  # fmt: skip
     ruling, difference = look.ruling, look.difference
     plan = asked.plan
@@ -143,7 +143,7 @@ def _metric(one: Judged) -> Check:
         f"{difference.users[0]:,} and {difference.users[1]:,} users. {planned}"
     )
     return Check(
-        name=asked.metric,
+        name=_check_name(asked.metric),
         status=ruling.status,
         observed=ruling.effect,
         limit=asked.margin if asked.direction != "higher" else -asked.margin,
@@ -153,6 +153,10 @@ def _metric(one: Judged) -> Check:
         settle="" if ruling.status is not Status.INCONCLUSIVE else _settle(one),
         cause=one.cause if ruling.status is Status.FAIL else "",
     )
+
+
+def _check_name(metric: str) -> str:
+    return f"{metric.removesuffix('_ms').replace('_', '-')}-difference"
 
 
 def _split(found: Found, alpha_fail: float) -> Check:

@@ -14,7 +14,7 @@ from proofload.analysis.summary import ANSWERED, TIMED, with_outcome
 from proofload.clock import NS_PER_MS
 from proofload.records import Outcome, Samples
 from proofload.verdict.ab_test import Question
-from proofload.verdict.experiment import Direction
+from proofload.verdict.experiment import Direction, three_figures
 
 METRICS = ("ok_share", "latency_p50_ms", "latency_mean_ms", "score")
 UNITS = {"ok_share": "share", "latency_p50_ms": "ms", "latency_mean_ms": "ms", "score": "score"}
@@ -151,9 +151,9 @@ def _margin(metric: str, values: NDArray[np.float64], spread: Spread) -> float:
     if metric == "ok_share":
         return _OK_MARGIN
     if metric == "score":
-        return max(_SMALL * math.sqrt(spread.between + spread.within), 1e-9)
+        return max(three_figures(_SMALL * math.sqrt(spread.between + spread.within)), 1e-9)
     level = float(np.median(values)) if metric == "latency_p50_ms" else float(values.mean())
-    return _SLOWER * level + _SLOWER_MS
+    return three_figures(_SLOWER * level + _SLOWER_MS)
 
 
 def _around_the_middle(values: NDArray[np.float64], spread: Spread) -> Spread:

@@ -125,13 +125,13 @@ def checks_of(found: Found) -> tuple[Check, ...]:
     return (
         _agreement(found),
         _difference("shadow-failures", found.shadow.failures, "share", "canary-errors", "of its requests failed"),
-        _difference("shadow-latency", found.shadow.median, "ms", "canary-slower", "its median answer came"),
+        _difference("shadow-latency", found.shadow.median, "ms", "canary-slower", "its median latency"),
         _difference("shadow-tail", found.shadow.tail, "share", "canary-slow-tail",
                     f"of its answers took longer than {found.shadow.far_ms:.3g} ms"),
         _difference("user-failures", found.impact.failures, "share", "mirroring-harms-users",
                     "of the users' requests failed while copies were sent"),
         _difference("user-latency", found.impact.median, "ms", "mirroring-harms-users",
-                    "the users' median answer came while copies were sent"),
+                    "the users' median latency while copies were sent"),
         _difference("user-tail", found.impact.tail, "share", "mirroring-harms-users",
                     f"of the users' answers took longer than {found.impact.far_ms:.3g} ms while copies were sent"),
     )  # fmt: skip
@@ -231,7 +231,7 @@ def _agreement(found: Found) -> Check:
 def _difference(name: str, look: Look, unit: str, cause: str, what: str) -> Check:
     ruling, usual = look.ruling, look.difference.baseline
     if unit == "ms":
-        told = f"{what} {_signed(ruling.effect)} ms later than the other side's {numbers.significant(usual)} ms"
+        told = f"{what} differs by {_signed(ruling.effect)} ms from {numbers.significant(usual)} ms otherwise"
     else:
         more = numbers.significant(abs(ruling.effect) * 100)
         told = f"{more} percentage points {'fewer' if ruling.effect < 0 else 'more'} {what}"

@@ -58,6 +58,11 @@ def ruled(
     return milder
 
 
+def three_figures(margin: float) -> float:
+    """A margin that was worked out, as it is told and applied."""
+    return float(f"{margin:.3g}")
+
+
 def split_ruling(users: Sequence[int], share: float, *, alpha: float) -> tuple[Status, float]:
     """Were users (or requests) assigned as asked? Exact binomial test of the canary's count; fail below `alpha`."""
     total = int(sum(users))

@@ -21,6 +21,7 @@ from proofload.analysis.effective import design_effect
 from proofload.analysis.rule import Ruling as ShareRuling
 from proofload.analysis.rule import holds
 from proofload.verdict.ab_test import Look, Question, at_the_end
+from proofload.verdict.experiment import three_figures
 
 TAIL_FACTOR = 3.0
 """An answer is far slower from three times the other side's p99 on."""
@@ -92,7 +93,7 @@ def compared(
         return look(shown, question)
 
     return Compared(
-        median=asked(latency, arm, block, tolerance.slower * middle + tolerance.slower_ms, shares=False),
+        median=asked(latency, arm, block, three_figures(tolerance.slower * middle + tolerance.slower_ms), shares=False),
         tail=asked(latency > far_ms, arm, block, tolerance.tail, shares=True),
         failures=asked(failed, failed_arm, failed_block, tolerance.failed, shares=True),
         wrong=asked(wrong, failed_arm, failed_block, tolerance.failed, shares=True),

@@ -39,7 +39,6 @@ class BlueGreenExperiment:
                 alt=f"{run.label}: requests to blue and to green over time, latency, failures. {told}.",
                 caption=f"{run.label}: by second of due time. Dashed: all traffic is switched.",
                 sketch=told,
-                wide=True,
             )
         ]
         if moves:

@@ -58,7 +58,6 @@ class ShadowExperiment:
                 caption=f"{run.label}: above, medians by block of time. Below, what was compared, in tolerances: "
                 "beyond the dashed line is harm. A cross fails, a diamond is open.",
                 sketch=agreement,
-                wide=True,
             ),
             _table(found),
             Note(f"{agreement}, over {found['distinct_inputs']:,} different inputs."),

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from proofload.report.pictures.canvas import INK, LIMIT, QUIET, counting, draw
+from proofload.report.pictures.canvas import INK, LIMIT, QUIET, counting, draw, log_latency
 
 BLUE, GREEN = "#0072b2", "#00795c"
 _STATES = {"pass": ("o", INK), "fail": ("X", LIMIT), "inconclusive": ("D", "#8a6d00")}
@@ -133,7 +133,7 @@ def switches_picture(key: str, seconds: Mapping[str, Sequence[Any]], moves: Sequ
             t_s, p50, p99 = zip(*middle, strict=True)
             column[1].plot(t_s, p99, color=INK, linewidth=1.4, label="p99")
             column[1].plot(t_s, p50, color=INK, linewidth=0.8, linestyle=(0, (3, 1.2)), label="p50")
-        column[1].set_yscale("log")
+            log_latency(column[1].yaxis, min(p50), max(p99))
         column[1].set_ylabel("latency (ms)")
         column[1].legend(loc="lower right", bbox_to_anchor=(1.0, 0.96), ncols=2, fontsize=8, borderpad=0.1)
         if failed:
