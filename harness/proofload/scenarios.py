@@ -89,6 +89,8 @@ class Scenario(Table):
     """Engine processes."""
     device: Literal["cpu", "cuda", "tensorrt"] | None = None
     """None: the command line's, else cpu."""
+    model: str | None = None
+    """What targets that serve one of our fixtures are to serve; None, or `--set target.model`: their own choice."""
     payloads: str | None = None
     """A payload file in place of the target's, relative to the scenario file."""
     slo: Slo = Field(default_factory=Slo)

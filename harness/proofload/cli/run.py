@@ -134,6 +134,8 @@ def _chosen(plan: Scenario, named: Sequence[str], payloads: Path | None, changes
         )
     pool = payloads or plan.payloads_path
     chosen = [load_target(name, payloads=None if pool is None else str(pool), overrides=changes) for name in names]
+    if plan.model is not None and "model" not in changes:
+        chosen = [one.model_copy(update={"model": plan.model}) if one.uses("fixtures") else one for one in chosen]
     twice = {one.name for one in chosen if [other.name for other in chosen].count(one.name) > 1}
     if twice:
         raise InputError(f"two targets are called {twice.pop()}", remedy="give each file another `name`")
