@@ -31,6 +31,8 @@ from proofload.records import SAMPLE_DTYPE, Samples
 
 DOWN_BLOCKS = 3
 DOWN_REQUESTS = 6
+MORE = 1.5
+"""With so many times the baseline's requests the canary is compared with the baseline at full load besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,8 @@ class GuardWatch:
         arm = own["arm"] == 1
         user = self.users[own["payload"]] if len(self.users) else np.full(len(own), -1)
         before = self.reference.blocks
-        control = before[len(self.blocks) % len(before)] if before else {}
+        loaded = np.count_nonzero(arm) > MORE * np.count_nonzero(~arm)  # then it may be slower for that alone
+        control = before[len(self.blocks) % len(before)] if before and loaded else {}
         matches = {}
         for guard in self.rules.sign_guards:
             counted, bad = flags(own, guard, self.reference.slower_ns, self.rules.versions)

@@ -84,7 +84,7 @@ def judged(
         checks=checks,
         validity=validity,
         client=last[-1].health if last else None,
-        headline=headline(status, checks, validity, details),
+        headline=headline(status, checks, details),
         details=details,
     )
 
@@ -93,7 +93,7 @@ def replayed(
     evidence: Evidence, scenario: RolloutSettings, story: Story, *, stages: int, block_s: float, disagreement: float
 ) -> Replay:
     """The guards fed again with what the live watch was fed with."""
-    before = known_afterwards(evidence, story)
+    before = known_afterwards(evidence, story, scenario.canary_version)
     rules = before.rules(scenario, stages, block_s, disagreement)
     tables = {phase.index: (phase.name, evidence.samples(phase.index)) for phase in evidence.phases}
     warm = next((samples for name, samples in tables.values() if name == WARM_UP), Samples(np.zeros(0, SAMPLE_DTYPE)))

@@ -120,6 +120,7 @@ def known_before(
     baseline: Target,
     canary: Target,
     *,
+    canary_version: str | None,
     same: bool,
     answers_checked: bool,
     mirrored: bool,
@@ -128,7 +129,7 @@ def known_before(
 ) -> Deployed:
     """For the live watch."""
     return Deployed(
-        canary_version=canary.response.expected_version,
+        canary_version=canary.response.expected_version or canary_version,
         baseline_version=baseline.response.expected_version,
         same=same,
         answers_checked=answers_checked,
@@ -138,13 +139,13 @@ def known_before(
     )
 
 
-def known_afterwards(evidence: Evidence, story: Story) -> Deployed:
+def known_afterwards(evidence: Evidence, story: Story, canary_version: str | None) -> Deployed:
     """The same, from the run folder."""
     run = evidence.run
     baseline, canary = run["target"], run.get("canary")
     users = evidence.users()
     return Deployed(
-        canary_version=_expected(canary or baseline),
+        canary_version=_expected(canary or baseline) or canary_version,
         baseline_version=_expected(baseline),
         same=canary is None or canary["name"] == baseline["name"],
         answers_checked=bool(run["payloads"]["with_expectation"]),

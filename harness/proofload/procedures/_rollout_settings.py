@@ -20,6 +20,9 @@ class RolloutSettings(Scenario):
 
     canary: str | None = None
     """The second version: a target's name or file; None: the same target again."""
+    canary_version: str | None = None
+    """The stamp that the canary's answers are to bear, where its target file does not say (expected_version). Without
+    either, that of the baseline where it is the same target twice, else whichever it bears most often."""
     canary_header: str = ""
     """ "Name: value": payloads that carry this header go to the canary whatever its share."""
     driver: dict[str, Any] = Field(default_factory=lambda: {"name": "client"})

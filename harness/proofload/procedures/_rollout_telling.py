@@ -12,7 +12,7 @@ from proofload.analysis.guard_rules import ANSWERED, FAILED
 from proofload.analysis.guards import GuardWatch
 from proofload.clock import NS_PER_S
 from proofload.procedures._rollout_reading import Story
-from proofload.records import Check, Outcome, Status, Validity
+from proofload.records import Check, Outcome, Status
 from proofload.verdict.causes import CAUSES
 
 _POINTS = 400
@@ -84,14 +84,10 @@ def series(story: Story, watch: GuardWatch, start_ns: int) -> dict[str, Any]:
     }
 
 
-def headline(
-    status: Status, checks: Sequence[Check], validity: Sequence[Validity], details: Mapping[str, Any]
-) -> tuple[str, ...]:
+def headline(status: Status, checks: Sequence[Check], details: Mapping[str, Any]) -> tuple[str, ...]:
     """One to three sentences."""
     if status is Status.INVALID:
-        broken = next((item for item in validity if not item.ok), None)
-        why = broken.detail.rstrip(".") if broken is not None else "a check was invalid"
-        return (f"Invalid measurement: nothing here may be held for or against the canary, because {why}.",)
+        return ()  # the report says why, and no more
     failed = [check for check in checks if check.status is Status.FAIL]
     if details["rolled_back"]:
         return (_rolled(failed, details), _touched(details))

@@ -115,6 +115,7 @@ def _guarding(bench: Bench, scenario: Settings, rollout: Rollout) -> Guarding:
     before = known_before(
         rollout.baseline.target,
         rollout.canary.target,
+        canary_version=scenario.canary_version,
         same=bench.canary is None or bench.canary.name == rollout.baseline.target.name,
         answers_checked=around.answers_checked,
         mirrored=_mirror(scenario, rollout) > 0,
