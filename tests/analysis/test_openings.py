@@ -71,10 +71,10 @@ def test_more_failures_than_the_warm_instance_has_are_needed_to_call_it_failing(
     rough = warm_level(windows(requests([2.0] * 1000, bad=tuple(range(0, 1000, 20))), HALF_S))
     assert calm is not None
     assert rough is not None
-    assert calm.bad_share == pytest.approx(3 / 950, rel=0.01)
+    assert calm.bad_share == pytest.approx(1 - 0.05 ** (1 / 950))
     assert not is_failing(Window(50, 0, 2.0, 2.0), calm)
-    assert not is_failing(Window(50, 1, 2.0, 2.0), calm)
-    assert is_failing(Window(50, 2, 2.0, 2.0), calm)
+    assert not is_failing(Window(50, 2, 2.0, 2.0), calm)
+    assert is_failing(Window(50, 3, 2.0, 2.0), calm)
     assert not is_failing(Window(50, 6, 2.0, 2.0), rough)
     assert is_failing(Window(50, 10, 2.0, 2.0), rough)
 

@@ -15,6 +15,8 @@ from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.errors import InputError, TargetError
 from proofload.judging import judge
 from proofload.procedures import cold_start
+from proofload.procedures._cold_lives import Lives
+from proofload.procedures._cold_restarting import restarter
 from proofload.records import Check, Event, Outcome, Result, Status
 from proofload.store.record import RunRecord
 from proofload.target_model import Start, Target
@@ -236,7 +238,7 @@ def test_without_a_warm_stretch_nothing_is_said_of_first_requests(tmp_path: Path
     with simulated_run(tmp_path, scenario, flat) as plain:
         bench = ColdBench(plain._folder, scenario, flat)
         bench.world = ColdWorld(bench, Manner(refuses_s=0.3))
-        lives = cold_start.Lives(bench, scenario, cold_start.restarter(bench, scenario, bench.world), bench.world)
+        lives = Lives(bench, scenario, restarter(bench, scenario, bench.world), bench.world)
         lives.restart_again_and_again()
         lives.end()
     result = judge(RunRecord(tmp_path))

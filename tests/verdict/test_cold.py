@@ -11,7 +11,7 @@ from proofload.records import Status
 from proofload.verdict.causes import CAUSES
 from proofload.verdict.cold import Demand, Harm, decide, joined_well
 from proofload.verdict.cold_causes import MIB, SlowOpening, Taken, why_slow
-from proofload.verdict.cold_openings import failing_harm, opened, slow_harm
+from proofload.verdict.cold_openings import cannot_compare, failing_harm, opened, slow_harm
 
 QUICK = Demand(quantile=0.5, tolerated=0.05, alpha=0.0002, confidence=0.95)
 FULL = Demand(quantile=0.9, tolerated=0.05, alpha=0.0002, confidence=0.95)
@@ -124,3 +124,15 @@ def test_slowness_is_put_down_to_what_a_stranger_can_see(opening: SlowOpening, r
     assert found.cause == cause
     assert found.cause in CAUSES
     assert found.told
+
+
+def test_a_warm_stretch_that_stalls_or_is_slower_than_the_openings_is_no_measure() -> None:
+    assert WARM is not None
+    calm = opened(stretch([2.0] * 100), NS_PER_S // 2, WARM, 100.0)
+    assert cannot_compare([calm] * 8, WARM, 100.0) == ""
+    stalling = warm_level(windows(stretch(([2.0] * 45 + [900.0] * 5) * 16), NS_PER_S // 2))
+    slower = warm_level(windows(stretch([300.0] * 800), NS_PER_S // 2))
+    assert stalling is not None
+    assert slower is not None
+    assert "900 ms" in cannot_compare([calm] * 8, stalling, 100.0)
+    assert "slower" in cannot_compare([calm] * 8, slower, 100.0)

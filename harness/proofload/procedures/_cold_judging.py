@@ -20,7 +20,7 @@ from proofload.procedures._cold_requests import requests_of
 from proofload.records import Check, Interval, Status
 from proofload.verdict.cold import Demand, Harm, RestartRuling, decide, exceeds, joined_well
 from proofload.verdict.cold_causes import SlowOpening, Taken, Why, why_slow
-from proofload.verdict.cold_openings import Opening, failing_harm, opened, slow_harm
+from proofload.verdict.cold_openings import Opening, cannot_compare, failing_harm, opened, slow_harm
 
 if TYPE_CHECKING:
     from proofload.procedures.cold_start import Settings
@@ -29,6 +29,8 @@ CHANCES = 3
 """A limit is looked at over all restarts and condition by condition; two of those share the other two thirds."""
 
 
+LATEST_LOOK_S = 1.0
+"""A restart whose first request came later after ready says nothing of false readiness."""
 HEAD_BYTES = 1024
 """About what a request brings besides its body."""
 HAND_BYTES = 64 * 1024
@@ -160,8 +162,10 @@ def _over_conditions(lives: Sequence[Life], hits: set[int], demand: Demand) -> R
 
 
 def _false_ready(run: ColdRun, seen: Seen, scenario: Settings, demand: Demand) -> Check:
-    n, hits = len(seen.openings), len(seen.failing)
-    ruling = decide(failing_harm(list(seen.openings.values()), seen.warm), demand)
+    in_time = {life.number for life in run.lives if (life.since_ready_s("first_request") or 0.0) <= LATEST_LOOK_S}
+    looked_at = [one for number, one in seen.openings.items() if number in in_time]
+    n, hits = len(looked_at), sum(one.failing for one in looked_at)
+    ruling = decide(failing_harm(looked_at, seen.warm), demand)
     failing = [life for life in run.lives if life.number in seen.failing]
     kinds: Counter[str] = Counter()
     for life in failing:
@@ -203,6 +207,9 @@ def _first_requests(seen: Seen, scenario: Settings, demand: Demand) -> Check:
     n = len(seen.openings)
     ruling = decide(slow_harm(list(seen.openings.values()), seen.warm, scenario.penalty_ms), demand)
     worst = seen.worst_ms
+    hidden = "" if seen.warm is None else cannot_compare(list(seen.openings.values()), seen.warm, scenario.penalty_ms)
+    if hidden and ruling.status is Status.PASS:
+        ruling = RestartRuling(Status.INCONCLUSIVE, ruling.interval, f"a calmer host, or a longer steady_s: {hidden}")
     middle = restart_quantile(worst, 0.5, demand.confidence) if worst else None
     told = f"in {len(seen.slow)} of {n} restarts the first {scenario.opening_s:g} s were slower than permitted"
     if seen.warm is not None and worst:

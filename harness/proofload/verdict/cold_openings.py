@@ -11,6 +11,10 @@ from proofload.analysis.openings import Requests, WarmLevel, Window, is_failing,
 from proofload.verdict.cold import Harm
 
 
+BLIND = 5.0
+"""Margins by which a warm instance may stall in a quarter of its windows before it hides what is looked for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """One life's first moments."""
@@ -48,6 +52,18 @@ def failing_harm(openings: Sequence[Opening], warm: WarmLevel | None) -> Harm:
 def slow_harm(openings: Sequence[Opening], warm: WarmLevel | None, penalty_ms: float) -> Harm:
     judged = [one.slow for one in openings if one.slow is not None]
     return _harm(judged, warm, lambda window, level: is_slow(window, level, penalty_ms))
+
+
+def cannot_compare(openings: Sequence[Opening], warm: WarmLevel, penalty_ms: float) -> str:
+    """Why the warm stretch is no measure of first answers, or empty: it stalls itself, or is slower than they are."""
+    if warm.worst_ms - warm.median_ms > BLIND * penalty_ms:
+        return f"the warm instance itself takes up to {warm.worst_ms:,.0f} ms now and then"
+    medians = [one.window.median_ms for one in openings if one.slow is False]
+    if medians and warm.median_ms > float(np.median(medians)) + penalty_ms:
+        return (
+            f"the stretch that was to be warm is slower ({warm.median_ms:,.0f} ms in the median) than what came before"
+        )
+    return ""
 
 
 def _harm(marked: Sequence[bool], warm: WarmLevel | None, looks_so: Callable[[Window, WarmLevel], bool]) -> Harm:
