@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -25,7 +28,8 @@ def test_the_distances_are_those_of_scipy() -> None:
 
 def test_the_divergence_of_categories_is_that_of_scipy_and_their_variation_is_counted() -> None:
     a, b = ["x"] * 600 + ["y"] * 400, ["x"] * 300 + ["y"] * 500 + ["z"] * 200
-    found = measure(*(Values.of_objects(RNG.permutation(side).tolist()) for side in (a, b)), RNG)
+    left, right = (Values.of_objects(RNG.permutation(side).tolist()) for side in (a, b))
+    found = measure(left, right, RNG)
     assert found is not None
     assert found.effect == pytest.approx(0.3)
     assert found.divergence == pytest.approx(jensenshannon([0.6, 0.4, 0], [0.3, 0.5, 0.2]) ** 2)
@@ -62,11 +66,11 @@ def test_benjamini_and_hochberg_s_own_example() -> None:
     ("serving", "cause"),
     [
         (lambda values: values * 60, "unit"),
-        (lambda values: np.nan_to_num(values), "null-handling"),
+        (np.nan_to_num, "null-handling"),
         (lambda values: values + 40.0, "drift"),
     ],
 )
-def test_an_error_of_a_pipeline_shows_in_the_distribution(serving, cause: str) -> None:  # type: ignore[no-untyped-def]
+def test_an_error_of_a_pipeline_shows_in_the_distribution(serving: Callable[[Any], Any], cause: str) -> None:
     values = RNG.lognormal(3, 1, 2000)
     values[:300] = np.nan
     other = RNG.lognormal(3, 1, 2000)

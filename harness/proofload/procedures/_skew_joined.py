@@ -30,7 +30,7 @@ from proofload.procedures._skew_terms import Settings
 from proofload.procedures._skew_words import GUARDS, Flips, feature_checks, flips, headline, schema_check
 from proofload.records import Check, Status
 from proofload.verdict.causes import CAUSES
-from proofload.verdict.skew import Ruling, rule
+from proofload.verdict.skew import rule, rule_exactly
 from proofload.verdict.skew_checks import check, percent
 
 _THINGS = "rows"
@@ -134,11 +134,11 @@ def _predictions(
 
 
 def _ids(joined: Join, scenario: Settings) -> list[Check]:
-    lost = _exact(joined.missing, joined.reference_ids, scenario.missing_share, scenario)
+    lost = rule_exactly(joined.missing, joined.reference_ids, limit=scenario.missing_share)
     told = f"{joined.missing:,} of {joined.reference_ids:,} ids of training do not occur in serving"
     told += f"; {joined.unknown:,} of serving do not occur in training" if joined.unknown else ""
     rows = joined.serving_ids + joined.repeated["serving"]
-    twice = _exact(joined.repeated["serving"], rows, scenario.duplicate_share, scenario)
+    twice = rule_exactly(joined.repeated["serving"], rows, limit=scenario.duplicate_share)
     again = f"{joined.repeated['serving']:,} of {rows:,} rows of serving repeat an id"
     again += f"; {joined.repeated['training']:,} of training do" if joined.repeated["training"] else ""
     return [
@@ -147,16 +147,12 @@ def _ids(joined: Join, scenario: Settings) -> list[Check]:
     ]
 
 
-def _exact(bad: int, n: int, limit: float, scenario: Settings) -> Ruling:
-    return rule(bad, n, limit=limit, alpha_fail=scenario.alpha_fail / (1 + GUARDS), alpha_pass=scenario.alpha_pass)
-
-
 def freshness(serving: Values, reference: Values | None, scenario: Settings) -> Check:
     """The share of rows whose features are older than allowed."""
     ages = serving.number[serving.numeric]
     limit = float(scenario.max_age or 0.0)
     old = int((ages > limit).sum())
-    ruling = _exact(old, len(ages), scenario.mismatch_share, scenario)
+    ruling = rule_exactly(old, len(ages), limit=scenario.mismatch_share)
     told = f"{old:,} of {len(ages):,} rows have features older than {limit:g} ({scenario.age})"
     if len(ages):
         told += f"; the median age is {np.median(ages):.4g} in serving"

@@ -23,7 +23,7 @@ from proofload.procedures._skew_terms import Settings
 from proofload.procedures._skew_words import GUARDS, feature_checks, headline, schema_check
 from proofload.records import Check, ClientHealth, Interval, Phase, PhaseSummary, Status, Validity
 from proofload.verdict import validity as validity_rules
-from proofload.verdict.skew import rule
+from proofload.verdict.skew import rule_exactly
 from proofload.verdict.skew_checks import check
 
 _ABOUT_CORRECTNESS = frozenset(
@@ -159,10 +159,7 @@ def _missing(evidence: Evidence, requests: Sequence[Request], scenario: Settings
     """Payloads that only ever met errors. Those that were refused or timed out were not compared, and that is all."""
     twins = [index for index, request in enumerate(requests) if request.twin_of >= 0]
     fate = fates(evidence, twins, len(requests))
-    alpha = scenario.alpha_fail / (1 + GUARDS)
-    ruling = rule(
-        fate.failed, fate.sent, limit=scenario.missing_share, alpha_fail=alpha, alpha_pass=scenario.alpha_pass
-    )
+    ruling = rule_exactly(fate.failed, fate.sent, limit=scenario.missing_share)
     words = {number: text for (kind, number), text in evidence.names.items() if kind == "error"}
     kinds = [kind for phase in evidence.phases for kind in error_counts(evidence.samples(phase.index), words)]
     why = f"; most often: {max(kinds, key=lambda kind: kind.count).kind}" if fate.failed and kinds else ""

@@ -70,6 +70,8 @@ def flips(
 
 def feature_checks(features: Sequence[Feature], things: str) -> list[Check]:
     """One for each feature that is not well, the worst first, and one over all the others."""
+    if not features:
+        return []
     ill = [feature for feature in features if feature.ruling.status is not Status.PASS]
     ill.sort(key=lambda feature: (not feature.failed, bool(feature.diagnosis.follows), -float(feature.differs.mean())))
     unsettled = [feature for feature in ill if not feature.failed and not feature.differs.any()]

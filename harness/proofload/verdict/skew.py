@@ -52,6 +52,14 @@ def rule(bad: float, n: int, *, limit: float, alpha_fail: float, alpha_pass: flo
     return Ruling(Status.INCONCLUSIVE, bad, n, limit, interval, _settling(bad, n, limit, alpha_pass))
 
 
+def rule_exactly(bad: int, n: int, *, limit: float) -> Ruling:
+    """On what was counted in full and stands for nothing but itself: ids, payloads."""
+    if n <= 0:
+        return Ruling(Status.INCONCLUSIVE, 0.0, 0, limit, Interval(None, None), 1)
+    share = bad / n
+    return Ruling(Status.FAIL if share > limit else Status.PASS, float(bad), n, limit, Interval(share, share))
+
+
 def rows_needed(limit: float, alpha_pass: float) -> int | None:
     """Rows without a single mismatch that bound the share: 299 for 1 %, 2,995 for 0.1 %, at 95 %."""
     return math.ceil(math.log(alpha_pass) / math.log1p(-limit)) if 0 < limit < 1 else None
