@@ -52,6 +52,8 @@ class Replay:
     rows: NDArray[np.void]
     """Users' requests from the first stage on, in order of time."""
     users: NDArray[np.int64]
+    every: NDArray[np.void]
+    """Users' requests, those of the baseline alone included."""
 
 
 def judged(
@@ -75,7 +77,7 @@ def judged(
         "guard": "" if story.rolled is None else story.rolled.guard,
         "times": times(story, replay.rows),
         "radius": radius(story, replay.rows, replay.users),
-        "series": series(story, replay.watch, evidence.phases[0].start_ns),
+        "series": series(story, replay.watch, replay.every, evidence.phases[0].start_ns),
         "limit": replay.watch.rules.limit,
     }
     last = [one for one in measured if one.summary.measured]
@@ -122,7 +124,7 @@ def replayed(
     watch.add(Samples(together[together["intended_ns"] >= planned]))
     watch.close()
     own = own_requests(together, story.forced)
-    return Replay(story, watch, own[own["intended_ns"] >= first], before.users)
+    return Replay(story, watch, own[own["intended_ns"] >= first], before.users, own)
 
 
 def _measured(evidence: Evidence, scenario: RolloutSettings) -> list[MeasuredPhase]:

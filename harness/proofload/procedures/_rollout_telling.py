@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from proofload.analysis.guard_rules import ANSWERED, FAILED
+from proofload.analysis.guard_rules import ANSWERED, FAILED, TIMED
 from proofload.analysis.guards import GuardWatch
-from proofload.clock import NS_PER_S
+from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.procedures._rollout_reading import Story
 from proofload.records import Check, Outcome, Status
 from proofload.verdict.causes import CAUSES
 
 _POINTS = 400
+_FOR_A_TAIL = 20
+"""Of fewer answers, the largest would be called their p99."""
+_NOTHING: Mapping[str, list[float | None]] = {"bad_share": [], "p50_ms": [], "p99_ms": []}
 
 
 def times(story: Story, rows: NDArray[np.void]) -> dict[str, Any]:
@@ -64,7 +68,7 @@ def radius(story: Story, rows: NDArray[np.void], users: NDArray[np.int64]) -> di
     }
 
 
-def series(story: Story, watch: GuardWatch, start_ns: int) -> dict[str, Any]:
+def series(story: Story, watch: GuardWatch, rows: NDArray[np.void], start_ns: int) -> dict[str, Any]:
     """What the picture needs: shares and log10 e-values over seconds since the first phase began."""
     length = watch.rules.block_s
     at = [(block.start_ns - start_ns) / NS_PER_S + length for block in watch.blocks]
@@ -77,11 +81,44 @@ def series(story: Story, watch: GuardWatch, start_ns: int) -> dict[str, Any]:
         "moves": moves,
         "rolled_s": rolled,
         "t_s": at[::every],
+        "seconds": seconds(rows, start_ns, length),
         "log10_e": {
             name: [round(float(value) / float(np.log(10)), 4) for value in path[::every]]
             for name, path in watch.paths().items()
         },
     }
+
+
+def seconds(rows: NDArray[np.void], start_ns: int, length_s: float) -> dict[str, Any]:
+    """Both versions by stretches of time: what was not ok, median and p99 latency; None where nothing was seen."""
+    if not len(rows):
+        return {"t_s": [], "baseline": _NOTHING, "canary": _NOTHING}
+    at = (rows["intended_ns"] - start_ns) / NS_PER_S
+    span = float(at.max() - at.min()) + 1e-9
+    length = max(length_s, span / _POINTS)
+    number = ((at - at.min()) / length).astype(np.int64)
+    last = int(number.max())
+    edges = np.searchsorted(number, np.arange(last + 2))
+    found: dict[str, Any] = {"t_s": [round(float(at.min()) + (k + 0.5) * length, 3) for k in range(last + 1)]}
+    for arm, name in enumerate(("baseline", "canary")):
+        columns: dict[str, list[float | None]] = {"bad_share": [], "p50_ms": [], "p99_ms": []}
+        for low, high in itertools.pairwise(edges):
+            part = rows[low:high]
+            _one(part[part["arm"] == arm], columns)
+        found[name] = columns
+    return found
+
+
+def _one(part: NDArray[np.void], columns: dict[str, list[float | None]]) -> None:
+    if not len(part):
+        for values in columns.values():
+            values.append(None)
+        return
+    columns["bad_share"].append(float(np.mean(part["outcome"] != Outcome.OK)))
+    timed = part[np.isin(part["outcome"], TIMED)]
+    latency = (timed["done_ns"] - timed["intended_ns"]) / NS_PER_MS
+    columns["p50_ms"].append(float(np.quantile(latency, 0.5)) if len(latency) else None)
+    columns["p99_ms"].append(float(np.quantile(latency, 0.99)) if len(latency) >= _FOR_A_TAIL else None)
 
 
 def headline(status: Status, checks: Sequence[Check], details: Mapping[str, Any]) -> tuple[str, ...]:
