@@ -76,6 +76,8 @@ class Lives:
     """Of each life: its slowest answer in the opening, ms; 0 where that was nothing to speak of."""
     _late: int = 0
     _began_ns: int = 0
+    _longest_ns: int = 0
+    _pids: Sequence[int] = ()
 
     def restart_again_and_again(self) -> None:
         """Leaves the last instance up, and loaded, when one came up."""
@@ -87,8 +89,6 @@ class Lives:
             if not goes_on:
                 return
             self._longest_ns = max(self._longest_ns, self.clock.now_ns() - began_ns)
-
-    _longest_ns: int = 0
 
     def steady(self) -> None:
         """The last instance again, for longer: what warm is."""
@@ -125,8 +125,6 @@ class Lives:
             return False
         self.bench.stop(0)
         return True
-
-    _pids: Sequence[int] = ()
 
     def _up(
         self, number: int, condition: Condition, *, rested_s: float = 0.0, env: Mapping[str, str] | None = None
@@ -231,6 +229,3 @@ class Lives:
 
 def _half(seconds: float) -> int:
     return round(seconds * NS_PER_S / 2)
-
-
-__all__ = ["Condition", "Lives", "Requests", "hopeless_after", "order"]

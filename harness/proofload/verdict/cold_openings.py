@@ -10,7 +10,6 @@ import numpy as np
 from proofload.analysis.openings import Requests, WarmLevel, Window, is_failing, is_slow, opening
 from proofload.verdict.cold import Harm
 
-
 BLIND = 5.0
 """Margins by which a warm instance may stall in a quarter of its windows before it hides what is looked for."""
 
