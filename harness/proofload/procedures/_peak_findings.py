@@ -110,13 +110,18 @@ def _named(checks: Sequence[Check], reading: Reading, back: Recovery | None, set
         reading,
         back,
         settings,
-        blocked="responsiveness" in failed,
+        blocked=any(check.name == "responsiveness" and _beyond(check) for check in checks),
         oversubscribed="threads_per_core" in failed,
     )
     if signs is None:
         cause = "oversubscribed-threads" if "threads_per_core" in failed else ""
         return tuple(replace(check, cause=cause) if check.name == "base_load" else check for check in checks)
     return tuple(_blamed(check, signs) for check in checks)
+
+
+def _beyond(check: Check) -> bool:
+    """What was seen is beyond the limit: enough to name a cause by, where another check has failed."""
+    return check.observed is not None and check.limit is not None and check.observed > check.limit
 
 
 def _blamed(check: Check, signs: Signs) -> Check:

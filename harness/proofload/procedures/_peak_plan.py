@@ -57,7 +57,7 @@ class Settings(Scenario):
     light_load_ms: Positive = 5.0
     """Lone requests may be slower than others by so much (or by a tenth, if that is more)."""
     light_load_chance: Share = 0.6
-    liveness_floor_ms: Positive = 15.0
+    liveness_floor_ms: Positive = 10.0
     liveness_part: Share = 0.25
     """A look at the liveness page is slow above this part of a lone request's time, or the floor."""
     liveness_share: Share = 0.3
