@@ -110,12 +110,20 @@ def _handovers(evidence: Evidence, stretches: Sequence[Stretch], scenario: Setti
     count = len([name for name in planned if name in back])
     longest = max((one.delivery.stood_still_s for one in stretches if one.disturbed_ns), default=None)
     if stuck:
-        evidence_text = f"After {', '.join(stuck)} no answer came for {scenario.recovery_s:g} s."
-        settle = "raise recovery_s above the group's session time-out; if it is, look at the worker's log"
+        evidence_text = (
+            f"After {', '.join(stuck)} messages were not answered promptly again within {scenario.recovery_s:g} s."
+        )
+        settle = (
+            "raise recovery_s above the group's session time-out, or lower rate_rps, so that what has piled up can be "
+            "worked off; else look at the worker's log"
+        )
     elif missing:
         whys = list(dict.fromkeys(why_not[name] for name in missing if name in why_not))
         evidence_text = f"Not done: {', '.join(missing)}{': ' if whys else ''}{'; '.join(whys)}."
-        settle = "give the target file a [start] with the worker's command, and a real broker"
+        settle = (
+            "give the target file a [start] with the worker's command, and a real broker; or ask only about workers "
+            "left alone: `--set disturbances=[]`"
+        )
     else:
         spoken = "" if longest is None else f" The longest time without an answer was {longest:.3g} s."
         evidence_text = f"{', '.join(planned) or 'nothing'}: the stream came back each time.{spoken}"

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from proofload.scenarios import Scenario, Share
-from proofload.verdict.delivery import Guarantee
+from proofload.verdict.delivery import Guarantee, rows_needed
 
 Disturbance = Literal["restart", "kill", "join", "leave"]
 Span = Annotated[float, Field(ge=0, le=3600)]
@@ -43,6 +43,11 @@ class Settings(Scenario):
     """How long to wait for answers that are missing at the end."""
     env: dict[str, str] = Field(default_factory=dict)
     """Environment of every worker that is started; {run} in a value is a word of its own for each run."""
+
+    @property
+    def enough_s(self) -> float:
+        """How long a worker has to be watched that nothing is done to, so that its messages are enough for a pass."""
+        return max(self.duration_s, 1.1 * rows_needed(self.lost_share) / self.rate_rps)
 
     def plan(self) -> list[tuple[str, Disturbance]]:
         """The disturbances in order, each with the name of its phase: "kill", "kill 2"."""

@@ -39,18 +39,20 @@ class Watch:
             self.look()
         self.look()
 
-    def until_caught_up(self, patience_s: float) -> bool:
-        """Returns when messages sent from now on were answered promptly; False when that takes too long.
+    @property
+    def recovered(self) -> bool:
+        """Whether messages sent since `until_caught_up` was called were answered promptly."""
+        return self._prompt >= _PROMPT
+
+    def until_caught_up(self, patience_s: float) -> None:
+        """Returns when messages sent from now on were answered promptly (`recovered`), or patience is at its end.
 
         Rows become final in order of due time, so a message that is lost holds this up until it is given up.
         """
         self._since_ns, self._prompt = monotonic_ns(), 0
         until = time.monotonic() + patience_s
-        while time.monotonic() < until:
+        while not self.recovered and time.monotonic() < until:
             self.calm(_LOOK_S)
-            if self._prompt >= _PROMPT:
-                return True
-        return False
 
     def look(self) -> None:
         """Take note of what has become final."""

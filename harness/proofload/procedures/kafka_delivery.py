@@ -53,15 +53,18 @@ class KafkaDelivery:
             began_s = time.monotonic()
             workers.start()
             _settle(bench, scenario)
-            missing = _steady(bench, scenario)
+            undisturbed = not (scenario.disturbances and workers.startable)
+            missing = _steady(bench, scenario, scenario.enough_s if undisturbed else scenario.duration_s)
+            stuck = ""
             for number, (name, what) in enumerate(scenario.plan(), start=2):
-                why = _hindrance(scenario, name, what, workers, began_s)
+                why = stuck or _hindrance(scenario, name, what, workers, began_s)
                 if why:
                     bench.note("not-disturbed", what=name, why=why)
                     continue
                 with _phase(bench, scenario, name, number) as watch:
                     _ACTS[what](bench, scenario, workers, watch)
                 missing += watch.missing
+                stuck = "" if watch.recovered else f"the stream did not come back after {name}"
             bench.pause(scenario.drain_s if missing else _STRAYS_S)  # late answers are late, not lost
 
     def judge(self, evidence: Evidence, scenario: Scenario) -> Findings:
@@ -79,9 +82,9 @@ def _settle(bench: Bench, scenario: Settings) -> None:
     """Until the group has given the first worker its share: what was sent before that may rightly stay unread."""
     with bench.loading(_stretch(scenario, SETTLING, scenario.recovery_s, 0, measured=False)) as running:
         watch = Watch(running, scenario.rate_rps)
-        answered = watch.until_caught_up(scenario.recovery_s)
+        watch.until_caught_up(scenario.recovery_s)
         running.cut()
-    if not answered:
+    if not watch.recovered:
         raise InputError(
             f"no message was answered within {scenario.recovery_s:g} s",
             cause="the worker reads another topic or answers into another one, does not copy the correlation header, "
@@ -91,9 +94,9 @@ def _settle(bench: Bench, scenario: Settings) -> None:
     bench.pause(_STRAYS_S)
 
 
-def _steady(bench: Bench, scenario: Settings) -> int:
+def _steady(bench: Bench, scenario: Settings, duration_s: float) -> int:
     """Load on a worker left alone; how many messages had no answer."""
-    with bench.loading(_stretch(scenario, STEADY, scenario.duration_s)) as running:
+    with bench.loading(_stretch(scenario, STEADY, duration_s)) as running:
         watch = Watch(running, scenario.rate_rps)
     watch.look()
     bench.pause(_STRAYS_S)
@@ -122,8 +125,8 @@ def _phase(bench: Bench, scenario: Settings, name: str, number: int) -> Iterator
         watch = Watch(running, scenario.rate_rps)
         watch.calm(_BEFORE_S)
         yield watch
-        recovered = watch.until_caught_up(scenario.recovery_s)
-        bench.note("caught-up" if recovered else "not-caught-up", what=name)
+        watch.until_caught_up(scenario.recovery_s)
+        bench.note("caught-up" if watch.recovered else "not-caught-up", what=name)
         watch.calm(scenario.after_s)
         running.cut()
     watch.look()

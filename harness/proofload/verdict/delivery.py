@@ -78,9 +78,9 @@ def lost(stretches: Sequence[Stretch], guarantee: Guarantee, *, share: float) ->
             "lost", Status.INCONCLUSIVE, 0, sent, evidence,
             settle="raise drain_s and recovery_s above the group's session time-out (45 s by default in Kafka)",
         )  # fmt: skip
-    idle = [one.name for one in bound if one.under_way == 0]
+    idle = [one.name for one in bound if one.crash and one.under_way == 0]
     if idle:
-        evidence = f"{told}; but nothing was under way when a worker was stopped ({', '.join(idle)})."
+        evidence = f"{told}; but nothing was under way when a worker was killed ({', '.join(idle)})."
         return _check("lost", Status.INCONCLUSIVE, 0, sent, evidence, settle="raise rate_rps")
     return _nothing_seen("lost", told, sent, share)
 
