@@ -83,7 +83,7 @@ def difference(shown: Shown) -> Difference:
     by_user = np.bincount(cell, weights=residual)
     by_time = np.bincount(stretch, weights=residual)
     # The very difference that is estimated makes every arm's residuals sum to nothing: one degree less for each.
-    users = float(np.sum(((count / (count - 1.0))[arm_of(by_user)]) * by_user**2))
+    users = float(np.sum((count / (count - 1.0))[np.arange(len(by_user)) & 1] * by_user**2))
     times = float(np.sum(by_time**2)) * stretches / (stretches - 1.0)
     single = float(np.sum(residual**2))
     variance = max(users + times - single, users, times)
@@ -108,11 +108,6 @@ def as_shares(found: Difference) -> Difference:
         wary = (share * users + 1.0) / (users + 2.0)
         least += wary * (1.0 - wary) / (users + 2.0)
     return replace(found, variance=max(found.variance, least))
-
-
-def arm_of(cells: Floats) -> Ints:
-    """The arm of each cell of a count over users and arms."""
-    return np.arange(len(cells)) & 1
 
 
 def without_what_was_known(shown: Shown, before: Floats) -> Shown:

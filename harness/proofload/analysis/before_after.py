@@ -100,8 +100,13 @@ def guards(before: Requests, after: Requests, limits: Limits) -> Mapping[str, Gu
 
 
 def shares_difference(before: Counts, after: Counts) -> Difference:
-    """The share after less that before, with the spread over blocks of time, or that of chance where it is larger."""
+    """The share after less that before, with the spread over blocks of time, or that of chance where it is larger.
+
+    A side that had no bad block has not shown that it has none: it is taken to have had one more, as bad as bad blocks
+    of either side are (Agresti and Caffo's addition, of blocks).
+    """
     shares, variance, blocks = [], 0.0, []
+    as_bad = _bad_block(before, after)
     for side in (before, after):
         there = side.n > 0
         n, bad = side.n[there].astype(np.float64), side.bad[there].astype(np.float64)
@@ -110,7 +115,9 @@ def shares_difference(before: Counts, after: Counts) -> Difference:
         total = float(n.sum())
         share = float(bad.sum()) / total
         over_blocks = float(np.sum((bad - share * n) ** 2)) / total**2 * len(n) / (len(n) - 1)
-        variance += max(over_blocks, share * (1.0 - share) / total)
+        wary = (np.count_nonzero(bad) + 1.0) / (len(n) + 2.0)
+        unseen = as_bad**2 * wary * (1.0 - wary) / (len(n) + 2.0)
+        variance += max(over_blocks, unseen, share * (1.0 - share) / total)
         shares.append(share)
         blocks.append(len(n))
     found = Difference(
@@ -121,6 +128,13 @@ def shares_difference(before: Counts, after: Counts) -> Difference:
         baseline=shares[0],
     )
     return as_shares(found)
+
+
+def _bad_block(before: Counts, after: Counts) -> float:
+    """The share of bad requests in a block that has any."""
+    n, bad = np.concatenate([before.n, after.n]), np.concatenate([before.bad, after.bad])
+    some = bad > 0
+    return float(bad[some].sum() / n[some].sum()) if some.any() else 0.0
 
 
 def _bad(side: Requests, name: str, limits: Limits) -> tuple[Flags, Flags]:

@@ -71,7 +71,8 @@ def found_by(
     by_user = bool(named.any())
     if by_user:
         sides = [np.unique(who[named & (table["arm"] == arm)]) for arm in (0, 1)]
-        both = len(np.intersect1d(*sides))
+        first, second = sides
+        both = len(np.intersect1d(first, second))
         assigned = (len(sides[0]) - both, len(sides[1]) - both)
     else:
         assigned = (int(np.count_nonzero(table["arm"] == 0)), int(np.count_nonzero(table["arm"] == 1)))

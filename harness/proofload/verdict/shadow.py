@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,7 @@ def compared(
     failed, failed_arm, failed_block = _joined(usual.failed, usual.block, other.failed, other.block)
     wrong, _, _ = _joined(usual.wrong, usual.block, other.wrong, other.block)
 
-    def asked(values: Floats, arm: Ints, block: Ints, margin: float, *, shares: bool) -> Look:
+    def asked(values: NDArray[Any], arm: Ints, block: Ints, margin: float, *, shares: bool) -> Look:
         shown = Shown(values.astype(np.float64), arm, np.arange(len(values)), block)
         question = Question(margin, "lower", alpha_fail, alpha_pass, medians=not shares, shares=shares)
         return look(shown, question)
