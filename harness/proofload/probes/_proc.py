@@ -13,6 +13,7 @@ from proofload import _process_trees as trees
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _BLOCK_BYTES = 512
+_ESTABLISHED, _LISTEN = "01", "0A"
 _CGROUPS = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60
 
@@ -23,6 +24,8 @@ class Files:
 
     fds: int
     sockets: int
+    inodes: frozenset[str]
+    """Of the sockets, as /proc/net names them."""
     on_disk_bytes: int
     """What the regular files among them take on disk, those that have no name any more included."""
 
@@ -82,21 +85,45 @@ def runnable_threads(pid: int) -> int:
 
 def files(pid: int) -> Files:
     """Raises FileNotFoundError when it is gone, PermissionError where it may not be looked into."""
-    fds = sockets = 0
+    fds = 0
+    sockets: list[str] = []
     sizes: dict[tuple[int, int], int] = {}
     with os.scandir(f"/proc/{pid}/fd") as entries:
         for entry in entries:
             fds += 1
             try:
                 link = os.readlink(entry.path)  # noqa: PTH115  a thousand of them at times
-                sockets += link.startswith("socket:")
-                if link.startswith("/") and not link.startswith(("/dev/", "/proc/", "/memfd:")):
+                if link.startswith("socket:["):
+                    sockets.append(link[8:-1])
+                elif link.startswith("/") and not link.startswith(("/dev/", "/proc/", "/memfd:")):
                     seen = os.stat(entry.path)  # noqa: PTH116  see above
                     if stat.S_ISREG(seen.st_mode):
                         sizes[seen.st_dev, seen.st_ino] = seen.st_blocks * _BLOCK_BYTES
             except FileNotFoundError:
                 fds -= 1  # closed meanwhile
-    return Files(fds, sockets, sum(sizes.values()))
+    return Files(fds, len(sockets), frozenset(sockets), sum(sizes.values()))
+
+
+def inbound(pid: int, inodes: frozenset[str]) -> int:
+    """How many of these sockets (of `pid`'s network) are established connections to a port that one of them listens
+    on: those that clients opened. Raises OSError when the process is gone."""
+    listening: set[str] = set()
+    connected: list[str] = []
+    for table in ("tcp", "tcp6"):
+        place = f"/proc/{pid}/net/{table}"
+        if not os.path.exists(place):  # noqa: PTH110  no IPv6 here, or the process is gone
+            continue
+        with open(place, encoding="ascii") as file:  # noqa: PTH123  see `uss_bytes`
+            next(file, None)
+            for line in file:
+                fields = line.split()
+                if fields[9] in inodes:
+                    port = fields[1].rpartition(":")[2]
+                    if fields[3] == _LISTEN:
+                        listening.add(port)
+                    elif fields[3] == _ESTABLISHED:
+                        connected.append(port)
+    return sum(port in listening for port in connected)
 
 
 def most_fds(pid: int) -> int | None:

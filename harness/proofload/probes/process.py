@@ -7,6 +7,7 @@ uss_bytes          memory that only these processes have; what would be freed if
 uss_unavailable    1, once, where that may not be read: then there is only
 rss_bytes          resident memory, shared pages counted once for each process
 fds, sockets       open descriptors; one that forked processes share counts for each
+inbound            connections among them that clients opened to a port it listens on, and that are up
 fds_of_limit       share of its limit (RLIMIT_NOFILE) that the process nearest to it has open
 files_bytes        what regular files that are open take on disk, deleted ones included
 memory_limit_bytes once: the limit of the control group, where the target has one of its own
@@ -32,6 +33,7 @@ from proofload.probes._proc import (
     PAGE_BYTES,
     TICKS_PER_S,
     files,
+    inbound,
     involuntary_switches,
     memory_limit_bytes,
     most_fds,
@@ -91,9 +93,7 @@ class ProcessProbe:
             values["involuntary_switches_per_s"] = gained / elapsed_s
         self._last_ns, self._last, self._last_switches = now_ns, processes, switches
         pids = [pid for pid, _ in processes]
-        if (
-            values["threads"] <= FEW_THREADS
-        ):  # cheap, whatever a clock says that counts the wait for a core
+        if values["threads"] <= FEW_THREADS:  # cheap, whatever a clock says that counts the wait for a core
             values.update(self._wanting_to_run(pids))
         else:
             self._costly(self._runnable, lambda: self._wanting_to_run(pids), values)
@@ -140,6 +140,7 @@ class ProcessProbe:
             each = {who: files(who[0]) for who in processes}
             for who in each.keys() - self._fd_limits.keys():
                 self._fd_limits[who] = most_fds(who[0])
+            opened = sum(inbound(who[0], one.inodes) for who, one in each.items())
         except OSError:
             return {}
         self._fd_limits = {who: self._fd_limits[who] for who in each}  # processes come and go
@@ -147,6 +148,7 @@ class ProcessProbe:
         found: dict[str, float] = {
             "fds": sum(one.fds for one in each.values()),
             "sockets": sum(one.sockets for one in each.values()),
+            "inbound": opened,
             "files_bytes": sum(one.on_disk_bytes for one in each.values()),
         }
         return {**found, "fds_of_limit": max(shares)} if shares else found

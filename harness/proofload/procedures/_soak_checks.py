@@ -37,7 +37,7 @@ def growth_check(one: Judged, all_judged: Mapping[str, Judged], *, run_s: float)
         name=f"{one.signal.name}-growth",
         status=status,
         observed=None if one.missing else growth.growth / scale,
-        limit=one.rule.margin / scale,
+        limit=_rounded(one.rule.margin / scale),
         unit=unit,
         interval=Interval(_finite(growth.low / scale), _finite(growth.high / scale)),
         evidence=_evidence(one, run_s),
@@ -93,7 +93,7 @@ def creep_check(name: str, creep: Creep) -> Check:
         name=f"{name}-creep",
         status=creep.status,
         observed=_finite(creep.growth_ms),
-        limit=_finite(creep.allowed_ms),
+        limit=_rounded(creep.allowed_ms),
         unit="ms",
         interval=Interval(_finite(creep.low_ms), _finite(creep.high_ms)),
         evidence=told,
@@ -207,6 +207,11 @@ def _settle(one: Judged) -> str:
 
 def _scaled(one: Judged) -> tuple[float, str]:
     return (_MIB, "MiB") if one.signal.unit == "bytes" else (1.0, "")
+
+
+def _rounded(value: float) -> float | None:
+    """A limit that was computed, to three figures."""
+    return float(f"{value:.3g}") if math.isfinite(value) else None
 
 
 def _finite(value: float) -> float | None:

@@ -141,7 +141,7 @@ def _resources(evidence: Evidence, readings: Readings, course: Course, settings:
         limit, told, share = _limit(name, signal, main, evidence.run, readings)
         rule = _rule(signal, main, limit, settings)
         if name in {"memory", "gpu-memory"} and limit is None:
-            limit, told = _free_memory(signal, main), "the memory it is supposed to have"
+            limit, told = _free_memory(signal, main), "the room that a target without a limit is given"
         found[name] = judged(signal, main, course.others, rule, limit=limit, limit_told=told, of_limit=share)
     return found
 

@@ -52,7 +52,7 @@ Readings = Mapping[tuple[int, str, str], Series]
 def signals(evidence: Evidence, readings: Readings, start_ns: int) -> dict[str, Signal]:
     """Every resource that was read. Only of the target itself (arm 0)."""
     births = _births(readings, start_ns)
-    own = _own_connections(evidence.events, start_ns)
+    own = _inbound(readings, start_ns) or _own_connections(evidence.events, start_ns)
     found: dict[str, Signal] = {}
     memory = _first(readings, (("container", "memory_bytes"), ("process", "uss_bytes"), ("process", "rss_bytes")))
     if memory is not None:
@@ -104,6 +104,12 @@ def _births(readings: Readings, start_ns: int) -> Column:
     return (series.t_ns[joined] - start_ns) / NS_PER_S
 
 
+def _inbound(readings: Readings, start_ns: int) -> tuple[Column, Column] | None:
+    """Connections to the target that clients hold, where the probe tells them apart: the lab is its client."""
+    series = readings.get((0, "process", "inbound"))
+    return None if series is None else ((series.t_ns - start_ns) / NS_PER_S, series.values)
+
+
 def _own_connections(events: Sequence[Event], start_ns: int) -> tuple[Column, Column] | None:
     """The engine's own open descriptors over time, above their least: the connections it holds to the target."""
     seen: dict[Any, list[tuple[int, float]]] = {}
@@ -123,7 +129,7 @@ def _own_connections(events: Sequence[Event], start_ns: int) -> tuple[Column, Co
 def _without(signal: Signal, own: tuple[Column, Column] | None) -> Signal:
     if own is None or not np.ptp(own[1]):
         return signal
-    # The lab's connections are told once a second and the target's twice: bursts are subtracted a little too late.
+    # What the lab says of its connections comes once a second, so bursts are subtracted a little too late.
     values = calmed(signal.values - np.interp(signal.t_s, *own))
     return replace(signal, values=values, own="the lab's own connections subtracted")
 

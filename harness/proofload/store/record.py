@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -136,26 +137,44 @@ class RunRecord:
                         yield orjson.loads(line)
 
     def readings(self) -> Mapping[tuple[int, str, str], Series]:
-        """Probe readings by (arm, source, name)."""
-        files = segment_files(self.path / "probes")
-        if not files:
-            return {}
-        tables = [pq.read_table(path) for path in files]
-        found: dict[tuple[int, str, str], Series] = {}
-        frame = _concatenated(tables)
-        for key, part in frame.groupby(["arm", "source", "name"], sort=True):
-            arm, source, name = key
-            ordered = part.sort_values("t_ns", kind="stable")
-            found[int(arm), str(source), str(name)] = Series(
-                ordered["t_ns"].to_numpy(dtype=np.int64), ordered["value"].to_numpy(dtype=np.float64)
+        """Probe readings by (arm, source, name).
+
+        Read row group by row group: a day of them takes sixteen bytes a reading, and one group more.
+        """
+        parts: dict[tuple[int, str, str], list[Series]] = {}
+        for path in segment_files(self.path / "probes"):
+            with pq.ParquetFile(path) as file:
+                for group in range(file.num_row_groups):
+                    for key, part in _by_key(file.read_row_group(group)):
+                        parts.setdefault(key, []).append(part)
+        return {key: _joined(parts.pop(key)) for key in sorted(parts)}
+
+
+def _by_key(table: pa.Table) -> Iterator[tuple[tuple[int, str, str], Series]]:
+    """The series of one table, rows in the order they were written in."""
+    arms = table.column("arm").to_numpy()
+    sources, names = (table.column(name).combine_chunks().dictionary_encode() for name in ("source", "name"))
+    source_at, name_at = (each.indices.to_numpy(zero_copy_only=False).astype(np.int64) for each in (sources, names))
+    code = (arms.astype(np.int64) * len(sources.dictionary) + source_at) * len(names.dictionary) + name_at
+    order = np.argsort(code, kind="stable")
+    t_ns, values = table.column("t_ns").to_numpy()[order], table.column("value").to_numpy()[order]
+    for rows in np.split(np.arange(len(order)), np.flatnonzero(np.diff(code[order])) + 1):
+        if len(rows):
+            first = order[rows[0]]
+            key = (
+                int(arms[first]),
+                sources.dictionary[source_at[first]].as_py(),
+                names.dictionary[name_at[first]].as_py(),
             )
-        return found
+            yield key, Series(t_ns[rows].copy(), values[rows].copy())
 
 
-def _concatenated(tables: list[Any]) -> Any:
-    import pyarrow as pa
-
-    return pa.concat_tables(tables).to_pandas()
+def _joined(parts: list[Series]) -> Series:
+    t_ns, values = (np.concatenate(column) for column in zip(*((one.t_ns, one.values) for one in parts), strict=True))
+    if len(t_ns) > 1 and bool(np.any(t_ns[1:] < t_ns[:-1])):
+        order = np.argsort(t_ns, kind="stable")
+        t_ns, values = t_ns[order], values[order]
+    return Series(t_ns.astype(np.int64), values.astype(np.float64))
 
 
 def _event(line: bytes) -> Event | None:

@@ -22,7 +22,7 @@ from proofload.clock import NS_PER_S
 from proofload.engine.client import Stretch
 from proofload.engine.schedule import PhasePlan, share
 from proofload.procedures import Circumstances
-from proofload.records import SAMPLE_DTYPE, Event, Outcome, Phase, Samples
+from proofload.records import SAMPLE_DTYPE, Event, Outcome, Phase, Reading, Samples
 from proofload.runtimes import Server
 from proofload.scenarios import Scenario
 from proofload.store.folder import RunFolder
@@ -79,6 +79,12 @@ class SimulatedBench:
 
     def pause(self, seconds: float) -> None:
         self._now_ns += round(seconds * NS_PER_S)
+
+    def probed(self, source: str, name: str, values: Callable[[float], float], *, interval_s: float = 0.5) -> None:
+        """Readings of a probe from the begin of the run until now: `values` of the seconds since then."""
+        instants = range(_BEGIN_NS, self._now_ns, round(interval_s * NS_PER_S))
+        readings = [Reading(at, source, name, float(values((at - _BEGIN_NS) / NS_PER_S))) for at in instants]
+        self._folder.add_readings(readings)
 
     def note(self, kind: str, **detail: Any) -> None:
         self._folder.add_event(Event(self._now_ns, kind, detail))

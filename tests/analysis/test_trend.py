@@ -1,0 +1,123 @@
+"""Slopes from block means, steps, cycles, and what growth is owed to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from proofload.analysis.attribution import Stretch, attribute
+from proofload.analysis.cycles import cycles
+from proofload.analysis.smallest import smallest_found
+from proofload.analysis.trend import (
+    Column,
+    Slope,
+    block_means,
+    calmed,
+    deepest_fall,
+    settled,
+    slope,
+    stepless,
+    widest_gap,
+)
+
+T: Column = np.linspace(0.0, 39.5, 80)
+
+
+def test_a_straight_line_has_its_slope_with_bounds_that_meet() -> None:
+    found = slope(*block_means(T, 3.0 + 2.0 * T), alpha_low=0.001, alpha_high=0.01)
+    assert (found.low, found.value, found.high) == pytest.approx((2.0, 2.0, 2.0))
+
+
+def test_bounds_hold_the_true_slope_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(1)
+    below = above = 0
+    for _ in range(2000):
+        found = slope(*block_means(T, rng.normal(0.0, 1.0, len(T))), alpha_low=0.05, alpha_high=0.01)
+        below += found.low > 0.0
+        above += found.high < 0.0
+    assert below <= 0.065 * 2000
+    assert above <= 0.016 * 2000
+
+
+def test_too_few_points_have_no_bounds() -> None:
+    found = slope(T[:3], T[:3], alpha_low=0.001, alpha_high=0.001)
+    assert (found.low, found.high) == (-np.inf, np.inf)
+    assert slope(T[:1], T[:1], alpha_low=0.1, alpha_high=0.1).value == 0.0
+
+
+def test_one_outlier_does_not_tilt_the_slope() -> None:
+    values = 2.0 * T
+    values[40] += 1000.0
+    assert slope(T, values, alpha_low=0.01, alpha_high=0.01).value == pytest.approx(2.0, rel=0.01)
+
+
+def test_settling_leaves_the_first_quarter_of_the_time_out() -> None:
+    t, y = settled(T, T)
+    assert t[0] == pytest.approx(10.0, abs=0.5)
+    assert len(t) == len(y)
+    assert not len(settled(T[:0], T[:0])[0])
+
+
+def test_a_step_is_taken_out_and_a_gap_in_the_readings_is_none() -> None:
+    rng = np.random.default_rng(2)
+    values = 1.0 * T + rng.normal(0.0, 0.05, len(T)) + 50.0 * (T > 20.0)
+    found = stepless(T, values)
+    assert found.steps == pytest.approx([50.0], rel=0.02)
+    kept = (T < 15.0) | (T > 25.0)
+    assert not len(stepless(T[kept], (3.0 * T)[kept]).steps)
+
+
+def test_growth_in_many_steps_is_growth() -> None:
+    values = np.floor(T / 6.0) * 10.0
+    assert not len(stepless(T, values).steps)
+
+
+def test_a_burst_is_calmed_and_a_level_is_not() -> None:
+    values = np.where((T > 10) & (T < 12), 50.0, 5.0)
+    assert calmed(values).max() == 5.0
+    assert calmed(np.where(T > 10, 50.0, 5.0))[-1] == 50.0
+
+
+def test_falls_and_gaps_are_shares() -> None:
+    assert deepest_fall(T) == 0.0
+    assert deepest_fall(np.array([0.0, 10.0, 5.0, 10.0])) == pytest.approx(0.5)
+    assert widest_gap(T[T < 20.0], 0.0, 40.0) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("growth", [0.0, 0.2])
+def test_what_grows_under_a_sawtooth_lies_within_the_bounds_of_its_cycles(growth: float) -> None:
+    found = cycles(T, 48.0 * ((T / 8.03) % 1.0) + growth * T)
+    assert found is not None
+    assert found.falls == 4
+    assert found.low <= growth <= found.high
+
+
+def test_noise_about_a_level_is_no_sawtooth() -> None:
+    assert cycles(T, np.random.default_rng(3).normal(0.0, 1.0, len(T))) is None
+    assert cycles(T, np.full(len(T), 7.0)) is None
+
+
+def _exactly(value: float) -> Slope:
+    return Slope(value, value * 0.98, value * 1.02)
+
+
+def test_growth_is_told_by_request_by_time_or_not_at_all() -> None:
+    main = Stretch(300.0, _exactly(6.0))
+    idle, slow = Stretch(0.0, Slope(0.0, -0.1, 0.1)), Stretch(75.0, Slope(1.5, 1.3, 1.7))
+    by_request = attribute(main, [idle, slow])
+    assert by_request.by == "request"
+    assert by_request.per_request == pytest.approx(0.02)
+    by_time = attribute(main, [Stretch(0.0, Slope(6.0, 5.5, 6.5)), Stretch(75.0, Slope(6.0, 5.0, 7.0))])
+    assert (by_time.by, by_time.per_second) == ("time", 6.0)
+    both = attribute(main, [Stretch(0.0, Slope(3.0, 2.8, 3.2))])
+    assert both.by == "both"
+    assert attribute(main, []).by == "unknown"
+    assert attribute(main, [Stretch(0.0, Slope(3.0, -9.0, 9.0))]).by == "unknown"
+    assert attribute(main, [idle, Stretch(75.0, Slope(6.0, 5.9, 6.1))]).why == "the stretches contradict each other"
+
+
+def test_the_smallest_growth_that_is_found_is_searched_for_by_trying() -> None:
+    noise = np.random.default_rng(4).normal(0.0, 0.01, len(T))
+    found = smallest_found(T, noise[20:], T[20:], lambda t, y: bool((y[-1] - y[0]) > 10.0 + 0 * t[0]), start=0.01)
+    assert found == pytest.approx(10.0 / T[-1], rel=0.1)
+    assert smallest_found(T, noise[20:], T[20:], lambda t, y: bool(len(t) + len(y) < 0), start=1.0) is None

@@ -1,0 +1,66 @@
+"""The decisions of a soak on simulated histories; 10,000 of each shape are tried by `proofload selftest`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from proofload.analysis.trend import Column
+from proofload.records import Status
+from proofload.selftest import Shape
+from proofload.selftest.simulated import tally
+from proofload.selftest.trials import soak_counts, soak_latency, soak_memory
+from proofload.verdict.soak import Rule, judge_growth
+from proofload.verdict.soak_latency import P50, judge_creep, judge_failures
+
+SHAPES = [shape for trial in (soak_memory, soak_counts, soak_latency) for shape in trial.create().shapes()]
+T: Column = np.linspace(0.0, 37.5, 76)
+HISTORIES = 60
+
+
+@pytest.mark.parametrize("shape", [s for s in SHAPES if s.kind == "null"], ids=lambda shape: shape.name)
+def test_what_is_harmless_does_not_fail(shape: Shape) -> None:
+    assert tally(shape, HISTORIES).share(Status.FAIL) <= 0.02
+
+
+@pytest.mark.parametrize("shape", [s for s in SHAPES if s.detect], ids=lambda shape: shape.name)
+def test_what_is_harmful_fails_and_never_passes(shape: Shape) -> None:
+    found = tally(shape, HISTORIES)
+    assert found.share(Status.FAIL) >= 0.93
+    assert found.share(Status.PASS) == 0.0
+
+
+def test_a_series_of_a_few_readings_settles_nothing() -> None:
+    assert judge_growth(T[:10], T[:10], Rule(1.0)).status is Status.INCONCLUSIVE
+    assert judge_growth(T[:0], T[:0], Rule(1.0)).status is Status.INCONCLUSIVE
+
+
+def test_growth_just_under_the_margin_is_neither_failed_nor_passed_for_certain() -> None:
+    noise = np.random.default_rng(1).normal(0.0, 0.3, len(T))
+    found = judge_growth(T, noise + 7.8 * T / 28.5, Rule(8.0, 1.0))
+    assert found.status is Status.INCONCLUSIVE
+    assert found.low <= 7.8 <= found.high
+
+
+def test_growth_that_goes_on_in_late_steps_does_not_pass() -> None:
+    steps = 30.0 * ((T > 15.0).astype(float) + (T > 22.0) + (T > 30.0))
+    assert (
+        judge_growth(T, steps + np.random.default_rng(2).normal(0, 0.1, len(T)), Rule(8.0, 1.0)).status
+        is not Status.PASS
+    )
+
+
+def test_latency_that_was_never_answered_settles_nothing() -> None:
+    assert judge_creep(np.arange(12.0), np.full(12, np.nan), P50).status is Status.INCONCLUSIVE
+
+
+def test_latency_that_falls_is_no_creep() -> None:
+    assert judge_creep(np.arange(12.0), np.linspace(9.0, 3.0, 12), P50).status is Status.PASS
+
+
+def test_failures_that_set_in_late_are_found_and_steady_ones_are_not() -> None:
+    few, many = [(0, 500)] * 8, [(40, 500)] * 8
+    assert judge_failures(few, many, 0.005).status is Status.FAIL
+    assert judge_failures(many, many, 0.005).status is not Status.FAIL
+    assert judge_failures(few, few, 0.005).status is Status.PASS
+    assert judge_failures([], few, 0.005).status is Status.INCONCLUSIVE
