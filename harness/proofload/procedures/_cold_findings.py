@@ -11,13 +11,14 @@ import numpy as np
 from proofload.analysis.health import client_health
 from proofload.analysis.lag import plain_percentiles
 from proofload.analysis.summary import send_lags
+from proofload.clock import NS_PER_S
 from proofload.procedures import Circumstances, Evidence, Findings
 from proofload.procedures._cold_judging import checks_of, look_at
 from proofload.procedures._cold_lives import GUARDS
 from proofload.procedures._cold_reading import ColdRun, read
 from proofload.procedures._cold_telling import details_of, sentences
 from proofload.procedures._measured_phase import MeasuredPhase, measure
-from proofload.records import Check, ClientHealth, Interval, Phase, Samples, Status, Validity
+from proofload.records import Check, ClientHealth, Interval, Outcome, Phase, Samples, Status, Validity
 from proofload.verdict import validity as validity_rules
 from proofload.verdict.codes import STARVED_WITH_LAG
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 PERMITTED_LAG = 0.1
+AT_THE_CUT_NS = NS_PER_S // 20
 
 
 def concluded(evidence: Evidence, scenario: Settings) -> Findings:
@@ -78,12 +80,14 @@ def _validity(
     judged: dict[str, Sequence[Validity]] = {}
     parts = [life.phase for life in run.lives if life.phase is not None]
     if parts:
-        judged["restarts"] = _by_what_is_decided(*_pooled(evidence, parts, around), slow_ms)
+        cut = [(phase, evidence.samples(phase.index)) for phase in parts]
+        judged["restarts"] = _but_for_the_cut(_by_what_is_decided(*_pooled(cut, around), slow_ms), cut)
     if run.joining is not None:
         own = run.joining.phase
-        judged[own.name] = _by_what_is_decided(
+        seen = _by_what_is_decided(
             measured[own.index].validity, measured[own.index].health, run.joining.samples, slow_ms
         )
+        judged[own.name] = _but_for_the_cut(seen, [(own, run.joining.samples)])
     if run.steady is not None:
         strict = measured[run.steady.index].validity
         samples = evidence.samples(run.steady.index)
@@ -113,18 +117,29 @@ def _by_what_is_decided(
     return tuple(eased)
 
 
+def _but_for_the_cut(judged: Sequence[Validity], stretches: Sequence[tuple[Phase, Samples]]) -> tuple[Validity, ...]:
+    """The procedure itself ends these stretches; what fell due in that very moment was not left out by a late client."""
+    late = 0
+    for phase, samples in stretches:
+        due = samples.table["intended_ns"][samples.outcome == Outcome.UNSENT]
+        late += int(np.count_nonzero(due < phase.start_ns + round(phase.duration_s * NS_PER_S) - AT_THE_CUT_NS))
+    if late:
+        return tuple(judged)
+    return tuple(Validity(one.code, ok=True, detail=one.detail) if one.code == "unsent" else one for one in judged)
+
+
 def _pooled(
-    evidence: Evidence, parts: Sequence[Phase], around: Circumstances
+    parts: Sequence[tuple[Phase, Samples]], around: Circumstances
 ) -> tuple[tuple[Validity, ...], ClientHealth, Samples]:
     tables, planned = [], 0
-    for phase in parts:
-        table = evidence.samples(phase.index).table.copy()
+    for phase, own in parts:
+        table = own.table.copy()
         table["seq"] += planned
         planned += phase.planned
         tables.append(table)
     samples = Samples(np.concatenate(tables))
-    length_s = sum(phase.duration_s for phase in parts)
-    whole = replace(parts[0], name="restarts", planned=planned, duration_s=length_s)
+    length_s = sum(phase.duration_s for phase, _ in parts)
+    whole = replace(parts[0][0], name="restarts", planned=planned, duration_s=length_s)
     health = client_health(samples, around.worker_stats, cut_ns=0)
     judged = validity_rules.judge(
         validity_rules.Evidence(
