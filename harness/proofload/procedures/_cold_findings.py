@@ -118,7 +118,7 @@ def _by_what_is_decided(
 
 
 def _but_for_the_cut(judged: Sequence[Validity], stretches: Sequence[tuple[Phase, Samples]]) -> tuple[Validity, ...]:
-    """The procedure itself ends these stretches; what fell due in that very moment was not left out by a late client."""
+    """The procedure ends these stretches itself: what fell due in that moment was not left out by a late client."""
     late = 0
     for phase, samples in stretches:
         due = samples.table["intended_ns"][samples.outcome == Outcome.UNSENT]
