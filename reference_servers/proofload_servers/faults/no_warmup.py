@@ -21,8 +21,8 @@ from ._fault import Fault
 class Options:
     """The first of `calls` computations takes `first_ms` more; the excess falls evenly to nothing."""
 
-    first_ms: float = 400.0
-    calls: int = 10
+    first_ms: float = 300.0
+    calls: int = 6
 
 
 def plant(options: Options) -> Seams:

@@ -12,7 +12,7 @@ from .slow_load import after
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    load_s: float = 2.0
+    load_s: float = 1.5
 
 
 def plant(options: Options) -> Seams:
