@@ -26,7 +26,9 @@ def plant(options: Options) -> Seams:
     def noisy(row: list[float], places: Mapping[str, int]) -> list[float]:
         del places
         return [
-            value if math.isnan(value) or float(value).is_integer() else value * (1.0 + draw(-1.0, 1.0) * options.relative)
+            value
+            if math.isnan(value) or float(value).is_integer()
+            else value * (1.0 + draw(-1.0, 1.0) * options.relative)
             for value in row
         ]
 
