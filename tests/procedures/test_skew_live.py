@@ -158,10 +158,11 @@ def test_answers_that_are_nothing_are_wrong_and_break_nothing(replayed: Callable
 
 def test_a_run_cut_short_is_no_pass(tmp_path: Path, source: Path) -> None:
     settings = skew.Settings.model_validate({"name": "skew", "procedure": "skew"})
-    with pytest.raises(KeyboardInterrupt), simulated_run(tmp_path / "run", settings, queue(0.001)) as bench:
-        skew.requests(settings, source, tmp_path / "run")
-        skew.create().conduct(bench, settings)
-        raise KeyboardInterrupt
+    run = simulated_run(tmp_path / "run", settings, queue(0.001))
+    bench = run.__enter__()
+    skew.requests(settings, source, tmp_path / "run")
+    skew.create().conduct(bench, settings)
+    assert not run.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert judge(RunRecord(tmp_path / "run")).status is Status.INVALID
 
 
