@@ -31,6 +31,8 @@ class Reference:
     """From which latency an answer counts as slower, by guard."""
     usual: Mapping[str, NDArray[np.bool_]]
     """By guard: users whose answers were bad then already. What befalls them says nothing about the canary."""
+    proven: Mapping[str, NDArray[np.bool_]]
+    """By guard: payloads that were answered well."""
     blocks: Sequence[Mapping[str, Flags]]
     """By guard of latency: which answers of a block were slower, blocks that served for nothing else."""
     answers: int
@@ -43,7 +45,7 @@ def freeze(samples: Samples, rules: Rules, users: NDArray[np.int64]) -> Referenc
     own = own[own["arm"] == 0]
     timed = own[np.isin(own["outcome"], TIMED)]
     if not len(timed):
-        return Reference({}, {}, (), 0)
+        return Reference({}, {}, {}, (), 0)
     middle = int(own["intended_ns"][len(own) // 2])
     first = timed[timed["intended_ns"] < middle]
     latency = first["done_ns"] - first["intended_ns"]
@@ -52,7 +54,7 @@ def freeze(samples: Samples, rules: Rules, users: NDArray[np.int64]) -> Referenc
         at = float(np.quantile(latency, q)) if len(latency) else 0.0
         slower[guard] = round(at * (TAIL_FACTOR if guard == "slower-tail" else TOLERANCE) + TOLERANCE_NS)
     early, late = own[own["intended_ns"] < middle], own[own["intended_ns"] >= middle]
-    usual = {}
+    usual, proven = {}, {}
     for guard in rules.sign_guards:
         counted, bad = flags(early if guard in SLOWER else own, guard, slower, rules.versions)
         source = early if guard in SLOWER else own
@@ -61,7 +63,10 @@ def freeze(samples: Samples, rules: Rules, users: NDArray[np.int64]) -> Referenc
             who = users[source["payload"][counted & bad]]
             known[who[who >= 0]] = True
         usual[guard] = known
-    return Reference(slower, usual, _blocks(late, slower, rules, usual, users), len(own))
+        proven[guard] = np.zeros(len(users), np.bool_)
+        if len(users):
+            proven[guard][source["payload"][counted & ~bad]] = True
+    return Reference(slower, usual, proven, _blocks(late, slower, rules, usual, users), len(own))
 
 
 def _blocks(

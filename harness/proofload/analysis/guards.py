@@ -74,6 +74,7 @@ class GuardWatch:
     _waiting: list[NDArray[np.void]] = field(default_factory=list)
     _seen_ns: dict[int, int] = field(default_factory=dict)
     _known: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    _fine: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def begin(self, start_ns: int) -> None:
         """The share moved; blocks are counted from here."""
@@ -165,7 +166,11 @@ class GuardWatch:
                 counted = counted & ~((user >= 0) & usual[user])
             if guard not in SLOWER:
                 known = self._known.setdefault(guard, np.zeros(int(self.users.max(initial=-1)) + 1, np.bool_))
-                bad = first_bad(user, bad & counted, known)
+                proven = self._proven(guard)
+                good = own["payload"][counted & ~bad]
+                bad = first_bad(user, bad & counted, known, proven[own["payload"]] if len(proven) else None)
+                if len(proven):
+                    proven[good] = True
             matches[guard] = matched(bad[counted & arm], bad[counted & ~arm], control.get(guard))
         answered = np.isin(own["outcome"], ANSWERED)
         there = answered[~arm]
@@ -181,6 +186,13 @@ class GuardWatch:
             answered=int(np.count_nonzero(arm & answered)),
             baseline_answers=float(there.mean()) if len(there) else 0.0,
         )
+
+    def _proven(self, guard: str) -> NDArray[np.bool_]:
+        """Payloads that have been answered well so far, in a guard's eyes."""
+        if guard not in self._fine:
+            before = self.reference.proven.get(guard)
+            self._fine[guard] = np.zeros(len(self.users), np.bool_) if before is None else before.copy()
+        return self._fine[guard]
 
     def _down(self) -> int | None:
         """The block after which the canary had answered nothing for three, though the baseline answered."""

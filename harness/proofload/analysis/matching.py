@@ -39,13 +39,16 @@ def matched(canary: Flags, baseline: Flags, before: Flags | None = None) -> Matc
     return Match(size, bad, good, (bad > max(good, then)) - (bad < good or bad < then))
 
 
-def first_bad(user: NDArray[np.int64], bad: Flags, known: NDArray[np.bool_]) -> Flags:
+def first_bad(user: NDArray[np.int64], bad: Flags, known: NDArray[np.bool_], proven: Flags | None = None) -> Flags:
     """Which bad answers are their user's first; `known[u]` says, and is made to say, who has had one.
 
     Users below 0 are not known by name: each of their requests stands for itself. A user whom everything fails, on
-    whichever side he is, would else be counted again and again.
+    whichever side he is, would else be counted again and again. `proven`: requests that have been answered well
+    before; when they fail it is not for what they ask, and each counts.
     """
     flags = bad & (user < 0)
+    if proven is not None:
+        flags |= bad & proven
     places = np.flatnonzero(bad & (user >= 0))
     if len(places):
         who, first = np.unique(user[places], return_index=True)

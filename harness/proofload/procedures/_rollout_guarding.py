@@ -153,7 +153,7 @@ def frozen(
     due = samples.table["intended_ns"]
     baseline = samples.where((due >= span[0]) & (due < span[1]))
     stamped = replace(rules, versions=deployed.stamps(baseline, warm_up, names))
-    reference = freeze(baseline, stamped, deployed.users) if len(baseline) else Reference({}, {}, (), 0)
+    reference = freeze(baseline, stamped, deployed.users) if len(baseline) else Reference({}, {}, {}, (), 0)
     return GuardWatch(stamped, reference, deployed.users, workers)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from proofload.report.pictures.canvas import HAIR, INK, LIMIT, QUIET, counting, draw, limit_line, log_latency
 
@@ -28,7 +29,7 @@ def rollout_picture(key: str, series: Mapping[str, Any], limit_log10: float, *, 
     """`series`: see procedures/_rollout_telling.series."""
 
     def paint(figure: Any) -> None:
-        panels = figure.subplots(4, 1, sharex=True, gridspec_kw={"height_ratios": [1.0, 1.6, 1.0, 1.4]})
+        panels = figure.subplots(4, 1, sharex=True, gridspec_kw={"height_ratios": [0.8, 1.9, 0.9, 1.3]})
         _share(panels[0], series)
         _guards(panels[1], series, limit_log10, tripped)
         _failures(panels[2], series)
@@ -73,12 +74,13 @@ def _guards(axes: Axes, series: Mapping[str, Any], limit: float, tripped: Sequen
             zorder=3 if loud else 2,
         )
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: f"{value:,.10g}"))
     top = max([limit + 1.0, *(max(path, default=0.0) for path in series["log10_e"].values())])
     axes.set_ylim(10.0**_FLOOR, 10.0 ** min(top + 0.5, limit + 6.0))
     limit_line(axes, 10.0**limit, f"rolls back at {10.0**limit:,.0f}")
     axes.axhline(1.0, color=HAIR, linewidth=0.8)
     axes.set_ylabel("e-value")
-    axes.legend(loc="lower left", ncols=3, fontsize=7, borderpad=0.1, handlelength=1.8, columnspacing=0.8)
+    axes.legend(loc="lower left", ncols=4, fontsize=6.5, borderpad=0.1, handlelength=1.8, columnspacing=0.8)
 
 
 def _failures(axes: Axes, series: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ STAGES = ((0.05, 12), (0.25, 11), (0.5, 9), (0.95, 6))
 LENGTH = sum(seconds for _, seconds in STAGES)
 USERS = 1000
 _CONTROL = 3
+BASELINE_S = 5
 _GUARD_LIMIT = threshold(GUARDS, ALPHA)
 Spans = Sequence[tuple[float, float]]
 
@@ -41,10 +42,16 @@ class History:
     """Mean time between stalls that strike both versions at once."""
     failing_users: float = 0.0
     """Share of users whom everything fails."""
+    weak_users: float = 0.0
+    """Share of users of whose requests every other fails, whoever answers."""
     drifting: float = 0.0
     """How far the usual share swings, slowly, as a multiple of itself (AR(1) by the second, 0.9)."""
     control: bool = True
     """Whether the guard also looks back at the baseline alone, as those on latency do."""
+
+    @property
+    def by_user(self) -> bool:
+        return self.failing_users + self.weak_users > 0
 
     def decide(self, rng: np.random.Generator) -> Status:
         path = sign_path(*self.signs(rng))
@@ -56,6 +63,14 @@ class History:
         bursts = [self._stalls(rng, self.burst_every_s, 0.2) for _ in range(2)]
         shared = self._stalls(rng, self.shared_every_s, 1.0)
         known, fails, place = np.zeros(USERS, np.bool_), rng.random(USERS) < self.failing_users, rng.random(USERS)
+        chance = np.where(rng.random(USERS) < self.weak_users, 0.5, 0.0) + fails
+        usual_bad = np.zeros(USERS, np.bool_)
+        proven = np.zeros(USERS, np.bool_)
+        if self.by_user:  # five seconds of the baseline alone, as before every rollout
+            early = rng.integers(0, USERS, BASELINE_S * RATE)
+            failed = rng.random(len(early)) < np.maximum(chance[early], self.usual)
+            usual_bad[early[failed]] = True
+            proven[early[~failed]] = True
         before = [rng.random(RATE) < self.usual for _ in range(_CONTROL)]
         signs, starts, level, now = [], [], 0.0, 0
         for share, seconds in STAGES:
@@ -75,10 +90,15 @@ class History:
                     struck = (arm == side) & _inside(at, bursts[side])
                     bad |= struck & (rng.random(n) < 0.9) if struck.any() else struck
                 bad |= _inside(at, shared)
-                if self.failing_users:
-                    bad = first_bad(user, bad | fails[user], known)
+                counted = np.ones(n, np.bool_)
+                if self.by_user:
+                    bad |= rng.random(n) < chance[user]
+                    good = user[~bad]
+                    counted = ~usual_bad[user]
+                    bad = first_bad(user, bad & counted, known, proven[user])
+                    proven[good] = True
                 control = before[now % _CONTROL] if self.control and arm.mean() > MORE / (1 + MORE) else None
-                signs.append(matched(bad[arm], bad[~arm], control).sign)
+                signs.append(matched(bad[counted & arm], bad[counted & ~arm], control).sign)
                 now += 1
         return np.array(signs, np.int8), starts
 
@@ -114,6 +134,7 @@ def _harmless() -> list[Shape]:
         "stalls of both at once, every 4 s": History(shared_every_s=4.0),
         "bursts of failures, each version every 3 s": History(burst_every_s=3.0, control=False),
         "5 % of the users always fail": History(failing_users=0.05, control=False),
+        "5 % of the users fail every other time": History(weak_users=0.05, control=False),
         "1 % of the users always fail, bursts": History(failing_users=0.01, burst_every_s=5.0, control=False),
     }
     found = [Shape(name, "null", _decider(one), alpha=ALPHA) for name, one in null.items()]

@@ -1,0 +1,345 @@
+"""canary-rollback in a rehearsed world: a bench that plays out what a driver and guards do, in a real run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from proofload.clock import NS_PER_MS, NS_PER_S
+from proofload.errors import InputError
+from proofload.judging import judge
+from proofload.procedures import canary_rollback
+from proofload.procedures._rollout_guarding import SETTLED_NS, Deployed, Guarding
+from proofload.records import SAMPLE_DTYPE, Agreement, Event, Outcome, Result, Samples, Status
+from proofload.scenarios import load_scenario
+from proofload.store.folder import RunFolder, claim
+from proofload.store.record import RunRecord
+from proofload.testing.synthetic_run import run_json
+
+START = 7_000 * NS_PER_S
+RATE, USERS = 400, 600
+STAGES = (0.05, 0.25, 0.5, 1.0)
+SECONDS = (12, 11, 9, 6)
+BASELINE_S = 5
+V1, V2, ERROR = 1, 2, 3
+
+Rows = NDArray[np.void]
+Spoil = Callable[[Rows, np.random.Generator], None]
+
+
+@dataclass
+class Play:
+    """A rollout as it would have been recorded. `spoil` may do anything to the requests."""
+
+    spoil: Spoil | None = None
+    rolled_at_s: float | None = None
+    guard: str = "errors"
+    users: bool = True
+    complete: bool = True
+    stages: int = 4
+    retire: bool = True
+    mirror: float = 0.1
+    canary: dict[str, Any] | None = None
+    wander: bool = False
+    events: list[Event] = field(default_factory=list)
+
+    def write(self, out: Path, settings: canary_rollback.Settings) -> Path:
+        run = run_json(RATE, 10.0, 1) | {"scenario": settings.model_dump(mode="json"), "canary": self.canary}
+        folder = RunFolder(claim(out), run)
+        rng = np.random.default_rng(5)
+        place = rng.random(USERS)
+        for kind, number, text in (("version", V1, "1.0"), ("version", V2, "0.9"), ("error", ERROR, "reset")):
+            folder.add_event(Event(START, "name", {"of": kind, "number": number, "text": text}))
+        at = START
+        self._phase(folder, 0, "warm-up", at, 2.0, rng, np.full(USERS, 0.0), place, measured=False)
+        at += 2 * NS_PER_S
+        folder.add_event(Event(at, "driver", {"name": "client", "routed": False, "arm_header": ""}))
+        self._move(folder, at, 0.0, "start")
+        self._phase(folder, 1, "baseline", at, BASELINE_S, rng, np.full(USERS, 0.0), place)
+        at += BASELINE_S * NS_PER_S
+        first = at
+        for number, (stage, seconds) in enumerate(zip(STAGES[: self.stages], SECONDS, strict=False)):
+            share = min(stage, 0.95)
+            self._move(folder, at, share, f"stage {number + 1}")
+            cut = self.rolled_at_s
+            length = seconds + 0.2
+            ends = first + round((cut or 1e6) * NS_PER_S)
+            if at + round(length * NS_PER_S) > ends:
+                length = (ends - at) / NS_PER_S
+            self._phase(folder, 2 + number, f"canary {share:.0%}", at, length, rng, np.full(USERS, share), place)
+            at += round(length * NS_PER_S)
+            if at >= ends:
+                folder.add_event(Event(at, "rollback", {"guard": self.guard, "reason": "seen"}))
+                self._move(folder, at, 0.0, self.guard)
+                folder.add_event(Event(at, "retire", {"arm": 1, "told_ns": at, "stops": True}))
+                self._phase(folder, 9, "after", at, 2.0, rng, np.full(USERS, 0.0), place, measured=False)
+                break
+        else:
+            if self.retire:
+                self._retire(folder, at, rng, place)
+        for event in self.events:
+            folder.add_event(event)
+        if self.complete:
+            folder.add_event(Event(at + 4 * NS_PER_S, "run-complete"))
+        folder.close()
+        if self.users:
+            np.save(out / "users.npy", np.arange(USERS, dtype=np.int32))
+        return out
+
+    def _retire(self, folder: RunFolder, at: int, rng: np.random.Generator, place: NDArray[np.float64]) -> None:
+        self._move(folder, at, 0.5, "hand-over")
+        told = at + NS_PER_S // 2
+        self._phase(folder, 8, "hand-over", at, 1.0, rng, np.full(USERS, 0.5), place, measured=False, told=(0, told))
+        folder.add_event(Event(told, "retire", {"arm": 0, "told_ns": told, "stops": True}))
+        told += NS_PER_S
+        end = told - NS_PER_S // 2
+        self._phase(folder, 9, "close", end, 0.5, rng, np.full(USERS, 1.0), place, measured=False, told=(1, told))
+        folder.add_event(Event(told, "retire", {"arm": 1, "told_ns": told, "stops": True}))
+
+    @staticmethod
+    def _move(folder: RunFolder, at: int, share: float, why: str) -> None:
+        detail = {"canary_share": share, "asked_ns": at, "done_ns": at + 1000, "why": why}
+        folder.add_event(Event(at, "share", detail))
+
+    def _phase(
+        self,
+        folder: RunFolder,
+        index: int,
+        name: str,
+        start: int,
+        seconds: float,
+        rng: np.random.Generator,
+        share: NDArray[np.float64],
+        place: NDArray[np.float64],
+        *,
+        measured: bool = True,
+        told: tuple[int, int] | None = None,
+    ) -> None:
+        n = round(RATE * seconds)
+        rows = np.zeros(n, SAMPLE_DTYPE)
+        rows["seq"], rows["phase"], rows["payload"] = np.arange(n), index, rng.integers(0, USERS, n)
+        rows["intended_ns"] = start + np.arange(n) * (NS_PER_S // RATE)
+        rows["dispatched_ns"] = rows["sent_ns"] = rows["intended_ns"] + 20_000
+        rows["done_ns"] = rows["sent_ns"] + rng.lognormal(np.log(4 * NS_PER_MS), 0.2, n).astype(np.int64)
+        rows["status"], rows["version"], rows["outcome"], rows["attempts"] = 200, V1, Outcome.OK, 1
+        user = rng.random(n) if self.wander else place[rows["payload"]]
+        rows["arm"] = user < share[rows["payload"]]
+        if index == 0:
+            rows["arm"] = np.arange(n) % 2
+        if told is not None:  # ten requests are on their way when an arm is told to end
+            flying = slice(0, 10)
+            rows["arm"][flying] = told[0]
+            rows["sent_ns"][flying] = told[1] - 10 * NS_PER_MS
+            rows["intended_ns"][flying] = rows["dispatched_ns"][flying] = told[1] - 10 * NS_PER_MS
+            rows["done_ns"][flying] = told[1] + 5 * NS_PER_MS
+        if self.spoil is not None:
+            self.spoil(rows, rng)
+        copies = rows[rng.random(n) < self.mirror] if name.startswith("canary") else rows[:0]
+        copies = copies.copy()
+        copies["agrees"] = np.where(
+            (copies["arm"] == 0) & (copies["outcome"] == Outcome.OK), Agreement.SAME, Agreement.NOT_COMPARED
+        )
+        copies["mirror"], copies["arm"] = 1, 1
+        both = np.concatenate([rows, copies])
+        detail = {"arrival": "constant", "rate_rps": RATE, "duration_s": seconds, "seed": 1, "start_ns": start}
+        mirror = self.mirror if name.startswith("canary") else 0.0
+        folder.add_event(
+            Event(start, "phase", {"phase": index, "name": name, "measured": measured, "mirror": mirror} | detail)
+        )
+        folder.add_samples(both[np.argsort(both["intended_ns"], kind="stable")])
+        folder.add_event(
+            Event(start + round(seconds * NS_PER_S), "phase-planned", {"phase": index, "planned": len(both)})
+        )
+
+
+def settings(**changes: Any) -> canary_rollback.Settings:
+    keys = {
+        "name": "canary-rollback",
+        "procedure": "canary-rollback",
+        "rate_rps": RATE,
+        "stages": STAGES,
+        "block_s": 1.0,
+    }
+    return canary_rollback.Settings.model_validate(
+        {**keys, "stage_s": [float(s) for s in SECONDS], "timeout_s": 1.0, **changes}
+    )
+
+
+def played(tmp_path: Path, play: Play, **changes: Any) -> Result:
+    return judge(RunRecord(play.write(tmp_path / "run", settings(**changes))))
+
+
+def failing(share: float, arm: int = 1) -> Spoil:
+    def spoil(rows: Rows, rng: np.random.Generator) -> None:
+        hit = (rows["arm"] == arm) & (rng.random(len(rows)) < share) & (rows["phase"] > 1) & (rows["phase"] < 8)
+        rows["outcome"][hit], rows["status"][hit], rows["version"][hit] = Outcome.ERROR, 500, 0
+
+    return spoil
+
+
+def slow(share: float, by_ns: int, arms: tuple[int, ...] = (1,)) -> Spoil:
+    def spoil(rows: Rows, rng: np.random.Generator) -> None:
+        hit = np.isin(rows["arm"], arms) & (rng.random(len(rows)) < share)
+        rows["done_ns"][hit] += by_ns
+
+    return spoil
+
+
+def wrong(rows: Rows, rng: np.random.Generator) -> None:
+    rows["outcome"][(rows["arm"] == 1) & (rng.random(len(rows)) < 0.05)] = Outcome.WRONG
+
+
+def mislabelled(rows: Rows, _rng: np.random.Generator) -> None:
+    rows["version"][rows["arm"] == 1] = V2
+
+
+def dropping(arm: int) -> Spoil:
+    def spoil(rows: Rows, _rng: np.random.Generator) -> None:
+        long = (rows["done_ns"] - rows["sent_ns"] == 15 * NS_PER_MS) & (rows["arm"] == arm)
+        rows["outcome"][long], rows["status"][long], rows["error"][long] = Outcome.ERROR, -1, ERROR
+
+    return spoil
+
+
+def causes(result: Result) -> set[str]:
+    return {check.cause for check in result.checks if check.status is Status.FAIL}
+
+
+@pytest.mark.parametrize(
+    "spoil", [None, failing(0.02, arm=0), slow(0.005, 300 * NS_PER_MS, (0, 1))], ids=["identical", "better", "stalling"]
+)
+def test_a_sound_second_version_passes(tmp_path: Path, spoil: Spoil | None) -> None:
+    result = played(tmp_path, Play(spoil))
+    assert result.status is Status.PASS, [(c.name, c.status, c.evidence) for c in result.checks]
+    assert "held" in result.headline[0]
+    assert result.details["rolled_back"] is False
+
+
+@pytest.mark.parametrize(
+    ("spoil", "cause"),
+    [
+        (failing(0.3), "canary-errors"),
+        (slow(0.2, 200 * NS_PER_MS), "canary-slow-tail"),
+        (slow(1.0, 8 * NS_PER_MS), "canary-slower"),
+        (wrong, "wrong-predictions"),
+        (mislabelled, "wrong-version"),
+    ],
+)
+def test_what_the_canary_does_worse_is_named(tmp_path: Path, spoil: Spoil, cause: str) -> None:
+    result = played(tmp_path, Play(spoil))
+    assert result.status is Status.FAIL
+    assert cause in causes(result)
+
+
+def test_the_story_of_a_rollback_is_told_in_figures(tmp_path: Path) -> None:
+    result = played(tmp_path, Play(failing(0.4), rolled_at_s=20.0))
+    assert result.status is Status.FAIL
+    assert result.details["times"]["detect_s"] == pytest.approx(20.0, abs=0.01)
+    assert 0 <= result.details["times"]["roll_back_s"] < 0.1
+    assert result.details["radius"]["after_the_trip"] == 0
+    assert result.details["radius"]["failed"] > 100
+    assert "Rolled back by itself: the canary fails more often" in result.headline[0]
+    in_flight = next(check for check in result.checks if check.name == "in-flight-canary")
+    assert in_flight.status is not Status.FAIL
+
+
+@pytest.mark.parametrize(("arm", "name"), [(0, "in-flight-baseline"), (1, "in-flight-canary")])
+def test_requests_lost_when_a_version_is_told_to_end_are_its_fault(tmp_path: Path, arm: int, name: str) -> None:
+    result = played(tmp_path, Play(dropping(arm)))
+    assert result.status is Status.FAIL
+    assert [(c.name, c.cause) for c in result.checks if c.status is Status.FAIL] == [(name, "dropped-in-flight")]
+
+
+def test_users_who_change_sides_are_seen(tmp_path: Path) -> None:
+    assert "unstable-assignment" in causes(played(tmp_path, Play(wander=True)))
+
+
+def test_without_users_there_is_no_assignment_to_keep(tmp_path: Path) -> None:
+    result = played(tmp_path, Play(users=False, wander=True))
+    assert result.status is Status.PASS
+    assert "assignment" not in {check.name for check in result.checks}
+
+
+def test_a_canary_that_never_starts_fails(tmp_path: Path) -> None:
+    events = [Event(START, "canary-never-started", {"what": "it died", "evidence": ""})]
+    result = played(tmp_path, Play(stages=0, retire=False, events=events))
+    assert (result.status, causes(result)) == (Status.FAIL, {"canary-down"})
+
+
+def test_a_run_that_ends_early_never_passes(tmp_path: Path) -> None:
+    result = played(tmp_path, Play(complete=False, stages=2, retire=False))
+    assert result.status is Status.INVALID
+    result = judge(RunRecord(Play(stages=2, retire=False).write(tmp_path / "other", settings())))
+    assert result.status is Status.INCONCLUSIVE
+
+
+def test_a_group_without_data_never_passes(tmp_path: Path) -> None:
+    def away(rows: Rows, _rng: np.random.Generator) -> None:
+        rows["arm"][(rows["phase"] > 1) & (rows["phase"] < 8)] = 0
+
+    assert played(tmp_path, Play(away)).status is not Status.PASS
+
+
+def test_the_same_rules_on_the_same_requests_trip_live_as_afterwards(tmp_path: Path) -> None:
+    scenario = settings()
+    record = RunRecord(Play(failing(0.4)).write(tmp_path / "run", scenario))
+    after = judge(record)
+    deployed = Deployed(None, None, same=True, answers_checked=True, mirrored=True, users=np.arange(USERS))
+    rules = deployed.rules(scenario, 4, 1.0, 0.001)
+    guarding = Guarding(deployed, rules, Samples(np.zeros(0, SAMPLE_DTYPE)), lambda: {V1: "1.0", V2: "0.9"})
+    moves = [
+        event.detail for event in record.events if event.kind == "share" and event.detail["why"].startswith("stage")
+    ]
+    guarding.baseline(record.phases[1].start_ns, moves[0]["asked_ns"])
+    table = np.concatenate([record.samples(phase.index).table for phase in record.phases[1:]])
+    table = table[np.argsort(table["intended_ns"], kind="stable")]
+    tripped = None
+    for low in range(0, len(table), 37):
+        now = int(table["intended_ns"][low])
+        while moves and moves[0]["asked_ns"] <= now:
+            guarding.end(moves[0]["asked_ns"])
+            guarding.begin(moves.pop(0)["done_ns"])
+        tripped = guarding(Samples(table[low : low + 37]))
+        if tripped is not None:
+            break
+    assert tripped is not None
+    assert tripped.guard == "errors"
+    assert guarding.watch is not None
+    live = guarding.watch.paths()["errors"] / np.log(10)
+    assert after.details["series"]["log10_e"]["errors"][: len(live)] == pytest.approx(live, abs=1e-3)
+    assert guarding.watch.blocks[0].start_ns == pytest.approx(
+        table["intended_ns"][0] + 5 * NS_PER_S + SETTLED_NS, abs=1e7
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stages": [0.5, 0.25]},
+        {"stage_s": [1.0]},
+        {"driver": {}},
+        {"canary_header": "X-Canary"},
+        {"hold_back": 0.4, "stages": [0.3]},
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"stage|table|header|hold_back"):
+        settings(**changes)
+
+
+def test_a_driver_that_is_not_known_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match="no driver named 'clint'"):
+        settings(driver={"name": "clint"}).mover()
+
+
+def test_the_quick_form_takes_a_minute_at_most() -> None:
+    quick = load_scenario("canary-rollback", quick=True)
+    assert isinstance(quick, canary_rollback.Settings)
+    assert quick.settle_in_s + quick.baseline_s + sum(quick.lengths()) + 6 <= 60
+    assert quick.shares() == (0.05, 0.25, 0.5, 0.95)
