@@ -20,7 +20,8 @@ GUARDS = (FAILURES, WRONG, SLOWER, TAIL)
 TAIL_FACTOR = 3.0
 """Far slower: three times the p99 before, and a millisecond."""
 _QUICK = 4.0
-"""Guards on rare events are quickest about so many margins."""
+_LARGE = 40.0
+"""Guards on rare events are quickest about so many margins: a beginning, and an outage."""
 
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -64,11 +65,15 @@ class Guarded:
     before: Counts
     after: Counts
     margin: float
-    tau: float
+    taus: tuple[float, ...]
+    """Effects that looks are quickest about, small and large."""
+    rare: bool = True
+    """What is counted is rare where nothing is wrong."""
 
     def difference(self, blocks: int | None = None) -> Difference:
         """The share after (of so many blocks; None: all) less that before."""
-        return shares_difference(self.before, self.after if blocks is None else self.after.until(blocks))
+        after = self.after if blocks is None else self.after.until(blocks)
+        return shares_difference(self.before, after, rare=self.rare)
 
 
 def limits_from(before: Requests, *, slower: float, slower_ms: float, failed: float, tail: float) -> Limits:
@@ -86,10 +91,10 @@ def guards(before: Requests, after: Requests, limits: Limits) -> Mapping[str, Gu
     def one(name: str, margin: float | None) -> Guarded:
         then, now = (_counts(side, *_bad(side, name, limits)) for side in (before, after))
         if margin is not None:
-            return Guarded(then, now, margin, _QUICK * margin)
+            return Guarded(then, now, margin, (_QUICK * margin, _LARGE * margin))
         usual = float(then.bad.sum()) / max(int(then.n.sum()), 1)
         half = max(float(f"{0.5 - usual:.3g}"), 0.01)
-        return Guarded(then, now, half, half)
+        return Guarded(then, now, half, (half,), rare=False)
 
     return {
         FAILURES: one(FAILURES, limits.failed),
@@ -99,14 +104,14 @@ def guards(before: Requests, after: Requests, limits: Limits) -> Mapping[str, Gu
     }
 
 
-def shares_difference(before: Counts, after: Counts) -> Difference:
+def shares_difference(before: Counts, after: Counts, *, rare: bool = True) -> Difference:
     """The share after less that before, with the spread over blocks of time, or that of chance where it is larger.
 
-    A side that had no bad block has not shown that it has none: it is taken to have had one more, as bad as bad blocks
-    of either side are (Agresti and Caffo's addition, of blocks).
+    Where bad ones are `rare`, a side that had no bad block has not shown that it has none: it is taken to have had
+    one more, as bad as bad blocks of either side are (Agresti and Caffo's addition, of blocks).
     """
     shares, variance, blocks = [], 0.0, []
-    as_bad = _bad_block(before, after)
+    as_bad = _bad_block(before, after) if rare else 0.0
     for side in (before, after):
         there = side.n > 0
         n, bad = side.n[there].astype(np.float64), side.bad[there].astype(np.float64)

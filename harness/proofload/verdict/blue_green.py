@@ -36,7 +36,8 @@ def harm_at(guarded: Mapping[str, Guarded], blocks: int, *, alpha_fail: float) -
         found = one.difference(blocks)
         if found.effect <= one.margin:  # no bound below it could be above the margin
             continue
-        low, high = bounds(found, one.tau, each, each)
+        rate = each / len(one.taus)
+        low, high = max(bounds(found, tau, rate, rate) for tau in one.taus)
         ruling = rule(found.effect, low, high, margin=one.margin, direction="lower")
         if ruling.status is Status.FAIL:
             return Harm(name, blocks, ruling)

@@ -11,7 +11,7 @@ from proofload.records import Status
 from proofload.selftest import Shape
 from proofload.verdict.blue_green import at_the_end, first_harm, passed
 
-_BLUE, _GREEN = 10, 14
+_BLUE, _GREEN = 10, 18
 _EACH = 300
 _ALPHA, _PASS = 0.001, 0.01
 _SLOWER, _SLOWER_MS, _FAILED, _TAIL = 0.5, 3.0, 0.005, 0.005
