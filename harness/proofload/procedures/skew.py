@@ -111,7 +111,7 @@ def _pace(bench: Bench, first: Phase, scenario: Settings) -> _Pace:
     spans = samples.service_ns[with_outcome(samples, Outcome.OK, Outcome.WRONG, Outcome.LATE)]
     if not len(spans):
         return _Pace(scenario.singly_rps, scenario.rate_rps, scenario.burst)
-    each_s = max(float(np.quantile(spans, 0.1)) / NS_PER_S, 1e-4)  # what the machine's other work delays is left out
+    each_s = max(float(np.min(spans)) / NS_PER_S, 1e-4)  # delays by whatever else runs are left out
     return _Pace(
         singly_rps=min(scenario.singly_rps, _ALONE / each_s),
         rate_rps=min(scenario.rate_rps, _BUSY / each_s),
