@@ -55,17 +55,18 @@ def _items(
             shared_cores=around.shared_cores,
         )
     )
-    late = next(item for item in items if item.code == "send-lag")
-    forgiven = not late.ok and lag.ok
+    forgiven = {"send-lag"} if lag.ok else set()
+    if _harmless(health, lag):
+        forgiven.add("cpu-starved")
+    bad = {item.code for item in items if not item.ok}
+    if not (bad & {"send-lag", "cpu-starved", "loop-stall"}) - forgiven:
+        forgiven.add("shared-core")  # which says no more than that one of these is bad
     judged = []
     for item in items:
-        alone = item.code == "shared-core" and "(send-lag)" in item.detail
         if item.code == "send-lag":
             judged.append(lag)
-        elif not item.ok and ((item.code == "cpu-starved" and _harmless(health, lag)) or (alone and forgiven)):
-            judged.append(replace(item, ok=True, remedy=""))
         else:
-            judged.append(item)
+            judged.append(replace(item, ok=True, remedy="") if item.code in forgiven and not item.ok else item)
     return tuple(judged)
 
 
