@@ -23,6 +23,8 @@ SLOWER = {"slower-p50": 0.5, "slower-p95": 0.95, "slower-p99": 0.99, "slower-tai
 TAIL_FACTOR = 3.0
 TOLERANCE, TOLERANCE_NS = 1.2, NS_PER_MS
 """Slower counts from a fifth and a millisecond above."""
+UNTOLD = 255
+"""The arm of a request of which nobody told who answered it."""
 FAILED = (Outcome.ERROR, Outcome.TIMEOUT, Outcome.SHED)
 TIMED = (Outcome.OK, Outcome.WRONG, Outcome.LATE, Outcome.TIMEOUT)
 ANSWERED = (Outcome.OK, Outcome.WRONG, Outcome.LATE)
@@ -62,11 +64,23 @@ class Rules:
 
 def own_requests(rows: NDArray[np.void], forced: Sequence[int] = ()) -> NDArray[np.void]:
     """Requests of users that chance assigned: no copies, none that was never sent, none that was forced."""
-    kept = (rows["mirror"] == 0) & (rows["outcome"] != Outcome.UNSENT)
+    kept = (rows["mirror"] == 0) & (rows["outcome"] != Outcome.UNSENT) & (rows["arm"] != UNTOLD)
     if len(forced):
         kept &= ~np.isin(rows["payload"], np.asarray(forced))
     chosen: NDArray[np.void] = rows[kept]
     return chosen
+
+
+def by_stamp(rows: NDArray[np.void], versions: tuple[int | None, int | None]) -> NDArray[np.void]:
+    """The same requests, with the arms that their stamps tell: for a router that does not say who answered."""
+    baseline, canary = versions
+    told = rows.copy()
+    own = told["mirror"] == 0
+    stamps = told["version"]
+    differ = canary is not None and baseline is not None and canary != baseline
+    arm = np.where(stamps == canary, 1, np.where(stamps == baseline, 0, UNTOLD)) if differ else UNTOLD
+    told["arm"] = np.where(own, arm, told["arm"])
+    return told
 
 
 def flags(

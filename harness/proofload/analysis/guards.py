@@ -19,6 +19,7 @@ from proofload.analysis.guard_rules import (
     SLOWER,
     VERSION,
     Rules,
+    by_stamp,
     flags,
     own_requests,
     pairs,
@@ -68,6 +69,8 @@ class GuardWatch:
     users: NDArray[np.int64]
     """The user of each payload, -1: none named."""
     workers: int = 1
+    stamped: bool = False
+    """Whether stamps tell who answered."""
     blocks: list[Block] = field(default_factory=list)
     _windows: list[_Window] = field(default_factory=list)
     _current: int = 0
@@ -88,7 +91,7 @@ class GuardWatch:
 
     def add(self, samples: Samples) -> bool:
         """Take requests that are final; says whether a block was completed."""
-        table = samples.table
+        table = by_stamp(samples.table, self.rules.versions) if self.stamped else samples.table
         if len(table):
             self._waiting.append(table)
             workers = table["worker"]

@@ -37,6 +37,8 @@ class Deployed:
     users: NDArray[np.int64]
     """The user of each payload (-1: none named); empty where no payload names one."""
     forced: Sequence[int] = ()
+    stamped: bool = False
+    """Whether a router stands between that does not say who answered, so that only stamps tell."""
 
     def rules(self, scenario: RolloutSettings, stages: int, block_s: float, disagreement: float) -> Rules:
         """The rules, but for the stamps that are still to be seen."""
@@ -154,7 +156,7 @@ def frozen(
     baseline = samples.where((due >= span[0]) & (due < span[1]))
     stamped = replace(rules, versions=deployed.stamps(baseline, warm_up, names))
     reference = freeze(baseline, stamped, deployed.users) if len(baseline) else Reference({}, {}, {}, (), 0)
-    return GuardWatch(stamped, reference, deployed.users, workers)
+    return GuardWatch(stamped, reference, deployed.users, workers, deployed.stamped)
 
 
 def told(watch: GuardWatch, guard: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proofload.analysis.assignment import leavers, split_seen, wanderers
-from proofload.analysis.guard_rules import ANSWERED, DOWN, SLOWER, own_requests
+from proofload.analysis.guard_rules import ANSWERED, DOWN, SLOWER, UNTOLD, by_stamp, own_requests
 from proofload.analysis.guards import GuardWatch
 from proofload.analysis.sequential import wins_needed
 from proofload.clock import NS_PER_MS, NS_PER_S
@@ -23,6 +23,7 @@ from proofload.procedures._rollout_settings import RolloutSettings
 from proofload.procedures._rollout_telling import headline, radius, series, times
 from proofload.records import SAMPLE_DTYPE, Check, Outcome, Phase, Samples, Status
 from proofload.verdict.rollout import (
+    TOLERATED,
     GuardSeen,
     Switch,
     answers_to_trip,
@@ -33,6 +34,7 @@ from proofload.verdict.rollout import (
     never_started,
     split_check,
     switch_check,
+    untold_check,
 )
 from proofload.verdict.status import overall
 from proofload.verdict.validity import merged
@@ -54,6 +56,8 @@ class Replay:
     users: NDArray[np.int64]
     every: NDArray[np.void]
     """Users' requests, those of the baseline alone included."""
+    untold: int
+    """Requests of which nobody told who answered them."""
 
 
 def judged(
@@ -123,8 +127,11 @@ def replayed(
         watch.end(end_ns)
     watch.add(Samples(together[together["intended_ns"] >= planned]))
     watch.close()
+    if story.stamped:
+        together = by_stamp(together, watch.rules.versions)
     own = own_requests(together, story.forced)
-    return Replay(story, watch, own[own["intended_ns"] >= first], before.users, own)
+    untold = int(np.count_nonzero((together["arm"] == UNTOLD) & (together["outcome"] != Outcome.UNSENT)))
+    return Replay(story, watch, own[own["intended_ns"] >= first], before.users, own, untold)
 
 
 def _measured(evidence: Evidence, scenario: RolloutSettings) -> list[MeasuredPhase]:
@@ -152,6 +159,9 @@ def _checks(replay: Replay, scenario: RolloutSettings, stages: int, ended: str) 
     checks.append(down_check(tripped=gone, told=reason))
     if not rolled or ended:
         checks.append(data_check(_counts(replay), planned=stages, ended=ended))
+    if replay.untold > TOLERATED * len(replay.every):
+        checks.append(untold_check(replay.untold, len(replay.every) + replay.untold))
+        return tuple(checks)
     checks += _splitting(replay, scenario)
     checks += _switches(replay, scenario.alpha_fail)
     if rolled and not any(check.status is Status.FAIL for check in checks):

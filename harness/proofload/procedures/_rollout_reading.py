@@ -64,6 +64,8 @@ class Story:
     routed: bool
     forced: tuple[int, ...]
     mirrored: bool
+    stamped: bool = False
+    """Whether only stamps tell who answered."""
 
     @property
     def stages(self) -> tuple[Move, ...]:
@@ -80,7 +82,7 @@ def story_of(evidence: Evidence) -> Story:
     moves: list[Move] = []
     rolled: Rolled | None = None
     retired: list[Retired] = []
-    never, routed, forced, mirrored = "", False, (), False
+    never, routed, forced, mirrored, stamped = "", False, (), False, False
     for event in evidence.events:
         detail = event.detail
         match event.kind:
@@ -96,12 +98,13 @@ def story_of(evidence: Evidence) -> Story:
                 forced = tuple(detail["payloads"])
             case "driver":
                 routed = bool(detail["routed"])
+                stamped = routed and not detail["arm_header"]
             case "phase":
                 mirrored |= detail.get("mirror", 0.0) > 0
             case _:
                 pass
     moves = [replace(move, applied_ns=_applied(evidence, move)) for move in moves]
-    return Story(tuple(moves), rolled, tuple(retired), never, routed, forced, mirrored)
+    return Story(tuple(moves), rolled, tuple(retired), never, routed, forced, mirrored, stamped)
 
 
 def _applied(evidence: Evidence, move: Move) -> int:
@@ -126,6 +129,7 @@ def known_before(
     mirrored: bool,
     payloads: Payloads | None,
     forced: Sequence[int],
+    stamped: bool,
 ) -> Deployed:
     """For the live watch."""
     return Deployed(
@@ -136,6 +140,7 @@ def known_before(
         mirrored=mirrored,
         users=_numbered(payloads),
         forced=forced,
+        stamped=stamped,
     )
 
 
@@ -152,6 +157,7 @@ def known_afterwards(evidence: Evidence, story: Story, canary_version: str | Non
         mirrored=story.mirrored,
         users=_NOBODY if users is None else users.astype(np.int64),
         forced=story.forced,
+        stamped=story.stamped,
     )
 
 

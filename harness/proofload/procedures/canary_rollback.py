@@ -121,6 +121,7 @@ def _guarding(bench: Bench, scenario: Settings, rollout: Rollout) -> Guarding:
         mirrored=_mirror(scenario, rollout) > 0,
         payloads=rollout.payloads,
         forced=rollout.forced,
+        stamped=rollout.traffic.route.target is not None and not rollout.traffic.route.arm_header,
     )
     return Guarding(
         before,

@@ -162,6 +162,13 @@ def switch_check(seen: Switch, *, alpha: float, ended: bool) -> Check:
     )
 
 
+def untold_check(untold: int, n: int) -> Check:
+    """Requests that nobody can be blamed for: the guards are blind to what failed among them."""
+    evidence = f"of {untold:,} of {n:,} requests neither a header nor a stamp tells which version answered"
+    settle = "a router that says so in a response header (arm_header), or versions that are stamped differently"
+    return Check("who-answered", Status.INCONCLUSIVE, untold / n, TOLERATED, "share", NOTHING, evidence, settle)
+
+
 def never_started(what: str) -> Check:
     return Check("canary-up", Status.FAIL, None, None, "", NOTHING, what, cause="canary-down")
 
