@@ -94,7 +94,8 @@ def _status(validity: Any, checks: tuple[Check, ...]) -> Status:
 
 def _target(run: Mapping[str, Any]) -> Mapping[str, Any]:
     placement = run["placement"]
-    device = "" if placement["runtime"] in {"external", "none"} else placement["device"]  # what runs elsewhere was not asked
+    elsewhere = placement["runtime"] in {"external", "none"}  # what runs there was not asked
+    device = "" if elsewhere else placement["device"]
     checked = bool(run["payloads"]["with_expectation"])
     return {**run["target"], "device": device, "runtime": placement["runtime"], "answers_checked": checked}
 
