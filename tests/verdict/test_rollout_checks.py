@@ -1,0 +1,120 @@
+"""From what a rollout showed to checks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from proofload.analysis.assignment import SplitSeen
+from proofload.analysis.sequential import share_path, threshold
+from proofload.records import Status
+from proofload.verdict.rollout import (
+    GuardSeen,
+    Switch,
+    answers_to_trip,
+    assignment_check,
+    data_check,
+    down_check,
+    guard_check,
+    split_check,
+    switch_check,
+    untold_check,
+)
+
+LIMIT = math.log(8000)
+
+
+def guard(name: str = "errors", *, tripped: bool = False, blocks: int = 40, shifted: bool = False) -> GuardSeen:
+    log_e = LIMIT + 1 if tripped else 0.5
+    return GuardSeen(name, log_e, LIMIT, tripped, 20, 1000, 0, blocks, 17, "20 of 1,000 bad", shifted)
+
+
+def test_a_guard_that_had_time_to_trip_and_did_not_passes() -> None:
+    check = guard_check(guard(), ended_early=False)
+    assert check.status is Status.PASS
+    assert check.limit == 8000
+    assert check.observed == pytest.approx(math.exp(0.5), abs=1e-3)
+    assert "2.00% (1." in check.evidence
+
+
+@pytest.mark.parametrize(("blocks", "early", "status"), [(16, False, Status.INCONCLUSIVE), (17, False, Status.PASS),
+                                                         (40, True, Status.INCONCLUSIVE)])  # fmt: skip
+def test_one_that_could_not_have_tripped_shows_nothing(blocks: int, early: bool, status: Status) -> None:
+    check = guard_check(guard(blocks=blocks), ended_early=early)
+    assert check.status is status
+    assert bool(check.settle) is (status is Status.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize(
+    ("name", "shifted", "cause"),
+    [
+        ("errors", False, "canary-errors"),
+        ("wrong-answers", False, "wrong-predictions"),
+        ("predictions", False, "wrong-predictions"),
+        ("version", False, "wrong-version"),
+        ("slower-tail", False, "canary-slow-tail"),
+        ("slower-p99", True, "canary-slower"),
+    ],
+)
+def test_a_guard_that_tripped_names_its_cause(name: str, shifted: bool, cause: str) -> None:
+    check = guard_check(guard(name, tripped=True, shifted=shifted), ended_early=True)
+    assert (check.status, check.cause) == (Status.FAIL, cause)
+
+
+def test_no_data_in_a_group_or_too_few_stages_is_no_pass() -> None:
+    assert data_check({"5%": (10, 2), "25%": (10, 4)}, planned=2, ended="").status is Status.PASS
+    assert data_check({"5%": (10, 0)}, planned=1, ended="").status is Status.INCONCLUSIVE
+    assert data_check({"5%": (10, 2)}, planned=2, ended="").status is Status.INCONCLUSIVE
+    assert data_check({"5%": (10, 2)}, planned=1, ended="Ctrl-C").status is Status.INCONCLUSIVE
+    assert untold_check(5, 10).status is Status.INCONCLUSIVE
+
+
+def test_a_canary_that_is_down_fails() -> None:
+    assert down_check(tripped=True, told="it died").cause == "canary-down"
+    assert down_check(tripped=False, told="").status is Status.PASS
+
+
+def test_the_stages_share_the_chance_to_call_a_split_wrong() -> None:
+    near = math.log(3 / 0.001)
+    one = (SplitSeen(0.5, 1000, 560, near),)
+    assert split_check(one, alpha=0.001, by_users=True).status is Status.FAIL
+    four = (*one, *(SplitSeen(0.5, 1000, 500, 0.0),) * 3)
+    assert split_check(four, alpha=0.001, by_users=True).status is Status.PASS
+    assert split_check((), alpha=0.001, by_users=False).status is Status.INCONCLUSIVE
+
+
+def test_users_on_both_sides_fail_beyond_a_slip() -> None:
+    assert assignment_check(1, 1000, 0, 500, alpha=0.001).status is Status.PASS
+    found = assignment_check(30, 1000, 0, 500, alpha=0.001)
+    assert (found.status, found.cause) == (Status.FAIL, "unstable-assignment")
+    assert assignment_check(0, 1000, 40, 500, alpha=0.001).status is Status.FAIL
+    assert assignment_check(0, 0, 0, 0, alpha=0.001).status is Status.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("in_flight", "lost", "routed", "ended", "status"),
+    [
+        (10, 0, False, True, Status.PASS),
+        (10, 1, False, True, Status.INCONCLUSIVE),
+        (10, 2, False, True, Status.FAIL),
+        (1, 0, False, True, Status.INCONCLUSIVE),
+        (0, 0, True, True, Status.PASS),
+        (500, 1, False, False, Status.PASS),
+        (500, 9, False, False, Status.FAIL),
+        (0, 0, False, False, Status.INCONCLUSIVE),
+    ],
+)
+def test_what_a_switch_may_lose(in_flight: int, lost: int, routed: bool, ended: bool, status: Status) -> None:
+    check = switch_check(Switch("x", in_flight, lost, routed), alpha=0.001, ended=ended)
+    assert check.status is status
+    assert (check.cause == "dropped-in-flight") is (status is Status.FAIL and ended)
+
+
+def test_the_answers_it_takes_are_those_that_trip() -> None:
+    limit = threshold(8, 0.001)
+    needed = answers_to_trip(limit, 0.001)
+    ones = np.ones(needed, np.int64)
+    assert share_path(ones, ones, 0.001)[-1] >= limit
+    assert share_path(ones[:-1], ones[:-1], 0.001)[-1] < limit
