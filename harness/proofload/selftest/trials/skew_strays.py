@@ -28,7 +28,7 @@ class StrayTrial:
     def shapes(self) -> Sequence[Shape]:
         return (
             Shape("a twentieth is wrong, at random", "null", lambda rng: _decide(rng, 0.0, 0.05), alpha=ALPHA),
-            Shape("half is wrong, at random", "null", lambda rng: _decide(rng, 0.0, 0.5), alpha=ALPHA),
+            Shape("a fifth is wrong, at random", "null", lambda rng: _decide(rng, 0.0, 0.2), alpha=ALPHA),
             Shape("right for an absent one", "null", lambda rng: _decide(rng, 0.0, 0.0, away=0.05), alpha=ALPHA),
             *(
                 Shape(
