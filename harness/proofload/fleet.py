@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -44,6 +44,7 @@ class Berth:
     server: Server
     essential: bool
     stack: ExitStack
+    loops: list[ProbeLoop] = field(default_factory=list)
 
 
 class Fleet:
@@ -98,13 +99,20 @@ class Fleet:
             live_url=target.live_url or target.ready_url or "",
         )
         probes = [(name, probe) for name, module in _probes() if (probe := module.create(subject)) is not None]
-        berth.stack.enter_context(ProbeLoop(probes, folder.add_readings, folder.add_event))
+        berth.loops.append(ProbeLoop(probes, folder.add_readings, folder.add_event).__enter__())
 
     def stop(self, arm: int) -> None:
         """Stop the server on this arm; nothing happens where there is none."""
         berth = self._berths.pop(arm, None)
-        if berth is not None:
-            berth.stack.close()
+        if berth is None:
+            return
+        for loop in berth.loops:
+            loop.halt()
+        try:
+            berth.stack.close()  # at once, though a probe may be reading: what is in flight now is what matters
+        finally:
+            for loop in berth.loops:
+                loop.__exit__(None, None, None)
 
     def check_alive(self) -> Iterator[tuple[int, TargetError]]:
         """Raises TargetError when an essential server is gone; gives the others, each once, as (arm, why)."""

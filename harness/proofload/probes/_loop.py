@@ -95,6 +95,10 @@ class ProbeLoop:
             thread.start()
         return self
 
+    def halt(self) -> None:
+        """Record nothing any more, without waiting for a reading that is under way."""
+        self._stop.set()
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
