@@ -97,16 +97,18 @@ def difference(shown: Shown) -> Difference:
     )
 
 
-def as_shares(found: Difference) -> Difference:
+def as_shares(found: Difference, margin: float = 0.0) -> Difference:
     """The difference of two shares, its variance never below that of one more success and one more failure on each
     side (Agresti and Caffo, The American Statistician 54, 2000): a side where nothing failed has not shown that
-    nothing ever does."""
+    nothing ever does. With a `margin`, never below that of a second side which is worse by as much, either: whoever
+    would exclude that must reckon with what it would look like (a score test)."""
     if not np.isfinite(found.variance):
         return found
-    least = 0.0
-    for users, share in zip(found.users, (found.baseline, found.baseline + found.effect), strict=True):
+    least, spread = 0.0, (0.0, margin * (1.0 - margin))
+    shares = (found.baseline, found.baseline + found.effect)
+    for users, share, at_margin in zip(found.users, shares, spread, strict=True):
         wary = (share * users + 1.0) / (users + 2.0)
-        least += wary * (1.0 - wary) / (users + 2.0)
+        least += max(wary * (1.0 - wary), at_margin) / (users + 2.0)
     return replace(found, variance=max(found.variance, least))
 
 

@@ -26,6 +26,9 @@ _LARGE = 40.0
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+_FEW = 2
+"""Bad blocks, from which on their own spread tells how they vary."""
+
 
 @dataclass(frozen=True, slots=True)
 class Requests:
@@ -107,8 +110,8 @@ def guards(before: Requests, after: Requests, limits: Limits) -> Mapping[str, Gu
 def shares_difference(before: Counts, after: Counts, *, rare: bool = True) -> Difference:
     """The share after less that before, with the spread over blocks of time, or that of chance where it is larger.
 
-    Where bad ones are `rare`, a side that had no bad block has not shown that it has none: it is taken to have had
-    one more, as bad as bad blocks of either side are (Agresti and Caffo's addition, of blocks).
+    Where bad ones are `rare`, a side that had one bad block at most has not shown how they vary: it is taken to
+    have had one more, as bad as bad blocks of either side are (Agresti and Caffo's addition, of blocks).
     """
     shares, variance, blocks = [], 0.0, []
     as_bad = _bad_block(before, after) if rare else 0.0
@@ -120,8 +123,9 @@ def shares_difference(before: Counts, after: Counts, *, rare: bool = True) -> Di
         total = float(n.sum())
         share = float(bad.sum()) / total
         over_blocks = float(np.sum((bad - share * n) ** 2)) / total**2 * len(n) / (len(n) - 1)
-        wary = (np.count_nonzero(bad) + 1.0) / (len(n) + 2.0)
-        unseen = as_bad**2 * wary * (1.0 - wary) / (len(n) + 2.0)
+        seen = int(np.count_nonzero(bad))
+        wary = (seen + 1.0) / (len(n) + 2.0)
+        unseen = as_bad**2 * wary * (1.0 - wary) / (len(n) + 2.0) if seen < _FEW else 0.0
         variance += max(over_blocks, unseen, share * (1.0 - share) / total)
         shares.append(share)
         blocks.append(len(n))

@@ -24,7 +24,7 @@ BETTER: dict[str, Direction] = {
     "latency_mean_ms": "lower",
     "score": "same",
 }
-_OK_MARGIN = 0.01
+_OK_MARGIN = 0.02
 _SLOWER, _SLOWER_MS = 0.2, 1.0
 _SMALL = 0.2
 """Of a standard deviation: a small effect, by Cohen's convention."""

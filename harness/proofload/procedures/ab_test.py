@@ -45,7 +45,7 @@ class Settings(RolloutSettings):
     guardrails: Annotated[tuple[Metric, ...], Field(strict=False)] = ("ok_share", "latency_p50_ms")
     """Metrics that must not get worse meanwhile, each by its own margin."""
     margin: Positive | None = None
-    """The difference in `metric` that matters, in its unit. None: 0.01 of ok_share, a fifth and 1 ms of a latency, a
+    """The difference in `metric` that matters, in its unit. None: 0.02 of ok_share, a fifth and 1 ms of a latency, a
     fifth of a standard deviation of a score."""
     mde: Positive | None = None
     """The harm that is to be found with `power`; None: twice the margin."""

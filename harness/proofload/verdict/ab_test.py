@@ -64,7 +64,7 @@ def at_the_end(shown: Shown, question: Question) -> Look:
     ruling = ruled(
         found.effect,
         found.bounds(question.alpha_fail / sides, question.alpha_fail / sides),
-        found.bounds(question.alpha_pass, question.alpha_pass),
+        _wary(found, question).bounds(question.alpha_pass, question.alpha_pass),
         margin=question.margin,
         direction=question.direction,
     )
@@ -105,11 +105,16 @@ def _looked(shown: Shown, question: Question) -> tuple[Difference, Ruling]:
     ruling = ruled(
         found.effect,
         confidence_sequence.bounds(found, tau, fail, fail),
-        confidence_sequence.bounds(found, tau, usual, usual),
+        confidence_sequence.bounds(_wary(found, question), tau, usual, usual),
         margin=question.margin,
         direction=question.direction,
     )
     return found, ruling
+
+
+def _wary(found: Difference, question: Question) -> Difference:
+    """For bounds that are to exclude harm."""
+    return as_shares(found, question.margin) if question.shares else found
 
 
 def _count(shown: Shown) -> int:

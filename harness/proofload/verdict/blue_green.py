@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from proofload.analysis.arm_difference import as_shares
 from proofload.analysis.before_after import GUARDS, Guarded
 from proofload.analysis.confidence_sequence import bounds
 from proofload.records import Status
@@ -57,7 +58,8 @@ def at_the_end(guarded: Mapping[str, Guarded], *, alpha_fail: float, alpha_pass:
     found = {}
     for name, one in guarded.items():
         difference = one.difference()
-        strict, usual = difference.bounds(each, each), difference.bounds(alpha_pass, alpha_pass)
+        wary = as_shares(difference, one.margin) if one.rare else difference
+        strict, usual = difference.bounds(each, each), wary.bounds(alpha_pass, alpha_pass)
         found[name] = ruled(difference.effect, strict, usual, margin=one.margin, direction="lower")
     return found
 
