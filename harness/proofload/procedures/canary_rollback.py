@@ -27,11 +27,13 @@ from proofload.scenarios import Scenario, Seconds, Share
 STARTS_ITS_TARGETS = True
 _SLACK_S = 0.2
 """A stage is so much longer than its blocks: moves take time."""
-_QUIET_S, _TRAIN_S, _REST_S = 0.3, 0.6, 1.5
-_EVERY_S, _BURST_S = 0.02, 0.001
-_INTO_THE_BURST_NS = 3 * NS_PER_MS
-_BURST = 24
-_TRAIN_FACTOR = 3.0
+_QUIET_S, _TRAIN_S, _REST_S = 0.3, 0.4, 1.5
+_EVERY_S, _BURST_S = 0.016, 0.001
+_INTO_THE_BURST_NS = NS_PER_MS
+_BURST = 32
+_TRAIN_FACTOR = 5.0
+_HANDED_OVER = 0.15
+"""The canary's share while the baseline is given something to have in flight."""
 
 
 class Settings(RolloutSettings):
@@ -180,8 +182,8 @@ def _stages(rollout: Rollout, running: Running, guarding: Guarding, scenario: Se
 
 
 def _hand_over(rollout: Rollout, running: Running, start_ns: int) -> None:
-    """Both versions take half while bursts come in; then everything moves, and the old one is told to end."""
-    rollout.move(0.5, why="hand-over")
+    """The old version gets most of a train of bursts; in its middle everything moves, and it is told to end."""
+    rollout.move(_HANDED_OVER, why="hand-over")
     rollout.watch(running, _within_a_burst(start_ns))
     rollout.move(1.0, why="hand-over")
     rollout.retire(BASELINE)
