@@ -76,7 +76,7 @@ class GuardWatch:
     _current: int = 0
     _waiting: list[NDArray[np.void]] = field(default_factory=list)
     _seen_ns: dict[int, int] = field(default_factory=dict)
-    _known: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    _known: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     _fine: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def begin(self, start_ns: int) -> None:
@@ -168,7 +168,7 @@ class GuardWatch:
             if usual is not None and len(usual):
                 counted = counted & ~((user >= 0) & usual[user])
             if guard not in SLOWER:
-                known = self._known.setdefault(guard, np.zeros(int(self.users.max(initial=-1)) + 1, np.bool_))
+                known = self._known.setdefault(guard, np.zeros(int(self.users.max(initial=-1)) + 1, np.int64))
                 proven = self._proven(guard)
                 good = own["payload"][counted & ~bad]
                 bad = first_bad(user, bad & counted, known, proven[own["payload"]] if len(proven) else None)

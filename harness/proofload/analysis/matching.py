@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Flags = NDArray[np.bool_]
+AT_MOST = 3
+"""So many bad answers of one user are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +41,21 @@ def matched(canary: Flags, baseline: Flags, before: Flags | None = None) -> Matc
     return Match(size, bad, good, (bad > max(good, then)) - (bad < good or bad < then))
 
 
-def first_bad(user: NDArray[np.int64], bad: Flags, known: NDArray[np.bool_], proven: Flags | None = None) -> Flags:
-    """Which bad answers are their user's first; `known[u]` says, and is made to say, who has had one.
+def first_bad(user: NDArray[np.int64], bad: Flags, counted: NDArray[np.int64], proven: Flags | None = None) -> Flags:
+    """Which bad answers are to be counted; `counted[u]` says, and is made to say, how many of a user's have been.
 
-    Users below 0 are not known by name: each of their requests stands for itself. A user whom everything fails, on
-    whichever side he is, would else be counted again and again. `proven`: requests that have been answered well
-    before; when they fail it is not for what they ask, and each counts.
+    A user's first counts, and two more where the request has been answered well before (`proven`): then it does not
+    fail for what it asks. A user whom everything fails, whoever answers, would else be counted again and again. Users
+    below 0 are not known by name: each of their requests stands for itself.
     """
     flags = bad & (user < 0)
-    if proven is not None:
-        flags |= bad & proven
     places = np.flatnonzero(bad & (user >= 0))
     if len(places):
-        who, first = np.unique(user[places], return_index=True)
-        new = ~known[who]
-        flags[places[first[new]]] = True
-        known[who] = True
+        may = (counted[user[places]] == 0) if proven is None else (counted[user[places]] == 0) | proven[places]
+        places = places[may & (counted[user[places]] < AT_MOST)]
+        who, first = np.unique(user[places], return_index=True)  # one in a block: two are of one cause
+        flags[places[first]] = True
+        counted[who] += 1
     return flags
 
 

@@ -62,7 +62,7 @@ class History:
         stalls = [self._stalls(rng, self.stall_every_s, self.stall_s) for _ in range(2)]
         bursts = [self._stalls(rng, self.burst_every_s, 0.2) for _ in range(2)]
         shared = self._stalls(rng, self.shared_every_s, 1.0)
-        known, fails, place = np.zeros(USERS, np.bool_), rng.random(USERS) < self.failing_users, rng.random(USERS)
+        known, fails, place = np.zeros(USERS, np.int64), rng.random(USERS) < self.failing_users, rng.random(USERS)
         chance = np.where(rng.random(USERS) < self.weak_users, 0.5, 0.0) + fails
         usual_bad = np.zeros(USERS, np.bool_)
         proven = np.zeros(USERS, np.bool_)
