@@ -34,7 +34,7 @@ class TimeToReady:
             "1 in 20 restarts over the limit": _lognormal,
             "two kinds of restarts, the slow ones at the limit": _two_kinds,
             "sawtooth over the restarts": _sawtooth,
-            "autocorrelated, φ = 0.5": _autocorrelated(0.5),
+            "autocorrelated, φ = 0.2": _autocorrelated(0.2),
         }
         alone = [
             Shape(f"time to ready: {name}", "null", _deciding(times), alpha=ALPHA) for name, times in nulls.items()
@@ -53,11 +53,12 @@ class TimeToReady:
         ]
         apart = [
             Shape(
-                "time to ready: autocorrelated, φ = 0.9",
+                f"time to ready: autocorrelated, φ = {phi}",
                 "apart",
-                _deciding(_autocorrelated(0.9)),
+                _deciding(_autocorrelated(phi)),
                 why="restarts that all fall into one slow spell of the host are not independent; spread them over time",
             )
+            for phi in (0.5, 0.9)
         ]
         coverage = [
             Shape(f"median over {n} restarts, both bounds", "coverage", _covering(n, 0.5), alpha=0.05)
