@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from proofload.procedures._peak_looks import address, busy_seconds, looking
@@ -48,6 +50,8 @@ def test_neighbours_excuse_slowness_and_nothing_else() -> None:
     assert "50%" in slow.evidence
     assert excused(check("p99"), 0.5).status is Status.INCONCLUSIVE
     assert excused(check("excess_refused"), 0.5).status is Status.FAIL
+    collapsed = replace(check("goodput_at_peak"), interval=Interval(0.0, 0.1))
+    assert excused(collapsed, 0.5).status is Status.FAIL
     assert excused(check("goodput_at_peak"), 0.05).status is Status.FAIL
     assert excused(check("goodput_at_peak"), None).status is Status.FAIL
     assert excused(check("recovery", Status.PASS), 0.9).status is Status.PASS
