@@ -37,7 +37,6 @@ from proofload.verdict.rollout import (
     untold_check,
 )
 from proofload.verdict.status import overall
-from proofload.verdict.validity import merged
 
 _FIRM_NS = 2 * NS_PER_MS
 """A request counts as in flight when it was sent so long before: less may be on the wire still."""
@@ -73,7 +72,8 @@ def judged(
     replay = replayed(evidence, scenario, story, stages=len(stages), block_s=block_s, disagreement=disagreement)
     ended = ended_early(evidence)
     checks = _checks(replay, scenario, len(stages), ended)
-    validity = merged({one.summary.name: one.validity for one in measured if one.summary.measured})
+    whole = _whole(evidence, scenario)
+    validity = whole.validity if whole is not None else ()
     status = overall(validity, checks)
     details: dict[str, Any] = {
         "shares": list(stages),
@@ -84,12 +84,11 @@ def judged(
         "series": series(story, replay.watch, replay.every, evidence.phases[0].start_ns),
         "limit": replay.watch.rules.limit,
     }
-    last = [one for one in measured if one.summary.measured]
     return Findings(
         phases=tuple(one.summary for one in measured),
         checks=checks,
         validity=validity,
-        client=last[-1].health if last else None,
+        client=whole.health if whole is not None else None,
         headline=headline(status, checks, details),
         details=details,
     )
@@ -147,6 +146,26 @@ def _measured(evidence: Evidence, scenario: RolloutSettings) -> list[MeasuredPha
         kept: Phase = replace(phase, planned=phase.planned - int(np.count_nonzero(copies)))
         found.append(measure(kept, own, scenario, around, find_warmup=False))
     return found
+
+
+def _whole(evidence: Evidence, scenario: RolloutSettings) -> MeasuredPhase | None:
+    """All that was measured as one: guards run through all stages, and so must the client have kept up."""
+    ran, tables, planned = [], [], 0
+    for phase in evidence.phases:
+        table = evidence.samples(phase.index).table
+        own = table[table["mirror"] == 0].copy()
+        if not phase.measured or not len(own):
+            continue
+        own["seq"] += planned
+        planned += phase.planned - int(np.count_nonzero(table["mirror"]))
+        ran.append(phase)
+        tables.append(own)
+    if not ran:
+        return None
+    seconds = sum(phase.duration_s for phase in ran)
+    whole = replace(ran[0], name="all stages", planned=planned, duration_s=seconds)
+    samples = Samples(np.concatenate(tables))
+    return measure(whole, samples, scenario, Circumstances.of(evidence), find_warmup=False)
 
 
 def _checks(replay: Replay, scenario: RolloutSettings, stages: int, ended: str) -> tuple[Check, ...]:
