@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +99,25 @@ def test_a_url_with_an_impossible_port_is_bad_input(tmp_path: Path) -> None:
 def test_a_far_target_comes_with_a_warning() -> None:
     facts = Found(target("http://198.51.100.7:80/x"), None, 0).facts()
     assert "not a loopback address" in facts["warnings"][0]
+
+
+def test_a_url_on_this_machine_is_probed_by_the_process_that_listens_there(tmp_path: Path) -> None:
+    code = "import http.server as h; s = h.HTTPServer(('127.0.0.1', 0), h.BaseHTTPRequestHandler); " \
+           "print(s.server_port, flush=True); s.serve_forever()"  # fmt: skip
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            with ExternalRuntime().start(target(f"http://127.0.0.1:{port}/"), Placement(log_dir=tmp_path)) as server:
+                assert server.pids == (process.pid,)
+                assert server.facts()["pid_found"] == "by the port it listens on"
+                assert server.cpus == (), "what it may use is not what it is given"
+        finally:
+            process.kill()
+
+
+def test_the_lab_does_not_take_itself_for_the_target(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        with ExternalRuntime().start(target(url), Placement(log_dir=tmp_path)) as server:
+            assert server.pids == ()

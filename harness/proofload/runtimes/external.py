@@ -13,6 +13,7 @@ from proofload.clock import Clock, MonotonicClock
 from proofload.errors import TargetError
 from proofload.runtimes import Placement, Server
 from proofload.runtimes._filling import known_values, refuse_unfilled
+from proofload.runtimes._listener import listener
 from proofload.runtimes._readiness import Address, Readiness, watched_address
 from proofload.target_model import Target
 
@@ -52,7 +53,7 @@ class ExternalRuntime:
                 cause="it is not running, not ready yet, or listens elsewhere",
                 remedy="start it, correct its url or health.ready, or add [start] so that proofload starts it",
             )
-        yield Found(filled, who, self.clock.now_ns())
+        yield Found(filled, who, self.clock.now_ns(), seen_pid=_seen(filled) if who is None else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,14 @@ class Found:
     target: Target
     who: trees.Root | None
     seen_ns: int
+    seen_pid: int | None = None
+    """Who listens at the target's address, where no pid was given: enough to probe, too little to be its life."""
 
     @property
     def pids(self) -> Sequence[int]:
-        return (self.who.pid,) if self.who else ()
+        if self.who is not None:
+            return (self.who.pid,)
+        return () if self.seen_pid is None else (self.seen_pid,)
 
     @property
     def timeline(self) -> Mapping[str, int]:
@@ -95,9 +100,17 @@ class Found:
         facts: dict[str, Any] = {"runtime": "external", "address": str(address), "reached_ns": self.seen_ns}
         if self.who is not None:
             facts["pid"] = self.who.pid
+        elif self.seen_pid is not None:
+            facts |= {"pid": self.seen_pid, "pid_found": "by the port it listens on"}
         if not address.is_loopback:
             facts["warnings"] = [f"{address} {_FAR}"]
         return facts
+
+
+def _seen(target: Target) -> int | None:
+    """Of a stream, the address is its broker's, and tells nothing of who works on it."""
+    address = Address.of(target.url)
+    return listener(target.url) if address.is_loopback and target.transport != "kafka" else None
 
 
 def _process(target: Target) -> trees.Root | None:
