@@ -1,6 +1,6 @@
 """All benchmarks, one table a subject, each against peers measured in the same session on this machine.
 
-    python benchmarks/run_all.py [http|grpc|kafka|report|memory]...
+    python benchmarks/run_all.py [http|grpc|kafka|report|memory|soak]...
 
 Everything stays on 127.0.0.1 and is stopped at the end. What is missing is named and left out. The exit code is
 0 unless a program breaks: a benchmark informs, tests decide. About six minutes in all.
@@ -19,7 +19,8 @@ SUBJECTS: dict[str, tuple[str, list[str]]] = {
     "grpc": ("grpc_client_cpu.py", ["--rounds", "3", "--calls", "4000"]),
     "kafka": ("kafka_rate.py", ["--rate", "15000", "--seconds", "6"]),
     "report": ("report_scale.py", []),
-    "memory": ("run_memory.py", []),
+    "memory": ("run_memory.py", ["--scenario", "soak"]),
+    "soak": ("soak_memory.py", []),
 }
 
 _VERDICT = {0: "met", 1: "NOT met, see above"}

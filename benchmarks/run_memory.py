@@ -1,6 +1,6 @@
 """Does a run's memory grow with its length? Lab and engine during 3.6 million requests: an hour at 1,000/s.
 
-    python benchmarks/run_memory.py [--rate 40000] [--samples 3600000]
+    python benchmarks/run_memory.py [--rate 40000] [--samples 3600000] [--scenario soak]
 
 The load goes to nginx on the highest core. Resident memory is read from outside, once a second. Shared memory
 (the sample ring) is counted with both processes that map it. The end of the run is shown apart: there the lab
@@ -45,17 +45,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=float, default=40_000.0)
     parser.add_argument("--samples", type=int, default=3_600_000)
+    parser.add_argument("--scenario", choices=["load", "soak"], default="load", help="soak: judged window by window")
     options = parser.parse_args(arguments)
     if not nginx_server.available():
         print(f"\nA run's memory was not measured: {nginx_server.MISSING}")
         return 0
     seconds = options.samples / options.rate
     with nginx_server.serving() as url, tempfile.TemporaryDirectory(prefix="proofload-memory-") as place:
-        sizes, result = run(command(url, options.rate, seconds, Path(place)))
+        sizes, result = run(_asked(options.scenario, command(url, options.rate, seconds, Path(place))))
         record = RunRecord(Path(place) / "run")
         begin_ns = record.phases[0].start_ns
         found = read(Path(place) / "run", result, options.rate)
     return tell(sizes, found, begin_ns, seconds)
+
+
+def _asked(scenario: str, lab: list[str]) -> list[str]:
+    if scenario == "load":
+        return lab
+    own = ["another_s=0", "idle_s=0", "slo.p95_ms=50"]
+    return [scenario if part == "load" else part for part in lab] + [word for one in own for word in ("--set", one)]
 
 
 def run(lab: list[str]) -> tuple[list[Size], dict[str, object]]:
