@@ -27,10 +27,10 @@ from proofload.scenarios import Scenario, Seconds, Share
 STARTS_ITS_TARGETS = True
 _SLACK_S = 0.2
 """A stage is so much longer than its blocks: moves take time."""
-_QUIET_S, _TRAIN_S, _REST_S = 0.3, 0.4, 1.5
+_QUIET_S, _REST_S = 0.3, 1.5
 _EVERY_S, _BURST_S = 0.016, 0.001
-_INTO_THE_BURST_NS = NS_PER_MS
-_BURST = 32
+_INTO_THE_BURST_NS = 2 * NS_PER_MS
+_BURST, _BURSTS, _LAST = 32, 10, 3
 _TRAIN_FACTOR = 5.0
 _HANDED_OVER = 0.15
 """The canary's share while the baseline is given something to have in flight."""
@@ -80,7 +80,9 @@ class CanaryRollback:
     """See `proofload.procedures.Procedure`."""
 
     def peak_rps(self, scenario: Scenario) -> float:
-        return 2 * max(scenario.rate_rps + 10 * math.sqrt(scenario.rate_rps), _TRAIN_FACTOR * scenario.rate_rps + 200)
+        return 2 * max(
+            scenario.rate_rps + 10 * math.sqrt(scenario.rate_rps), _LAST * _TRAIN_FACTOR * scenario.rate_rps + 200
+        )
 
     def conduct(self, bench: Bench, scenario: Scenario) -> None:
         assert isinstance(scenario, Settings)
@@ -147,14 +149,15 @@ def _plan(scenario: Settings, *, mirror: float) -> list[Stretch]:
         level(f"canary {share:.0%}", seconds + _SLACK_S, 11 + number, mirror)
         for number, (share, seconds) in enumerate(zip(scenario.stages, scenario.lengths(), strict=True))
     ]
-    return [level("baseline", scenario.baseline_s, 10), *stages, _trains("hand-over", scenario, 50)]
+    return [level("baseline", scenario.baseline_s, 10), *stages, _bursts("hand-over", scenario, 50, _REST_S)]
 
 
-def _trains(name: str, scenario: Settings, seed: int) -> Stretch:
-    """The load, with small bursts close upon each other in between: at any instant something is on its way."""
+def _bursts(name: str, scenario: Settings, seed: int, rest_s: float = 0.0) -> Stretch:
+    """A little of the load, a train of bursts, and a larger one that keeps a version busy when it is told to end."""
     burst = max(2.0, min(_BURST, round(scenario.rate_rps * _TRAIN_FACTOR * _EVERY_S)))
-    train = [[burst / _BURST_S, _BURST_S], [1.0, _EVERY_S - _BURST_S]] * round(_TRAIN_S / _EVERY_S)
-    steps = [[scenario.rate_rps, _QUIET_S], *train, [scenario.rate_rps, _REST_S]]
+    pause = [1.0, _EVERY_S - _BURST_S]
+    steps = [[scenario.rate_rps, _QUIET_S], *([[burst / _BURST_S, _BURST_S], pause] * _BURSTS)]
+    steps += [[_LAST * burst / _BURST_S, _BURST_S], *([[scenario.rate_rps, rest_s]] if rest_s else [])]
     return Stretch(
         name,
         scenario.rate_rps,
@@ -182,9 +185,9 @@ def _stages(rollout: Rollout, running: Running, guarding: Guarding, scenario: Se
 
 
 def _hand_over(rollout: Rollout, running: Running, start_ns: int) -> None:
-    """The old version gets most of a train of bursts; in its middle everything moves, and it is told to end."""
+    """The old version gets most of some bursts; within the last everything moves, and it is told to end."""
     rollout.move(_HANDED_OVER, why="hand-over")
-    rollout.watch(running, _within_a_burst(start_ns))
+    rollout.watch(running, _within_the_last(start_ns))
     rollout.move(1.0, why="hand-over")
     rollout.retire(BASELINE)
 
@@ -193,13 +196,11 @@ def _close(bench: Bench, rollout: Rollout, scenario: Settings) -> None:
     """The new version is told to end while requests are on their way to it, and none follows."""
     if rollout.share != 1.0:
         rollout.move(1.0, why="close")
-    with bench.loading(_trains("close", scenario, 51)) as running:
-        rollout.watch(running, _within_a_burst(running.start_ns))
-        running.cut()
+    with bench.loading(_bursts("close", scenario, 51)) as running:
+        rollout.watch(running, _within_the_last(running.start_ns))
         rollout.retire(CANARY)
 
 
-def _within_a_burst(start_ns: int) -> int:
-    """An instant just after one of the bursts has been sent, in the middle of a train."""
-    bursts = round(_TRAIN_S / _EVERY_S / 2)
-    return start_ns + round((_QUIET_S + bursts * _EVERY_S + _BURST_S) * NS_PER_S) + _INTO_THE_BURST_NS
+def _within_the_last(start_ns: int) -> int:
+    """An instant just after the last burst has been sent."""
+    return start_ns + round((_QUIET_S + _BURSTS * _EVERY_S + _BURST_S) * NS_PER_S) + _INTO_THE_BURST_NS
