@@ -125,3 +125,13 @@ def test_events_that_lack_what_they_must_have_are_told_as_damage(folder: Path, l
         file.write(line + b"\n")
     with pytest.raises(RunFolderError, match=re.escape(str(folder))):
         judged(folder)
+
+
+def test_a_crash_while_judging_is_inconclusive_and_names_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise IndexError("nothing there")
+
+    monkeypatch.setattr(load.Load, "judge", crash)
+    result = judge(RunRecord(folder))
+    assert result.status is Status.INCONCLUSIVE
+    assert "IndexError: nothing there" in result.checks[0].evidence

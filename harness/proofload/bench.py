@@ -46,6 +46,8 @@ class LabBench:
         self._progress = progress
         self.target = target
         self.canary = canary
+        self.has_loaded = False
+        """Whether any load was sent."""
 
     @property
     def watchdog(self) -> Watchdog:
@@ -88,6 +90,7 @@ class LabBench:
         first = stretches[0]
         name = first.name if len(stretches) == 1 else " → ".join(stretch.name for stretch in stretches)
         planned_s = sum(stretch.duration_s for stretch in stretches)
+        self.has_loaded = True
         self._progress.phase_started(name, first.rate_rps, planned_s)
         with self._engine.running(stretches, self._tick) as load:
             yield load

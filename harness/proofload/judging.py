@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from proofload.clock import NS_PER_S
 from proofload.discovery import module_for
-from proofload.errors import RunFolderError
-from proofload.procedures import Procedure, ended_early
+from proofload.errors import ProofloadError, RunFolderError
+from proofload.procedures import Circumstances, Findings, Procedure, ended_early
 from proofload.procedures._stream_delivery import with_delivery
 from proofload.records import Check, Cost, Event, Interval, Result, Status, Validity
 from proofload.scenarios import Scenario
@@ -25,7 +27,8 @@ def judge(record: RunRecord) -> Result:
         module = module_for("procedure", run["scenario"]["procedure"])
         scenario: Scenario = module.Settings.model_validate(run["scenario"])
         procedure: Procedure = module.create()
-        findings = procedure.judge(record, scenario)
+        _is_whole(record)
+        findings = _found(procedure, record, scenario)
         checks = (*_died(record), *findings.checks)
         validity = _with_the_end(findings.validity, ended_early(record))
         status = _status(validity, checks)
@@ -56,6 +59,39 @@ def judge(record: RunRecord) -> Result:
             cause="its files are damaged, or were written by another version of proofload",
             remedy="use the version that run.json names under environment.proofload",
         ) from exc
+
+
+def _is_whole(record: RunRecord) -> None:
+    """What every procedure reads first: where that breaks, the folder is damaged."""
+    for reading in Circumstances.of(record).worker_stats:
+        for name in ("cpu_share", "runqueue_share", "gc_pause_ms"):
+            float(reading.get(name) or 0.0)
+    for phase in record.phases:
+        if phase.planned < 0:
+            raise ValueError(f"phase {phase.name} has no plan")
+
+
+def _found(procedure: Procedure, record: RunRecord, scenario: Scenario) -> Findings:
+    """A crash while judging is no verdict, whatever the measurement was worth."""
+    try:
+        return procedure.judge(record, scenario)
+    except ProofloadError:
+        raise
+    except Exception as exc:  # noqa: BLE001  of any kind: it must not look like a verdict, nor lose the report
+        where = traceback.extract_tb(exc.__traceback__)[-1]
+        told = f"{type(exc).__name__}: {exc} (at {Path(where.filename).name}:{where.lineno})"
+        crashed = Check(
+            name="judged",
+            status=Status.INCONCLUSIVE,
+            observed=None,
+            limit=None,
+            unit="",
+            interval=Interval(None, None),
+            evidence=f"judging stopped: {told}",
+            settle="`proofload report` on this folder with a version that judges it: what was recorded is kept",
+        )
+        said = f"No verdict: judging what was recorded stopped with an error ({type(exc).__name__})."
+        return Findings((), (crashed,), (), headline=(said,))
 
 
 def _with_the_end(validity: tuple[Validity, ...], reason: str) -> tuple[Validity, ...]:

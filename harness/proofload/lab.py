@@ -139,7 +139,7 @@ def _run_one(
             bench = LabBench(scenario, fleet, folder, engine=engine, progress=progress, target=up, canary=canary)
             if server is not None:
                 bench.welcome(server, 0)
-            with _death_is_a_finding(folder):
+            with _death_is_a_finding(folder, bench):
                 procedure.conduct(bench, scenario)
 
 
@@ -175,11 +175,13 @@ def _keep_users(out: Path, payloads: Payloads) -> None:
 
 
 @contextmanager
-def _death_is_a_finding(folder: RunFolder) -> Iterator[None]:
-    """A target that died under load has failed; one that could not be reached before it is an error."""
+def _death_is_a_finding(folder: RunFolder, bench: LabBench) -> Iterator[None]:
+    """A target that died under load has failed; one that could not be started or reached before it is an error."""
     try:
         yield
     except TargetError as exc:
+        if not bench.has_loaded:
+            raise
         folder.add_event(Event(monotonic_ns(), "target-died", {"what": exc.what, "evidence": exc.evidence}))
 
 
