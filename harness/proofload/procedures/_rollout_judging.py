@@ -38,7 +38,7 @@ from proofload.verdict.rollout import (
 )
 from proofload.verdict.status import overall
 
-_FIRM_NS = 2 * NS_PER_MS
+_FIRM_NS = NS_PER_MS
 """A request counts as in flight when it was sent so long before: less may be on the wire still."""
 _AROUND_NS = NS_PER_S // 4
 _SLOW = 0.002

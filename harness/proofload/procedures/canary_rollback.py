@@ -29,7 +29,7 @@ _SLACK_S = 0.2
 """A stage is so much longer than its blocks: moves take time."""
 _QUIET_S, _REST_S = 0.3, 1.5
 _EVERY_S, _BURST_S = 0.016, 0.001
-_INTO_THE_BURST_NS = 2 * NS_PER_MS
+_INTO_THE_BURST_NS = 4 * NS_PER_MS
 _BURST, _BURSTS, _LAST = 32, 10, 3
 _TRAIN_FACTOR = 5.0
 _HANDED_OVER = 0.15

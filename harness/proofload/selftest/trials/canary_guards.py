@@ -15,7 +15,7 @@ from proofload.records import Status
 from proofload.selftest import Shape
 
 RATE, GUARDS, ALPHA = 400, 8, 0.001
-STAGES = ((0.05, 12), (0.25, 11), (0.5, 9), (0.95, 6))
+STAGES = ((0.05, 6), (0.25, 13), (0.5, 14), (0.95, 5))
 """(share of the canary, seconds), as the quick scenario has them."""
 LENGTH = sum(seconds for _, seconds in STAGES)
 USERS = 1000
@@ -154,7 +154,7 @@ def _harmful() -> list[Shape]:
                     "effect",
                     _decider(History(added=share, usual=usual, control=control)),
                     magnitude=share,
-                    detect=detect if share > 0.02 or name == "errors" else None,
+                    detect=detect,
                     curve=name,
                 )
             )
