@@ -13,7 +13,9 @@ from proofload import errors
 from proofload.cli import failure
 from proofload.errors import InputError, MeasurementError, ProofloadError, TargetError
 
-NAMES = ("ProofloadError", "InputError", "TargetError", "Unavailable", "MeasurementError", "RunFolderError")
+NAMES = (
+    "ProofloadError", "InputError", "TargetError", "DriverError", "Unavailable", "MeasurementError", "RunFolderError",
+)  # fmt: skip
 
 
 def descendants(root: type[ProofloadError]) -> Iterator[type[ProofloadError]]:

@@ -3,6 +3,7 @@
     ProofloadError                  what happened, the evidence, the likely cause, the next step
     ├── InputError                  exit 2: the user's files, flags or payloads are wrong
     ├── TargetError                 exit 2: the target cannot be started, reached or kept alive
+    ├── DriverError                 exit 2: what moves a rollout's traffic failed: a hook, a router
     ├── Unavailable                 exit 2: an optional part is missing on this machine
     ├── MeasurementError            exit 3: the lab itself could not measure
     └── RunFolderError              exit 2: a run folder is missing, occupied or unreadable
@@ -52,6 +53,10 @@ class InputError(ProofloadError):
 
 class TargetError(ProofloadError):
     """The target cannot be started, reached or kept alive."""
+
+
+class DriverError(ProofloadError):
+    """What moves a rollout's traffic failed. Nothing is said about the target: no TargetError, and so no finding."""
 
 
 class Unavailable(ProofloadError):  # noqa: N818  a state of this machine more than an error

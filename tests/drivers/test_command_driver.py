@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proofload.drivers import Stage, command
-from proofload.errors import InputError, TargetError
+from proofload.errors import DriverError, InputError
 from proofload.target_model import Target
 from proofload.testing.driver_kit import FoundServer
 from proofload.watchdog import Watchdog
@@ -46,14 +46,14 @@ def test_the_way_back_has_its_own_command(tmp_path: Path) -> None:
 
 def test_the_way_back_is_taken_after_a_failure_too(tmp_path: Path) -> None:
     script = f"echo move {{percent}} >> {tmp_path}/said; echo no such weight; test {{percent}} = 0"
-    with pytest.raises(TargetError, match="ended with status 1") as failure:
+    with pytest.raises(DriverError, match="ended with status 1") as failure:
         moved(tmp_path, (0.5,), move=["sh", "-c", script])
     assert "no such weight" in failure.value.evidence
     assert (tmp_path / "lines").read_text().splitlines() == ["move 0", "move 50", "move 0"]
 
 
 def test_a_command_that_hangs_is_ended(tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match=r"did not end in 0\.3 s"):
+    with pytest.raises(DriverError, match=r"did not end in 0\.3 s"):
         moved(tmp_path, move=["sleep", "60"], back=["true"], timeout_s=0.3)
 
 
@@ -63,7 +63,7 @@ def test_a_move_waits_for_its_check(tmp_path: Path) -> None:
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match="cannot be run"):
+    with pytest.raises(DriverError, match="cannot be run"):
         moved(tmp_path, move=["no-such-program-anywhere"])
 
 

@@ -17,7 +17,7 @@ from proofload.drivers._nginx_configuration import Plan, configuration
 from proofload.drivers._nginx_shares import BUCKETS, Shares, buckets_of
 from proofload.engine.client import EngineSpec, Stretch, started
 from proofload.engine.worker import ArmSpec
-from proofload.errors import InputError, TargetError
+from proofload.errors import DriverError, InputError
 from proofload.records import Outcome
 from proofload.store.folder import RunFolder, claim
 from proofload.store.record import RunRecord
@@ -160,5 +160,5 @@ def test_a_dead_nginx_is_an_error_with_its_log(tmp_path: Path, required_program:
     with routed(tmp_path) as traffic:
         assert isinstance(traffic, nginx.NginxTraffic)
         traffic._nginx.end()
-        with pytest.raises(TargetError, match="nginx ended"):
+        with pytest.raises(DriverError, match="nginx ended"):
             traffic.move(0.5)

@@ -60,7 +60,7 @@ class Traffic(Protocol):
 
     def move(self, canary_share: float) -> None:
         """Give the canary this share of the traffic, 0 to 1; returns when new requests follow it. No request
-        may be lost by it. Raises TargetError when the router refuses."""
+        may be lost by it. Raises DriverError when the router refuses."""
 
 
 class Driver(Protocol):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from proofload.errors import TargetError, Unavailable
+from proofload.errors import DriverError, Unavailable
 from proofload.watchdog import Watchdog
 
 _ELSEWHERE = ("/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/bin/nginx")
@@ -37,20 +37,20 @@ class Nginx:
         self._port = port
 
     def check_alive(self) -> None:
-        """Raises TargetError, with the end of its log, when it ended."""
+        """Raises DriverError, with the end of its log, when it ended."""
         if self._process.poll() is not None:
             raise self.failed(f"nginx ended with status {self._process.returncode}")
 
-    def failed(self, what: str) -> TargetError:
+    def failed(self, what: str) -> DriverError:
         log = self._folder / "error.log"
         with suppress(OSError):
             tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
-            return TargetError(
+            return DriverError(
                 what,
                 evidence="\n".join([f"the end of {log}:", *tail]) if tail else f"its log is empty ({log})",
                 remedy=f"try its configuration by hand: nginx -t -p {self._folder} -c {self._folder}/nginx.conf",
             )
-        return TargetError(what, evidence=f"it wrote no log ({log})")
+        return DriverError(what, evidence=f"it wrote no log ({log})")
 
     def wait_until_it_listens(self) -> None:
         patience = time.monotonic() + _START_S
@@ -76,7 +76,7 @@ class Nginx:
 
 @contextmanager
 def running(configuration: str, folder: Path, port: int, watchdog: Watchdog) -> Iterator[Nginx]:
-    """nginx with this configuration, as long as the block lasts. Raises Unavailable or TargetError."""
+    """nginx with this configuration, as long as the block lasts. Raises Unavailable or DriverError."""
     file = folder / "nginx.conf"
     file.write_text(configuration, encoding="utf-8")
     command = [program(), "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(file)]

@@ -27,7 +27,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from proofload.drivers import Route, Stage
-from proofload.errors import TargetError
+from proofload.errors import DriverError
 from proofload.target_model import Target
 from proofload.toml_input import Table, validated
 from proofload.watchdog import Watchdog
@@ -99,13 +99,13 @@ class Hooks:
         self._numbers = itertools.count(1)
 
     def run(self, name: str, command: Sequence[str], share: float) -> None:
-        """Raises TargetError, with the end of what it wrote, unless it ends with 0 in time."""
+        """Raises DriverError, with the end of what it wrote, unless it ends with 0 in time."""
         status, log = self._ran(name, command, share, self._timeout_s)
         if status != 0:
             raise self._failed(name, command, share, status, log)
 
     def until_it_succeeds(self, name: str, command: Sequence[str], share: float) -> None:
-        """Again and again, until it ends with 0. Raises TargetError when time is up."""
+        """Again and again, until it ends with 0. Raises DriverError when time is up."""
         patience = time.monotonic() + self._timeout_s
         while True:
             status, log = self._ran(name, command, share, max(0.1, patience - time.monotonic()))
@@ -130,7 +130,7 @@ class Hooks:
                     start_new_session=True,
                 )
             except OSError as exc:
-                raise TargetError(
+                raise DriverError(
                     f"the driver's `{name}` command cannot be run: {exc.strerror}",
                     evidence=subprocess.list2cmdline(arguments),
                     remedy=f"correct [driver] {name}; names are looked up in PATH",
@@ -146,10 +146,10 @@ class Hooks:
                     process.wait()
                 self._watchdog.release(process.pid)
 
-    def _failed(self, name: str, command: Sequence[str], share: float, status: int | None, log: Path) -> TargetError:
+    def _failed(self, name: str, command: Sequence[str], share: float, status: int | None, log: Path) -> DriverError:
         ended = f"did not end in {self._timeout_s:g} s" if status is None else f"ended with status {status}"
         wrote = log.read_text(encoding="utf-8", errors="replace")[-_SHOWN_CHARS:].strip()
-        return TargetError(
+        return DriverError(
             f"the driver's `{name}` command {ended}",
             evidence=f"{subprocess.list2cmdline(_filled(command, share))}\n{wrote or 'it wrote nothing'}",
             remedy=f"try it by hand; what it wrote is kept in {log}",

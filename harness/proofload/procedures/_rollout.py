@@ -121,7 +121,7 @@ class Rollout:
 def deployed(bench: Bench, scenario: RolloutSettings) -> Iterator[Rollout | None]:
     """Both versions up and warmed, the driver open, all traffic on the baseline; None when the canary does not start.
 
-    Raises TargetError when the baseline does not start, or the driver fails.
+    Raises TargetError when the baseline does not start, DriverError when the driver fails.
     """
     target, second = versions(bench)
     mover = scenario.mover()  # for its errors, before anything is started
