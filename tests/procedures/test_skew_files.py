@@ -128,6 +128,42 @@ def test_few_rows_are_inconclusive_and_say_how_many_it_takes(compared: Compare, 
     assert "299 rows" in next(check.settle for check in result.checks if check.name == "feature parity")
 
 
+@pytest.mark.parametrize("columns", [["event", "label"], ["event", "nothing"]])
+def test_files_without_a_value_in_common_are_no_pass(
+    compared: Compare, training: pd.DataFrame, tmp_path: Path, columns: list[str]
+) -> None:
+    training["nothing"] = np.nan
+    for column in set(training.columns) - set(columns):
+        del training[column]
+    result = compared(training.drop(columns="label", errors="ignore"), suffix=".parquet")
+    assert result.status is Status.INCONCLUSIVE, result.checks
+    assert not any("all 0 features" in sentence for sentence in result.headline)
+
+
+def test_predictions_that_are_missing_on_both_sides_were_not_compared(
+    compared: Compare, training: pd.DataFrame
+) -> None:
+    training["prediction"] = np.nan
+    assert compared(training, suffix=".parquet").status is Status.INCONCLUSIVE
+
+
+def test_an_age_that_few_rows_tell_is_no_pass(compared: Compare, training: pd.DataFrame) -> None:
+    training["feature_age"] = np.where(np.arange(ROWS) < 3, 10.0, np.nan)
+    result = compared(training, age="feature_age", max_age=3600.0)
+    assert next(check for check in result.checks if check.name == "freshness").status is Status.INCONCLUSIVE
+    result = compared(training, age="another", max_age=3600.0)
+    assert next(check for check in result.checks if check.name == "freshness").status is Status.INCONCLUSIVE
+
+
+def test_columns_of_one_value_show_no_absence_of_drift(compared: Compare, training: pd.DataFrame) -> None:
+    for column in set(training.columns) - {"event"}:
+        training[column] = 7.0
+    same = training.assign(event="x" + training["event"])
+    result = compared(same)
+    assert (result.details["mode"], result.status) == ("drift", Status.INCONCLUSIVE)
+    assert "Nothing could be compared" in result.headline[0]
+
+
 def test_rows_that_do_not_join_are_compared_by_distribution(compared: Compare, training: pd.DataFrame) -> None:
     other = training.assign(event="x" + training["event"], amount=training["amount"] * 100)
     result = compared(other)

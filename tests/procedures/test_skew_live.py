@@ -144,6 +144,56 @@ def test_one_wrong_prediction_fails_where_predictions_are_all_there_is(
     assert causes(result) == {"predictions": "prediction-mismatch"}
 
 
+def without_expectations(source: Path, keep: int = 0) -> None:
+    lines = [json.loads(line) for line in source.read_text().splitlines()]
+    for line in lines[keep:]:
+        del line["expect"]
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_what_can_be_compared_with_nothing_is_refused_before_the_run(tmp_path: Path, source: Path) -> None:
+    source.with_name("features.jsonl").unlink()
+    without_expectations(source)
+    settings = skew.Settings.model_validate({"name": "skew", "procedure": "skew"})
+    (tmp_path / "run").mkdir()
+    with pytest.raises(InputError, match="nothing to compare the answers with"):
+        skew.requests(settings, source, tmp_path / "run")
+
+
+def test_offline_features_without_a_feature_are_no_pass(replayed: Callable[..., Result], source: Path) -> None:
+    without_expectations(source)
+    ids = "".join(json.dumps({"id": f"p{number}"}) + "\n" for number in range(POOL))
+    source.with_name("features.jsonl").write_text(ids)
+    result = replayed(lambda number, rows: right(rows[number]))
+    assert result.status is Status.INCONCLUSIVE
+    assert "expect" in next(check.settle for check in result.checks if check.name == "something to compare")
+
+
+def test_features_that_are_missing_on_both_sides_are_no_pass(replayed: Callable[..., Result], source: Path) -> None:
+    without_expectations(source)
+    empty = "".join(json.dumps({"id": f"p{number}", "first": None}) + "\n" for number in range(POOL))
+    source.with_name("features.jsonl").write_text(empty)
+    result = replayed(lambda number, rows: {"prediction": 1.0, "features": {"first": None}})
+    assert result.status is Status.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("expectations", "status"), [(148, Status.INCONCLUSIVE), (149, Status.PASS)])
+def test_a_golden_set_passes_from_as_many_payloads_as_bound_the_share_that_is_wrong(
+    replayed: Callable[..., Result], source: Path, expectations: int, status: Status
+) -> None:
+    source.with_name("features.jsonl").unlink()
+    without_expectations(source, keep=expectations)
+    result = replayed(lambda number, rows: right(rows[number]))  # each of them many times; 2 % may be wrong
+    assert result.status is status
+    [check] = [check for check in result.checks if check.name == "predictions"]
+    assert ("149 payloads" in check.settle) is (status is Status.INCONCLUSIVE)
+
+
+def test_an_age_that_no_answer_tells_is_no_pass(replayed: Callable[..., Result]) -> None:
+    result = replayed(lambda number, rows: right(rows[number]), age="age_s", max_age=60.0)
+    assert result.status is Status.INCONCLUSIVE
+
+
 def test_features_that_are_expected_and_never_told_are_no_pass(replayed: Callable[..., Result]) -> None:
     result = replayed(lambda number, rows: {"prediction": right(rows[number])["prediction"]})
     assert result.status is Status.INCONCLUSIVE

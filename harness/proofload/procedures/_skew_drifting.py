@@ -12,7 +12,7 @@ from proofload.procedures import Findings
 from proofload.procedures._skew_reading import read_well
 from proofload.procedures._skew_tables import Side, feature_names, prediction_name
 from proofload.procedures._skew_terms import Settings
-from proofload.procedures._skew_words import schema_check
+from proofload.procedures._skew_words import nothing_compared, schema_check
 from proofload.records import Check, Interval, Status
 from proofload.verdict.causes import CAUSES
 from proofload.verdict.skew import rule_drift
@@ -26,6 +26,8 @@ def judge_drift(reference: Side, serving: Side, scenario: Settings, *, why: str)
     left_out = [name for name in (scenario.schema_path, scenario.timestamp, *reference.instants) if name]
     names, lacking = feature_names(reference, serving, chosen=scenario.columns, left_out=left_out)
     names = [name for name in names if not _is_id(reference, name)]
+    constant = [name for name in names if _one_value(reference, serving, name)]
+    names = [name for name in names if name not in constant]
     rng = np.random.default_rng([scenario.seed, 11])
     measured = [
         (name, found)
@@ -50,6 +52,9 @@ def judge_drift(reference: Side, serving: Side, scenario: Settings, *, why: str)
         rows.append(_plain(name, found, status, interval, cause=cause if status is Status.FAIL else "", says=says))
     fact = schema_check(lacking, [], scenario, asked=bool(lacking))
     checks = [*_summed_up(checks, scenario), *([fact] if fact is not None else [])]
+    if not rows:
+        told = f"no column varies that both files have (constant: {', '.join(constant[:8]) or 'none'})"
+        checks.append(nothing_compared(told, "files with the same columns, or a key that joins their rows"))
     details = {
         "mode": "drift",
         "why": why,
@@ -57,6 +62,7 @@ def judge_drift(reference: Side, serving: Side, scenario: Settings, *, why: str)
         "limit": scenario.drift_effect,
         "rows": {"training": dict(reference.about), "serving": dict(serving.about)},
         "prediction": predicted,
+        "constant": constant,
     }
     return Findings(
         (),
@@ -78,7 +84,9 @@ def _headline(rows: list[dict[str, Any]], scenario: Settings, why: str) -> list[
         said = f"{first['name']} is distributed differently in serving ({how}): {meaning}{what}.{more}"
         return [said, f"Only distributions were compared, because {why}."]
     unsettled = [row for row in rows if row["status"] != Status.PASS]
-    if unsettled or not rows:
+    if not rows:
+        return [f"Nothing could be compared: no column varies that both files have; {why}."]
+    if unsettled:
         return [f"Whether {len(unsettled)} of {len(rows)} features have drifted is not settled by so few rows; {why}."]
     highest = max(row["high"] for row in rows)
     said = f"they differ by less than {highest:.2g}, {scenario.drift_effect:g} would matter"
@@ -118,6 +126,12 @@ def _plain(name: str, found: Drift, status: Status, interval: Interval, *, cause
         "divergence": found.divergence, "wasserstein": found.wasserstein, "chi_square_p": found.chi_square_p,
         "effective": list(found.effective), "cause": cause, "says": says,
     }  # fmt: skip
+
+
+def _one_value(reference: Side, serving: Side, name: str) -> bool:
+    """The same value in all rows of both sides agrees, but how many independent rows that is cannot be told."""
+    seen = set(reference.columns[name].tokens().tolist()) | set(serving.columns[name].tokens().tolist())
+    return len(seen) <= 1
 
 
 def _is_id(reference: Side, name: str) -> bool:

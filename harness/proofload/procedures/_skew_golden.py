@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,11 +68,12 @@ def judge_golden(
     told_ = f"{int(wrong.sum()):,} of {int(judged.sum()):,} predictions differ from the expected ones"
     turned = flips(wanted[answers.payload[judged]], got[judged], answers.payload[judged], scenario)
     plain = {
-        "wrong": int(wrong.sum()), "of": int(judged.sum()), "traced": found.wrong, "in_flight": found.in_flight,
+        "wrong": int(wrong.sum()), "of": int(judged.sum()), "payloads": len(np.unique(answers.payload[judged])),
+        "traced": found.wrong, "in_flight": found.in_flight,
         "in_flight_by_chance": found.in_flight_by_chance, "permuted": found.permuted, "same_user": found.same_user,
         "elsewhere": found.elsewhere, "examples": list(found.examples), "cause": cause, "says": why,
     }  # fmt: skip
-    one = check("predictions", ruling, f"{told_}{f'; {why}' if why else ''}", cause=cause, things="answers")
+    one = check("predictions", ruling, f"{told_}{f'; {why}' if why else ''}", cause=cause, things="payloads")
     return Golden(one, turned, plain, cause if wrong.any() else "")
 
 
@@ -85,21 +86,23 @@ def _ruling(
     *,
     features: bool,
 ) -> Ruling:
-    """None may be wrong where nothing else is compared, and none may be somebody else's."""
+    """None may be wrong where nothing else is compared, and none may be somebody else's. A pass takes as many payloads
+    as bound the share that is wrong by `mismatch_share`, however often each was answered."""
     alpha = scenario.alpha_fail / (1 + GUARDS)
     limit = scenario.wrong_share
     if limit is None:
         limit = scenario.mismatch_share if features else 0.0
     strayed = found.in_flight >= 2 and float(stats.poisson.sf(found.in_flight - 1, found.in_flight_by_chance)) < alpha
-    if limit <= 0 or strayed or found.permuted >= 2:
+    if wrong.any() and (limit <= 0 or strayed or found.permuted >= 2):
         return rule(float(wrong.sum()), int(judged.sum()), limit=0.0, alpha_fail=alpha, alpha_pass=scenario.alpha_pass)
     seen = np.bincount(payload[judged])
     bad = np.bincount(payload[wrong], minlength=len(seen))
     present = seen > 0
-    return rule(
-        float((bad[present] / seen[present]).sum()), int(present.sum()), limit=limit, alpha_fail=alpha,
-        alpha_pass=scenario.alpha_pass,
+    ruling = rule(
+        float((bad[present] / seen[present]).sum()), int(present.sum()), limit=limit or scenario.mismatch_share,
+        alpha_fail=alpha, alpha_pass=scenario.alpha_pass,
     )  # fmt: skip
+    return replace(ruling, limit=limit)
 
 
 def _usual(payload: NDArray[np.int64], got: NDArray[np.float64], payloads: int) -> NDArray[np.float64]:
@@ -186,7 +189,9 @@ def user_numbers(requests: Sequence[Request]) -> dict[str, int]:
 def of_predictions(name: str, golden: Golden, leader: Feature | None) -> str:
     wrong, of = golden.plain["wrong"], golden.plain["of"]
     if not wrong:
-        return f"All {of:,} predictions are as expected, singly and in bursts."
+        few = golden.check.status is not Status.PASS
+        said = f"All {of:,} predictions are as expected, singly and in bursts"
+        return f"{said}; of too few payloads to tell ({golden.plain['payloads']:,})." if few else f"{said}."
     share = f"{percent(wrong / of)} of {of:,} predictions"
     if golden.check.status is not Status.FAIL:
         return f"{share} differ from the expected ones, within what may."

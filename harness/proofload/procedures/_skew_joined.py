@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,13 +29,23 @@ from proofload.procedures._skew_tables import (
     rows_of,
 )
 from proofload.procedures._skew_terms import Settings
-from proofload.procedures._skew_words import GUARDS, Flips, feature_checks, flips, headline, schema_check
-from proofload.records import Check, Status
+from proofload.procedures._skew_words import (
+    GUARDS,
+    Flips,
+    feature_checks,
+    flips,
+    headline,
+    nothing_compared,
+    schema_check,
+)
+from proofload.records import Check, Interval, Status
 from proofload.verdict.causes import CAUSES
 from proofload.verdict.skew import rule, rule_exactly
 from proofload.verdict.skew_checks import check, percent
 
 _THINGS = "rows"
+_AGES = 0.5
+"""Of the rows; fewer that tell their age say little of the others."""
 _BESIDE = frozenset({"missing rows", "duplicate rows", "schema", "freshness"})
 
 
@@ -74,12 +86,17 @@ def _parity(reference: Side, serving: Side, joined: Join, scenario: Settings) ->
     if predicted is not None:
         check_of_it, turned = _predictions(reference, serving, joined, predicted, features=features, scenario=scenario)
         checks.append(check_of_it)
+    if not checks:
+        told = f"the two files have no feature in common but {scenario.key}, or none that has a value"
+        checks.append(nothing_compared(told, "files with the same columns, beside the key"))
     checks += _ids(joined, scenario)
     hashes = _hashes(serving, scenario)
     fact = schema_check(lacking, hashes, scenario, asked=True)
     checks += [fact] if fact is not None else []
-    if scenario.age is not None and scenario.age in serving.columns:
-        checks.append(freshness(serving.columns[scenario.age], reference.columns.get(scenario.age), scenario))
+    if scenario.age is not None:
+        ages = serving.columns.get(scenario.age)
+        known = reference.columns.get(scenario.age)
+        checks.append(no_age(scenario.age) if ages is None else freshness(ages, known, scenario))
     rows = f"{len(joined.reference_row):,} rows joined by {scenario.key}"
     said = [*headline(features, rows), *([turned.sentence()] if turned is not None else [])]
     beside = [f"{CAUSES[one.cause].meaning.capitalize()}: {one.evidence}." for one in checks if one.name in _BESIDE
@@ -109,18 +126,21 @@ def _predictions(
     wanted = reference.columns[name].take(joined.reference_row)
     got = serving.columns[name].take(joined.serving_row)
     found = compare(wanted, got, scenario.prediction_rtol)
+    told_ = ~(wanted.null & got.null)
     differs = found.any
     unit = np.arange(len(differs), dtype=np.int64)
     alpha = scenario.alpha_fail / (1 + GUARDS)
     ruling = rule(
-        float(differs.sum()), len(differs), limit=scenario.mismatch_share, alpha_fail=alpha,
+        float(differs.sum()), int(told_.sum()), limit=scenario.mismatch_share, alpha_fail=alpha,
         alpha_pass=scenario.alpha_pass,
     )  # fmt: skip
     anywhere = np.zeros(len(differs), np.bool_)
     for feature in features:
         anywhere |= feature.differs
     leader = worst(features)
-    told = f"{int(differs.sum()):,} of {len(differs):,} predictions differ by more than {scenario.prediction_rtol:g}"
+    told = (
+        f"{int(differs.sum()):,} of {int(told_.sum()):,} predictions differ by more than {scenario.prediction_rtol:g}"
+    )
     cause = "prediction-mismatch"
     if differs.any():
         follows = float((differs & anywhere).sum() / differs.sum())
@@ -153,12 +173,21 @@ def freshness(serving: Values, reference: Values | None, scenario: Settings) -> 
     limit = float(scenario.max_age or 0.0)
     old = int((ages > limit).sum())
     ruling = rule_exactly(old, len(ages), limit=scenario.mismatch_share)
+    if ruling.status is Status.PASS and len(ages) < _AGES * len(serving):
+        ruling = replace(ruling, status=Status.INCONCLUSIVE, needs=math.ceil(_AGES * len(serving)))
     told = f"{old:,} of {len(ages):,} rows have features older than {limit:g} ({scenario.age})"
     if len(ages):
         told += f"; the median age is {np.median(ages):.4g} in serving"
     if reference is not None and reference.numeric.any():
         told += f", {np.median(reference.number[reference.numeric]):.4g} in training"
     return check("freshness", ruling, told, cause="staleness")
+
+
+def no_age(name: str) -> Check:
+    """Where how old the features are was asked, and nothing says it."""
+    told = f"nothing says how old the features are: {name} is nowhere"
+    settle = "answers, or a file, that carry it"
+    return Check("freshness", Status.INCONCLUSIVE, None, None, "share", Interval(None, None), told, settle=settle)
 
 
 def _hashes(serving: Side, scenario: Settings) -> list[str]:

@@ -15,12 +15,12 @@ from proofload.analysis.summary import error_counts, summarise
 from proofload.procedures import Circumstances, Evidence, Findings
 from proofload.procedures._skew_answers import Answers, fates, features_in, read_answers, told
 from proofload.procedures._skew_golden import Golden, judge_golden, of_predictions, user_numbers
-from proofload.procedures._skew_joined import freshness
+from proofload.procedures._skew_joined import freshness, no_age
 from proofload.procedures._skew_parity import Compared, Feature, drawing, judge_features, worst
 from proofload.procedures._skew_replay import REQUESTS, Request, read_requests
 from proofload.procedures._skew_tables import REFERENCE, feature_names, read_side
 from proofload.procedures._skew_terms import Settings
-from proofload.procedures._skew_words import GUARDS, feature_checks, headline, schema_check
+from proofload.procedures._skew_words import GUARDS, feature_checks, headline, nothing_compared, schema_check
 from proofload.records import Check, ClientHealth, Interval, Phase, PhaseSummary, Status, Validity
 from proofload.verdict import validity as validity_rules
 from proofload.verdict.skew import rule_exactly
@@ -30,6 +30,10 @@ _ABOUT_CORRECTNESS = frozenset(
     {"conservation", "unsent", "client-ports", "client-fds", "interrupted", "no-data", "clock", "broker-backlog"}
 )
 """Validity codes that matter where no time is judged: a late client gets the same answers."""
+_SOMETHING = (
+    "payloads with what is expected of them (`expect`), or the features as training computes them (`reference`, or "
+    "features.jsonl beside the payloads)"
+)
 _ENOUGH = 0.5
 _MOST_GIVEN_UP = 0.2
 """Of the payloads; overload is no skew, but what is never answered cannot be compared."""
@@ -68,11 +72,18 @@ def judge_live(evidence: Evidence, scenario: Settings) -> Findings:
     seen = [] if scenario.schema_path is None else told(answers, scenario.schema_path)
     if served is not None and served.untold is not None:
         checks.append(served.untold)
+    elif not features and golden is None:
+        checks.append(nothing_compared("no answer had a feature or a prediction to compare with", _SOMETHING))
     fact = schema_check([] if served is None else served.lacking, seen, scenario, asked=bool(features))
     checks += [fact] if fact is not None else []
-    if served is not None and scenario.age is not None and scenario.age in served.compared.serving:
+    if scenario.age is not None:
         name = scenario.age
-        checks.append(freshness(served.compared.serving[name], served.compared.reference.get(name), scenario))
+        known = served is not None and name in served.compared.serving
+        checks.append(
+            freshness(served.compared.serving[name], served.compared.reference.get(name), scenario)
+            if served is not None and known
+            else no_age(name)
+        )
     leader = worst(features)
     details: dict[str, Any] = {
         "mode": "live" if features else "golden",

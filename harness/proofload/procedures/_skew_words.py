@@ -82,8 +82,15 @@ def feature_checks(features: Sequence[Feature], things: str) -> list[Check]:
     return [*checks, *([_over_all(well, things)] if well else [])]
 
 
+def nothing_compared(told: str, settle: str) -> Check:
+    """Where neither a feature nor a prediction was compared: whatever else was well, that is no pass."""
+    return Check("something to compare", Status.INCONCLUSIVE, 0, None, "", Interval(None, None), told, settle=settle)
+
+
 def headline(features: Sequence[Feature], rows: str) -> list[str]:
-    """What is wrong with the features, or that nothing is."""
+    """What is wrong with the features, or that nothing is; empty where there are none."""
+    if not features:
+        return []
     leader = worst(features)
     failed = [feature for feature in features if feature.failed]
     if leader is None:

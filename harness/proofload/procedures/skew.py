@@ -59,6 +59,8 @@ def requests(scenario: Scenario, payloads: Path, folder: Path) -> Path:
         _refuse_strangers(payloads, path, key, taken)
     elif beside is not None:
         _keep(folder, REFERENCE, beside, ID, scenario.max_rows)
+    elif all(load_payloads(payloads).unexpected):
+        raise _nothing_to_compare(payloads)
     default = {"explain": True} if scenario.reference is None and beside is not None else {}
     ask = default if scenario.ask is None else scenario.ask
     return write_requests(payloads, folder, most=scenario.pool, twins=scenario.twins, ask=ask, seed=scenario.seed)
@@ -157,6 +159,16 @@ def _refuse_strangers(payloads: Path, reference: Path, key: str, taken: Taken) -
             cause="features can only be compared of events that are in both",
             remedy="give each payload the `id` that the reference has in its key column",
         )  # fmt: skip
+
+
+def _nothing_to_compare(payloads: Path) -> InputError:
+    return InputError(
+        f"there is nothing to compare the answers with: no payload of {payloads} says what is expected, and no offline "
+        "features are known",
+        cause="skew compares what is served with what training computed; with neither, nothing could ever differ",
+        remedy="give payloads an `expect`, or offline features: `--reference FILE --key COLUMN`, or features.jsonl "
+        "beside the payloads",
+    )
 
 
 def _beside(payloads: Path) -> Path | None:
