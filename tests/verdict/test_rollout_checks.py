@@ -20,6 +20,7 @@ from proofload.verdict.rollout import (
     guard_check,
     split_check,
     switch_check,
+    taken_back,
     untold_check,
 )
 
@@ -118,3 +119,9 @@ def test_the_answers_it_takes_are_those_that_trip() -> None:
     ones = np.ones(needed, np.int64)
     assert share_path(ones, ones, 0.001)[-1] >= limit
     assert share_path(ones[:-1], ones[:-1], 0.001)[-1] < limit
+
+
+def test_what_was_taken_back_never_passes_and_is_not_blamed_twice() -> None:
+    passed = assignment_check(0, 1000, 0, 0, alpha=0.001)
+    assert [check.status for check in taken_back([passed])] == [Status.FAIL]
+    assert not taken_back([passed, assignment_check(30, 1000, 0, 0, alpha=0.001)])

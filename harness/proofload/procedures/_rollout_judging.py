@@ -21,7 +21,7 @@ from proofload.procedures._rollout_guarding import SETTLED_NS, frozen, tally, to
 from proofload.procedures._rollout_reading import Story, known_afterwards, story_of
 from proofload.procedures._rollout_settings import RolloutSettings
 from proofload.procedures._rollout_telling import headline, radius, series, times
-from proofload.records import SAMPLE_DTYPE, Check, Outcome, Phase, Samples, Status
+from proofload.records import SAMPLE_DTYPE, Check, Outcome, Phase, Samples
 from proofload.verdict.rollout import (
     TOLERATED,
     GuardSeen,
@@ -34,6 +34,7 @@ from proofload.verdict.rollout import (
     never_started,
     split_check,
     switch_check,
+    taken_back,
     untold_check,
 )
 from proofload.verdict.status import overall
@@ -183,9 +184,7 @@ def _checks(replay: Replay, scenario: RolloutSettings, stages: int, ended: str) 
         return tuple(checks)
     checks += _splitting(replay, scenario)
     checks += _switches(replay, scenario.alpha_fail)
-    if rolled and not any(check.status is Status.FAIL for check in checks):
-        checks.append(replace(down_check(tripped=True, told="it was rolled back"), cause="", name="rolled-back"))
-    return tuple(checks)
+    return (*checks, *(taken_back(checks) if rolled else ()))
 
 
 def _guards(watch: GuardWatch, stages: int) -> list[GuardSeen]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from proofload.analysis.assignment import SplitSeen, share_bounds, too_many
@@ -134,8 +134,8 @@ def assignment_check(both: int, users: int, left: int, could: int, *, alpha: flo
         limit=TOLERATED,
         unit="share",
         interval=Interval(low, high),
-        evidence=f"{both:,} of {users:,} users were served by both versions while no share moved; "
-        f"{left:,} of {could:,} left the canary while its share grew",
+        evidence=f"{both:,} of {users:,} users were served by both versions while no share moved"
+        + (f"; {left:,} of {could:,} left the canary while its share grew" if could else ""),
         cause="unstable-assignment" if failed else "",
     )
 
@@ -160,6 +160,14 @@ def switch_check(seen: Switch, *, alpha: float, ended: bool) -> Check:
         settle="a higher rate, so that something is in flight" if status is Status.INCONCLUSIVE else "",
         cause="dropped-in-flight" if failed and ended else "",
     )
+
+
+def taken_back(checks: Iterable[Check]) -> tuple[Check, ...]:
+    """Of a rollout that was taken back: a check that fails, unless another one says why."""
+    if any(check.status is Status.FAIL for check in checks):
+        return ()
+    told = "the second version was taken back, and nothing else found says why"
+    return (Check("rolled-back", Status.FAIL, None, None, "", NOTHING, told),)
 
 
 def untold_check(untold: int, n: int) -> Check:
