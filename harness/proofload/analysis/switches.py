@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from proofload.clock import NS_PER_S
 from proofload.records import Outcome, Samples
 
 _GATEWAY = (502, 503, 504)
 """Statuses by which a router says that it reached nobody."""
 
 _USUAL = 0.001
+_AROUND_NS = NS_PER_S // 4
+"""Requests sent so long before or after a switch count as exposed to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,36 @@ def cost_of(switch: Switch, samples: Samples, *, until_ns: int) -> Cost:
         settled_s=(max(switch.done_ns, last) - switch.asked_ns) / 1e9,
         in_flight=int(np.count_nonzero(under_way)),
         lost=int(np.count_nonzero(under_way & unanswered(samples))),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Requests exposed to switches, how many of them nobody answered, and what share of the others."""
+
+    exposed: int
+    lost: int
+    usual: float
+
+
+def lost_around(switches: Sequence[Switch], samples: Samples, ended: Sequence[tuple[int, int, int]]) -> Around:
+    """What switches lost, beside what is lost anyhow. Requests under way on an arm that ended meanwhile,
+    (arm, told_ns, ended_ns), are left out: see `lost_to_the_end`."""
+    table = samples.table
+    dispatched = table["dispatched_ns"]
+    apart = (dispatched <= 0) | (table["mirror"] != 0)
+    for arm, told_ns, ended_ns in ended:
+        apart |= (table["arm"] == arm) & _under_way(table, told_ns, ended_ns)
+    near = np.zeros(len(table), np.bool_)
+    for one in switches:
+        near |= (dispatched >= one.asked_ns - _AROUND_NS) & (dispatched <= one.done_ns + _AROUND_NS)
+        near |= _under_way(table, one.asked_ns, one.done_ns)
+    silent = unanswered(samples)
+    exposed, others = near & ~apart, ~near & ~apart
+    return Around(
+        exposed=int(np.count_nonzero(exposed)),
+        lost=int(np.count_nonzero(exposed & silent)),
+        usual=float(silent[others].mean()) if others.any() else 0.0,
     )
 
 

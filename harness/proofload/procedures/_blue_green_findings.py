@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from proofload.analysis.before_after import FAILURES, SLOWER, TAIL, WRONG
-from proofload.analysis.switches import Cost, Switch, cost_of, lost_to_the_end
+from proofload.analysis.guard_rules import DOWN
+from proofload.analysis.switches import Around, Cost, Switch, cost_of, lost_around, lost_to_the_end
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.procedures._blue_green_guard import CAUSES, Counted, Guard, told
 from proofload.procedures._rollout import RETIRE, ROLLBACK, SHARE
@@ -18,6 +19,8 @@ from proofload.records import Check, Event, Interval, Outcome, Samples, Status
 from proofload.report import numbers
 from proofload.verdict.blue_green import FEWEST_BLOCKS, Harm, at_the_end, first_harm
 from proofload.verdict.experiment import Ruling
+from proofload.verdict.rollout import TOLERATED, switch_check, taken_back
+from proofload.verdict.rollout import Switch as Switched
 from proofload.verdict.shadow import Tolerance
 
 _NOTHING = Interval(None, None)
@@ -48,6 +51,8 @@ class Found:
     moves: tuple[Moved, ...]
     ends: tuple[tuple[int, int, int], ...]
     """(arm, requests lost, requests under way) for each version that was told to end under load."""
+    around: Around
+    """What all switches together lost, beside what is lost anyhow."""
     touched: int
     users: int | None
     """Requests that went to green, and of how many users."""
@@ -75,9 +80,12 @@ def found_by(
     moves = _moves(events, samples, start_ns)
     green = next((move for move in moves if move.switch.arm == 1), None)
     rollback = next((event for event in events if event.kind == ROLLBACK), None)
-    ends = tuple(_ends(events, samples))
+    ended = _ended(events)
+    ends = tuple((arm, *lost_to_the_end(samples, arm, told_ns, end_ns)) for arm, told_ns, end_ns in ended)
+    away = [move.switch for move in moves if move.why != DOWN]  # what a dead version lost, no switch did
+    around = lost_around(away, samples, ended)
     if green is None:
-        return Found(None, {}, None, "", None, moves, ends, 0, None)
+        return Found(None, {}, None, "", None, moves, ends, around, 0, None)
     switched_ns = green.switch.done_ns
     until_ns = _left_ns(moves, green, samples)
     guard = Guard(start_ns, switched_ns, tolerance, alpha_fail, alpha_pass)
@@ -95,14 +103,28 @@ def found_by(
         detect_s=None if rollback is None else (rollback.t_ns - switched_ns) / NS_PER_S,
         moves=moves,
         ends=ends,
+        around=around,
         touched=int(np.count_nonzero(on_green)),
         users=None if named is None else len(np.unique(named[named >= 0])),
     )
 
 
-def checks_of(found: Found, *, switch_s: float, planned: bool) -> tuple[Check, ...]:
-    """`planned`: green was proven, so the way back and the last switch were made as planned."""
-    return (*_green(found), _switching(found, switch_s), _lost(found), _way_back(found, planned=planned))
+def checks_of(
+    found: Found, up: Check, slo: Sequence[Check], *, switch_s: float, planned: bool, alpha_fail: float
+) -> tuple[Check, ...]:
+    """`planned`: green was proven, so the way back and the last switch were made as planned. `up`: did it stay up?
+
+    `alpha_fail` is for each check of what was lost.
+    """
+    checks = (
+        up,
+        *_green(found),
+        _switching(found, switch_s),
+        *_lost(found, alpha_fail),
+        _way_back(found, planned=planned),
+        *slo,
+    )
+    return (*checks, *(taken_back(checks) if found.taken_back else ()))
 
 
 def headline_of(found: Found, checks: Sequence[Check]) -> tuple[str, ...]:
@@ -120,8 +142,13 @@ def headline_of(found: Found, checks: Sequence[Check]) -> tuple[str, ...]:
     elif all(check.status is Status.PASS for check in checks):
         said.append("Green took over all traffic from blue and kept it: it fails no more often and is no slower.")
     else:
-        open_checks = [check.name for check in checks if check.status is not Status.PASS]
-        said.append(f"Green kept the traffic; not all is shown: {', '.join(open_checks)}.")
+        failed = [check.name for check in checks if check.status is Status.FAIL]
+        unsettled = [check.name for check in checks if check.status is Status.INCONCLUSIVE]
+        said.append(
+            f"Green kept the traffic, but it fails: {', '.join(failed)}."
+            if failed
+            else f"Green kept the traffic; not all is shown: {', '.join(unsettled)}."
+        )
     if slowest is not None:
         said.append(
             f"All traffic was switched {len(found.moves)} times, in {numbers.seconds(slowest)} at most, "
@@ -192,7 +219,8 @@ def _left_ns(moves: Sequence[Moved], green: Moved, samples: Samples) -> int:
     return later[0] if later else int(samples.table["intended_ns"].max()) + 1
 
 
-def _ends(events: Sequence[Event], samples: Samples) -> list[tuple[int, int, int]]:
+def _ended(events: Sequence[Event]) -> list[tuple[int, int, int]]:
+    """(arm, when it was told to end, when it had ended) of each version that the lab could tell."""
     found = []
     for event in events:
         if event.kind != RETIRE or not event.detail["stops"]:
@@ -204,7 +232,7 @@ def _ends(events: Sequence[Event], samples: Samples) -> list[tuple[int, int, int
             and other.t_ns >= told_ns
         ]  # fmt: skip
         ended_ns = min(stopped) if stopped else told_ns + 10 * NS_PER_S
-        found.append((arm, *lost_to_the_end(samples, arm, told_ns, ended_ns)))
+        found.append((arm, told_ns, ended_ns))
     return found
 
 
@@ -244,17 +272,18 @@ def _switching(found: Found, switch_s: float) -> Check:
                  cause="split-mismatch" if status is Status.FAIL else "")  # fmt: skip
 
 
-def _lost(found: Found) -> Check:
-    switches = sum(move.cost.lost for move in found.moves)
-    ends = sum(lost for _, lost, _ in found.ends)
-    under_way = sum(move.cost.in_flight for move in found.moves) + sum(way for _, _, way in found.ends)
-    if not found.moves:
-        return Check("lost", Status.INCONCLUSIVE, None, 0.0, "requests", _NOTHING, "nothing was switched",
-                     settle="a run that gets to the switch")  # fmt: skip
-    evidence = f"{switches:,} by switching, {ends:,} by ending a version; {under_way:,} were under way then"
-    lost = switches + ends
-    return Check("lost", Status.FAIL if lost else Status.PASS, float(lost), 0.0, "requests", _NOTHING, evidence,
-                 cause="dropped-in-flight" if lost else "")  # fmt: skip
+def _lost(found: Found, alpha_fail: float) -> list[Check]:
+    """A version is told to end only when it has none of the traffic any more: nothing need be under way then."""
+    around = found.around
+    tolerated = min(1.0, TOLERATED + around.usual)
+    moves = Switched("moves", around.exposed, around.lost)
+    checks = [switch_check(moves, alpha=alpha_fail, ended=False, tolerated=tolerated)]
+    for arm, lost, under_way in found.ends:
+        if arm == 1 and found.taken_back == DOWN:
+            continue
+        end = Switched(f"in-flight-{'green' if arm else 'blue'}", under_way, lost, routed=True)
+        checks.append(switch_check(end, alpha=alpha_fail, ended=True, tolerated=tolerated))
+    return [replace(check, cause="dropped-in-flight") if check.status is Status.FAIL else check for check in checks]
 
 
 def _way_back(found: Found, *, planned: bool) -> Check:

@@ -17,8 +17,8 @@ from proofload.report import numbers
 from proofload.verdict.ab_test import Look
 from proofload.verdict.shadow import Compared, Side, Tolerance, agreement, compared
 
-_CHECKS = 7
-"""The error rate of a fail is shared by so many."""
+CHECKS = 8
+"""The error rate of a fail is shared by so many: those below, and [slo]."""
 _FAILED = (Outcome.ERROR, Outcome.TIMEOUT, Outcome.SHED)
 Parts = Sequence[tuple[Phase, Samples]]
 
@@ -103,7 +103,7 @@ def found_by(
 ) -> Found:
     copies = blocks.mirrored.table[blocks.mirrored.table["mirror"] == 1]
     told = copies[copies["agrees"] != Agreement.NOT_COMPARED]
-    each = alpha_fail / _CHECKS
+    each = alpha_fail / CHECKS
     different = told["agrees"] == Agreement.DIFFERENT
     shadow = compared(blocks.originals(), blocks.copies(), tolerance, alpha_fail=each, alpha_pass=alpha_pass)
     impact = compared(

@@ -10,7 +10,7 @@ from proofload.procedures import Circumstances, Evidence
 from proofload.procedures._measured_phase import MeasuredPhase, measure
 from proofload.procedures._rollout import FORCED, NEVER_STARTED, RETIRE
 from proofload.records import Check, Interval, Phase, Samples, Status, Validity
-from proofload.scenarios import Scenario
+from proofload.scenarios import Scenario, Slo
 from proofload.verdict.validity import merged
 
 NOTHING = Interval(None, None)
@@ -73,6 +73,23 @@ def pooled(name: str, parts: Sequence[tuple[Phase, Samples]]) -> tuple[Phase, Sa
 def measured(phase: Phase, samples: Samples, scenario: Scenario, around: Circumstances) -> MeasuredPhase:
     """A phase's requests that users wait for, judged; warmed up before, so nothing is left out."""
     return measure(phase, for_users(samples), scenario, around, find_warmup=False)
+
+
+def keeps_slo(
+    parts: Sequence[tuple[Phase, Samples]], arm: int, scenario: Scenario, around: Circumstances, *, alpha_fail: float
+) -> tuple[Check, ...]:
+    """[slo], where one is set, by what users sent to the version that ends up serving them. Wrong answers have a
+    check of their own."""
+    if scenario.slo == Slo():
+        return ()
+    its = [(phase, samples.where(samples.table["arm"] == arm)) for phase, samples in parts]
+    its = [(phase, samples) for phase, samples in its if len(samples)]
+    if not its:
+        settle = "a run in which it serves users"
+        return (Check("slo", Status.INCONCLUSIVE, None, None, "", NOTHING, "it served nobody", settle=settle),)
+    allotted = scenario.model_copy(update={"alpha_fail": alpha_fail})
+    judged = measured(*pooled("serving", its), allotted, around)
+    return tuple(check for check in judged.checks if check.name != "wrong_share")
 
 
 def all_valid(phases: Mapping[str, MeasuredPhase]) -> tuple[Validity, ...]:

@@ -17,9 +17,9 @@ from proofload.engine.client import Stretch
 from proofload.procedures import Bench, Circumstances, Evidence, Findings
 from proofload.procedures._blue_green_findings import checks_of, details_of, found_by, headline_of
 from proofload.procedures._blue_green_guard import Guard
-from proofload.procedures._rollout import BASELINE, Rollout, Trip, deployed, stage_ends
+from proofload.procedures._rollout import BASELINE, CANARY, Rollout, Trip, deployed, stage_ends
 from proofload.procedures._rollout_settings import RolloutSettings
-from proofload.procedures._versions_judging import all_valid, for_users, measured, stays_up
+from proofload.procedures._versions_judging import all_valid, for_users, keeps_slo, measured, stays_up
 from proofload.records import SAMPLE_DTYPE, Samples, Status
 from proofload.scenarios import Positive, Scenario, Seconds, Share
 from proofload.verdict.shadow import Tolerance
@@ -28,6 +28,10 @@ STARTS_ITS_TARGETS = True
 BLUE, GREEN, BACK, FINAL = "blue", "green", "blue again", "green for good"
 _FEWEST_S = 10.0
 _AFTER_RETURN_S = 2.0
+_GUARDS = 0.8
+"""The guards' part of the error rate of a fail."""
+_EACH = (1.0 - _GUARDS) / 4
+"""That of [slo], of what the switches lost, and of what the end of either version lost."""
 
 
 class Settings(RolloutSettings):
@@ -84,7 +88,7 @@ class BlueGreen:
                 trip = rollout.watch(running, blue, seen.keep)
                 if trip is None:
                     switched_ns = rollout.move(1.0, why=GREEN)
-                    guard = Guard(running.start_ns, switched_ns, settings.tolerance, settings.alpha_fail)
+                    guard = Guard(running.start_ns, switched_ns, settings.tolerance, _GUARDS * settings.alpha_fail)
                     trip = rollout.watch(running, green, lambda fresh: _looked(guard, seen, fresh))
                     trip = trip or _trip(guard.harm_at_the_end(seen.all(), green))
                 if trip is None:
@@ -117,10 +121,20 @@ class BlueGreen:
             evidence.users(),
             start_ns=ran[BLUE].start_ns,
             tolerance=settings.tolerance,
-            alpha_fail=settings.alpha_fail,
+            alpha_fail=_GUARDS * settings.alpha_fail,
             alpha_pass=settings.alpha_pass,
         )
-        checks = (up, *checks_of(found, switch_s=settings.switch_s, planned={FINAL, BACK} <= set(ran)))
+        each = _EACH * settings.alpha_fail
+        served = [(phase, parts[name]) for name, phase in ran.items()]
+        serving = BASELINE if found.taken_back else CANARY
+        checks = checks_of(
+            found,
+            up,
+            keeps_slo(served, serving, settings, around, alpha_fail=each),
+            switch_s=settings.switch_s,
+            planned={FINAL, BACK} <= set(ran),
+            alpha_fail=each,
+        )
         return Findings(
             phases=tuple(one.summary for one in judged.values()),
             checks=checks,

@@ -15,10 +15,18 @@ from pydantic import Field
 from proofload.clock import NS_PER_S
 from proofload.engine.client import Stretch
 from proofload.procedures import Bench, Circumstances, Evidence, Findings
-from proofload.procedures._rollout import deployed
+from proofload.procedures._rollout import BASELINE, deployed
 from proofload.procedures._rollout_settings import RolloutSettings
-from proofload.procedures._shadow_findings import Blocks, checks_of, details_of, found_by, headline_of, summaries_of
-from proofload.procedures._versions_judging import all_valid, measured, pooled, stays_up
+from proofload.procedures._shadow_findings import (
+    CHECKS,
+    Blocks,
+    checks_of,
+    details_of,
+    found_by,
+    headline_of,
+    summaries_of,
+)
+from proofload.procedures._versions_judging import all_valid, keeps_slo, measured, pooled, stays_up
 from proofload.records import Phase, Status
 from proofload.scenarios import Positive, Scenario, Share
 from proofload.verdict.shadow import Tolerance
@@ -91,7 +99,9 @@ class Shadow:
             alpha_fail=settings.alpha_fail,
             alpha_pass=settings.alpha_pass,
         )
-        checks = (up, *checks_of(found))
+        served = [*parts[PLAIN], *parts[MIRRORED]]
+        slo = keeps_slo(served, BASELINE, settings, around, alpha_fail=settings.alpha_fail / CHECKS)
+        checks = (up, *checks_of(found), *slo)
         return Findings(
             phases=summaries_of(judged, parts[MIRRORED], settings.timeout_s),
             checks=checks,
