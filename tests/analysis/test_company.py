@@ -25,6 +25,16 @@ def test_a_lone_request_answered_together_with_a_later_one_was_held_back() -> No
     assert list(held_back(sent, done, company)) == [True]  # the others found it idle and were not followed in time
 
 
+def test_durations_that_are_none_do_not_count() -> None:
+    unknown = np.full(40, np.nan)
+    assert chance_faster(unknown, np.full(40, 10.0), 1.0, **ALPHAS) is None
+    assert chance_faster(np.full(40, 10.0), unknown, 1.0, **ALPHAS) is None
+    some = np.concatenate([np.full(5, np.nan), np.full(20, 1.0)])
+    assert chance_faster(some, np.full(20, 10.0), 1.0, **ALPHAS) == chance_faster(
+        some[5:], np.full(20, 10.0), 1.0, **ALPHAS
+    )
+
+
 def test_a_queue_holds_nobody_back() -> None:
     sent = ns(0, 20, 100, 130)
     done = ns(40, 80, 140, 180)

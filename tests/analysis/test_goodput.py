@@ -62,3 +62,10 @@ def test_what_is_not_known_to_differ_from_nothing_bounds_nothing() -> None:
     ratio = ratio_of_means([1.0, 2.0, 1.5], [0.0, 0.0, 9.0], **ALPHAS)
     assert ratio is not None
     assert (ratio.low, ratio.high) == (0.0, float("inf"))
+
+
+def test_blocks_that_are_no_numbers_do_not_count() -> None:
+    assert ratio_of_means([1.0, np.nan, 1.0], [1.0, 1.0, 1.0], **ALPHAS) is None
+    assert ratio_of_means([1.0, 1.0, 1.0], np.nan, **ALPHAS) is None
+    blocks = [24.0, np.nan, 25.0, 26.0, np.inf]
+    assert ratio_of_means(blocks, 25.0, **ALPHAS) == ratio_of_means([24.0, 25.0, 26.0], 25.0, **ALPHAS)

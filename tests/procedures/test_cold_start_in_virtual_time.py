@@ -36,7 +36,7 @@ class Manner:
     """The first answer takes so long, and all that come meanwhile wait for it."""
     rests: bool = False
     """A stall is over by itself, whether or not a request has come."""
-    dies_at: int = -1
+    dies_at: tuple[int, ...] = ()
     harmed: tuple[int, ...] = tuple(range(100))
     """Restarts, by number, that show it."""
 
@@ -85,7 +85,7 @@ class ColdWorld:
         assert target.start is not None
         ready_s = self.manner.ready_s if harmed else 0.4
         self.bench.pause(min(ready_s, target.start.ready_timeout_s))
-        if self.number == self.manner.dies_at:
+        if arm == 0 and self.number in self.manner.dies_at:
             raise TargetError("target scorer died before it was ready: it exited with 1")
         if ready_s > target.start.ready_timeout_s:
             raise TargetError(f"target scorer was not ready after {target.start.ready_timeout_s:g} s")
@@ -114,10 +114,11 @@ class ColdWorld:
 
 class ColdBench(SimulatedBench):
     world: ColdWorld
+    described: Target = TARGET
 
     @property
     def target(self) -> Any:
-        return TARGET
+        return self.described
 
     def start(self, target: Any, *, arm: int = 0, essential: bool = True, env: Any = None) -> Any:
         return self.world.start(target, arm=arm, essential=essential, env=env)
@@ -141,10 +142,11 @@ def settings(**changes: Any) -> cold_start.Settings:
     return cold_start.Settings.model_validate({**quick, **changes})
 
 
-def conducted(path: Path, manner: Manner, **changes: Any) -> Result:
+def conducted(path: Path, manner: Manner, *, target: Target = TARGET, **changes: Any) -> Result:
     scenario = settings(**changes)
     with simulated_run(path, scenario, flat) as plain:
         bench = ColdBench(plain._folder, scenario, flat)
+        bench.described = target
         bench.world = ColdWorld(bench, manner)
         cold_start.ColdStart(clock=bench.world).conduct(bench, scenario)
         assert not bench.world.up
@@ -199,21 +201,43 @@ def test_slow_but_within_the_limit_passes(tmp_path: Path) -> None:
 
 def test_harm_in_a_single_restart_is_neither_a_fail_nor_hidden(tmp_path: Path) -> None:
     result = conducted(tmp_path, Manner(refuses_s=0.3, harmed=(3,)))
-    assert check(result, "false_ready").status is Status.PASS  # 7 of 8 still bound the median
-    assert check(result, "false_ready").observed == pytest.approx(1 / 8)
-    result = conducted(tmp_path / "more", Manner(refuses_s=0.3, harmed=(3, 5)))
     assert check(result, "false_ready").status is Status.INCONCLUSIVE
+    assert result.status is Status.INCONCLUSIVE
+    assert check(result, "false_ready").observed == pytest.approx(1 / 8)
 
 
-def test_a_restart_that_dies_fails_and_ends_the_run(tmp_path: Path) -> None:
-    result = conducted(tmp_path, Manner(dies_at=2))
+def test_one_restart_that_dies_neither_fails_the_run_nor_passes_nor_ends_it(tmp_path: Path) -> None:
+    result = conducted(tmp_path, Manner(dies_at=(2,)))
+    assert result.status is Status.INCONCLUSIVE
+    assert check(result, "restarts_come_up").status is Status.INCONCLUSIVE
+    assert len(result.details["lives"]) == 8
+
+
+def test_restarts_that_die_fail_and_name_the_cause(tmp_path: Path) -> None:
+    result = conducted(tmp_path, Manner(dies_at=(1, 2, 3, 5, 6)))
     assert result.status is Status.FAIL
+    assert {one.cause for one in result.checks if one.status is Status.FAIL} == {"dies-at-start"}
     assert check(result, "restarts_come_up").status is Status.FAIL
+
+
+def test_a_death_does_not_mix_up_the_restart_that_is_left_to_rest(tmp_path: Path) -> None:
+    result = conducted(tmp_path, Manner(stall_s=0.8, dies_at=(2,)))
+    assert result.details["rested"]["number"] == 8
+
+
+def test_a_second_instance_that_cannot_join_leaves_the_question_open(tmp_path: Path) -> None:
+    fixed = TARGET.model_copy(update={"url": "http://127.0.0.1:9/p"})
+    result = conducted(tmp_path, Manner(), target=fixed, joining_s=4)
+    assert result.status is Status.INCONCLUSIVE
+    [left] = [one for one in result.checks if one.status is not Status.PASS]
+    assert left.name == "scale_out"
+    assert "no {port}" in left.evidence
+    assert "joining_s=0" in left.settle
 
 
 def test_an_instance_that_never_starts_is_an_error_of_the_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="died before it was ready"):
-        conducted(tmp_path, Manner(dies_at=0))
+        conducted(tmp_path, Manner(dies_at=(0,)))
 
 
 def test_a_target_that_cannot_be_restarted_is_refused_with_the_next_step() -> None:

@@ -23,7 +23,9 @@ FULL = Demand(quantile=0.9, tolerated=0.05, alpha=0.0002, confidence=0.95)
         (0, 4, Status.INCONCLUSIVE),
         (0, 5, Status.PASS),
         (1, 7, Status.INCONCLUSIVE),
-        (1, 8, Status.PASS),
+        (1, 8, Status.INCONCLUSIVE),
+        (1, 92, Status.INCONCLUSIVE),
+        (1, 93, Status.PASS),
         (3, 8, Status.INCONCLUSIVE),
         (5, 8, Status.FAIL),
         (2, 2, Status.INCONCLUSIVE),
@@ -46,9 +48,15 @@ def test_what_the_warm_instance_does_as_often_is_no_finding() -> None:
     assert decide(Harm(8, 8, 0, 0), QUICK).status is Status.INCONCLUSIVE
 
 
+def test_harm_passes_only_where_the_warm_instance_shows_it_as_often() -> None:
+    assert decide(Harm(1, 8, 2, 16), QUICK).status is Status.PASS
+    assert decide(Harm(1, 8, 1, 16), QUICK).status is Status.INCONCLUSIVE
+    assert decide(Harm(1, 8, 0, 16), QUICK).status is Status.INCONCLUSIVE
+
+
 def test_an_open_question_says_what_would_settle_it() -> None:
     assert "5 restarts (now 4" in decide(Harm(0, 4), QUICK).settle
-    assert "8 restarts of which no more than 1" in decide(Harm(1, 7), QUICK).settle
+    assert "93 restarts of which no more than 1" in decide(Harm(1, 7), QUICK).settle
 
 
 def test_bounds_hold_the_observed_share() -> None:

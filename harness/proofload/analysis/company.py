@@ -69,7 +69,8 @@ def chance_faster(
     alpha_fail: float,
     alpha_pass: float,
 ) -> Chance | None:
-    """P(company + margin < alone), both in order of due time and in the same unit; None for too few of either."""
+    """P(company + margin < alone), both in order of due time and in the same unit; None for too few finite ones."""
+    company, alone = (values[np.isfinite(values)] for values in (company, alone))
     if len(company) < FEWEST or len(alone) < FEWEST:
         return None
     faster, slower = company + margin, alone

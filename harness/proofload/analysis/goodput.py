@@ -65,13 +65,14 @@ def ratio_of_means(
     alpha_fail: float,
     alpha_pass: float,
 ) -> Ratio | None:
-    """mean(above) / mean(below). None where either has too few blocks, or nothing was completed below.
+    """mean(above) / mean(below). None where either has too few finite blocks, or nothing was completed below.
 
     A number for `below` is a fact without error: what a server completed of a load that it kept up with varies with the
     load and not with the server, which could do at least that.
     """
     top = np.asarray(above, dtype=np.float64)
     bottom = np.atleast_1d(np.asarray(below, dtype=np.float64))
+    top, bottom = top[np.isfinite(top)], bottom[np.isfinite(bottom)]
     fixed = isinstance(below, float)
     if len(top) < FEWEST_BLOCKS or (len(bottom) < FEWEST_BLOCKS and not fixed) or not bottom.any():
         return None

@@ -89,13 +89,15 @@ def checks_of(run: ColdRun, seen: Seen, scenario: Settings) -> tuple[Check, ...]
         scenario.quantile, scenario.tolerated_share, scenario.alpha_fail / GUARDS, scenario.restart_confidence
     )
     found = [
-        *_come_up(run),
+        *_come_up(run, demand),
         _time_to_ready(run, scenario, demand),
         _false_ready(run, seen, scenario, demand),
         _first_requests(seen, scenario, demand),
     ]
     if run.joining is not None:
         found.append(_scale_out(run, seen, scenario, demand))
+    elif scenario.joining_s:
+        found.append(_nobody_joined(run, scenario))
     return tuple(found)
 
 
@@ -110,13 +112,26 @@ def _taken(one: Growth, requests_bytes: int) -> Taken:
     return Taken(memory, one.before_bytes, None if one.read_bytes is None else one.read_bytes - requests_bytes)
 
 
-def _come_up(run: ColdRun) -> list[Check]:
+def _come_up(run: ColdRun, demand: Demand) -> list[Check]:
     died = [life for life in run.lives if life.outcome == "died"]
     if not died:
         return []
-    share = len(died) / len(run.lives)
-    told = f"{len(died)} of {len(run.lives)} restarts ended before they were ready. {died[0].what}"
-    return [Check("restarts_come_up", Status.FAIL, share, 0.0, "share", Interval(None, None), told.strip())]
+    ruling = decide(Harm(len(died), len(run.lives)), demand)
+    told = (
+        f"{len(died)} of {len(run.lives)} restarts ended before they were ready. {_share_told(ruling)} {died[0].what}"
+    )
+    return [
+        _check(
+            "restarts_come_up",
+            ruling,
+            observed=len(died) / len(run.lives),
+            limit=demand.tolerated,
+            unit="share",
+            interval=ruling.interval,
+            told=told.strip(),
+            cause="dies-at-start",
+        )
+    ]
 
 
 def _time_to_ready(run: ColdRun, scenario: Settings, demand: Demand) -> Check:
@@ -127,6 +142,7 @@ def _time_to_ready(run: ColdRun, scenario: Settings, demand: Demand) -> Check:
     middle = restart_quantile(times, 0.5, demand.confidence)
     told = f"{len(late)} of {len(times)} restarts took longer than {limit:g} s from spawn to ready"
     never = [life for life in late if life.outcome != "ready"]
+    died = sum(life.outcome == "died" for life in late)
     if never:
         told += f"; {len(never)} were given up after {max(life.waited_s for life in never):.1f} s"
     finite = sorted(time for time in times if np.isfinite(time))
@@ -144,7 +160,7 @@ def _time_to_ready(run: ColdRun, scenario: Settings, demand: Demand) -> Check:
         unit="s",
         interval=Interval(middle.low, middle.high),
         told=f"{told}. {_share_told(ruling)}",
-        cause="slow-load",
+        cause="dies-at-start" if 2 * died > len(late) else "slow-load",
     )
 
 
@@ -229,6 +245,17 @@ def _first_requests(seen: Seen, scenario: Settings, demand: Demand) -> Check:
         told=f"{told}. {_share_told(ruling)}",
         cause="" if seen.why is None else seen.why.cause,
     )
+
+
+def _nobody_joined(run: ColdRun, scenario: Settings) -> Check:
+    if run.join_impossible:
+        why = f"no second instance could join: {run.join_impossible}"
+        settle = "a target whose url has {port}; or leave it out: --set joining_s=0"
+    else:
+        why = "no second instance joined, because no first one was up by then"
+        settle = "a restart that comes up in time, and a run that is not cut short"
+    unknown = Interval(None, None)
+    return Check("scale_out", Status.INCONCLUSIVE, None, scenario.slo.ok_share, "share", unknown, why, settle)
 
 
 def _scale_out(run: ColdRun, seen: Seen, scenario: Settings, demand: Demand) -> Check:

@@ -75,6 +75,8 @@ class Lives:
     _slow: list[float] = field(default_factory=list)
     """Of each life: its slowest answer in the opening, ms; 0 where that was nothing to speak of."""
     _late: int = 0
+    _next: int = 0
+    """The number of a restart that none has yet."""
     _began_ns: int = 0
     _longest_ns: int = 0
     _pids: Sequence[int] = ()
@@ -106,7 +108,7 @@ class Lives:
         if len(slow) < max(1, len(self._slow) / 2) or self.hopeless:
             return
         rest_s = min(_MOST_REST_S, 1.5 * max(slow) / 1000 + 0.5)
-        number = len(self._slow)
+        number = self._next
         if self._up(number, Condition("as found"), rested_s=rest_s):
             self.bench.pause(rest_s)
             self._load(number)
@@ -114,6 +116,7 @@ class Lives:
 
     def _one(self, number: int, condition: Condition, *, last: bool) -> bool:
         """One life. False when it was the last: the plan, the budget or the findings end here."""
+        self._next = number + 1
         found, env = self._prepared(number, condition)
         up = self._up(number, found, env=env)
         if not up:
@@ -148,7 +151,6 @@ class Lives:
             outcome = "died" if arrival.died else "not ready"
             self._note(detail, outcome, arrival.took_s, what=problem.what, evidence=problem.evidence[-2000:])
             self._count_late(number, late=True)
-            self.hopeless = self.hopeless or arrival.died
             return False
         self._pids = arrival.server.pids
         detail["processes"] = look(self._pids)

@@ -49,7 +49,7 @@ class Settings(Scenario):
     joining_s: Annotated[float, Field(ge=0, le=3600)] = 20.0
     """Load while a second instance joins and after; 0: none does."""
     quantile: Annotated[float, Field(gt=0, lt=1)] = 0.9
-    """A pass: this share of restarts is free of harm."""
+    """A pass: this share of restarts is free of harm; one that shows harm passes only by `tolerated_share`."""
     restart_confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
     tolerated_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """A fail: more than this share of restarts is harmed."""

@@ -108,6 +108,11 @@ _ALL = (
         "slow-load", "it takes longer to get ready than allowed", "bake the model in, shrink it, or load it in parallel"
     ),
     Cause(
+        "dies-at-start",
+        "some of its instances end before they are ready",
+        "read the end of its log: a lock, port or file left by the instance before, or too little memory",
+    ),
+    Cause(
         "scale-out-errors", "requests fail while a second instance joins", "route to an instance only once it is ready"
     ),
     # rollouts

@@ -2,7 +2,8 @@
 
 A fail says that more than the tolerated share of restarts is harmed, and, where windows of the warm instance are
 there to compare with, that it is not the host that does it (Fisher's exact test). A pass says that the quantile of
-restarts that the scenario asks for is free of harm. Both are exact for independent restarts.
+restarts that the scenario asks for is free of harm, and that no harm was seen; where some was, that no more than the
+tolerated share is harmed, or that the warm instance looks the same as often. Both are exact for independent restarts.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def decide(harm: Harm, demand: Demand) -> RestartRuling:
         return RestartRuling(Status.INCONCLUSIVE, interval, "a warm stretch to compare with")
     if exceeds(harm, demand):
         return RestartRuling(Status.FAIL, interval)
-    if high <= 1.0 - demand.quantile:
+    if high <= _permitted(harm, demand):
         return RestartRuling(Status.PASS, interval)
     return RestartRuling(Status.INCONCLUSIVE, interval, _settle(harm, demand))
 
@@ -78,6 +79,13 @@ def exceeds(harm: Harm, demand: Demand) -> bool:
         return True
     everything, marked = n + harm.warm_n, hits + harm.warm_hits
     return float(stats.hypergeom.sf(hits - 1, everything, marked, n)) <= demand.alpha
+
+
+def _permitted(harm: Harm, demand: Demand) -> float:
+    """The share of harmed restarts that a pass must exclude: what was seen must not be beyond what fails."""
+    asked = 1.0 - demand.quantile
+    as_warm = bool(harm.warm_n) and harm.hits * (harm.warm_n or 0) <= harm.warm_hits * harm.n
+    return asked if harm.hits == 0 or as_warm else min(asked, demand.tolerated)
 
 
 def joined_well(bad: NDArray[np.bool_], ok_share: float, *, alpha_pass: float, alpha_fail: float) -> Ruling:
@@ -98,7 +106,7 @@ def joined_well(bad: NDArray[np.bool_], ok_share: float, *, alpha_pass: float, a
 def _settle(harm: Harm, demand: Demand) -> str:
     needs = harm.n + 1
     while needs < 100_000:
-        if float(special.betaincinv(harm.hits + 1, needs - harm.hits, demand.confidence)) <= 1.0 - demand.quantile:
+        if float(special.betaincinv(harm.hits + 1, needs - harm.hits, demand.confidence)) <= _permitted(harm, demand):
             break
         needs += 1
     if harm.hits:

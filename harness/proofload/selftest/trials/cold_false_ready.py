@@ -74,7 +74,7 @@ class FalseReady:
             "apart",
             _deciding(even, _now_and_then),
             magnitude=0.5,
-            why="eight restarts bound the median; a defect of some restarts takes the full setting",
+            why="one or two of eight restarts are too few to fail and too many to pass; it takes more",
         )
         return [*nulls, *curve, half, apart]
 

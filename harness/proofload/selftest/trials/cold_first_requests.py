@@ -67,7 +67,7 @@ class FirstRequests:
                 "apart",
                 _deciding(even, _now_and_then),
                 magnitude=3.0,
-                why="eight restarts bound the median; a defect of some restarts takes the full setting",
+                why="one or two of eight restarts are too few to fail and too many to pass; it takes more",
             ),
             Shape(
                 "first requests: a stall of three margins on a host that stalls every 10 s",
