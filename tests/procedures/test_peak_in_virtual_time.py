@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from proofload.clock import NS_PER_S
+from proofload.errors import InputError
 from proofload.judging import judge
 from proofload.procedures import _peak_plan as plan
 from proofload.procedures import peak_10x
@@ -123,6 +124,44 @@ def test_a_load_it_serves_in_full_leaves_nothing_to_refuse(tmp_path: Path) -> No
     excess = next(check for check in result.checks if check.name == "excess_refused")
     assert excess.status is Status.PASS
     assert "no excess" in excess.evidence
+
+
+def test_a_peak_within_its_capacity_shows_nothing_of_overload(tmp_path: Path) -> None:
+    result = run(tmp_path, "zombies", max_rps=100)
+    assert result.status is Status.INCONCLUSIVE
+    [left] = [check for check in result.checks if check.status is not Status.PASS]
+    assert (left.name, left.status) == ("excess_refused", Status.INCONCLUSIVE)
+    assert "not overloaded" in left.evidence
+
+
+def test_a_given_base_load_is_honoured_or_refused() -> None:
+    with pytest.raises(InputError) as refusal:
+        settings(base_rate_rps=60.0, max_rps=400)
+    assert "600 or more" in f"{refusal.value.what} {refusal.value.evidence} {refusal.value.remedy}"
+    honoured = settings(base_rate_rps=60.0, max_rps=600)
+    assert max(stretch.rate_rps for stretch in plan.overload(honoured, 60.0)) == 600
+    assert peak_10x.create().peak_rps(honoured) >= 600
+
+
+@pytest.mark.parametrize("hidden", ["process", "liveness"])
+def test_what_only_names_causes_is_left_out_where_it_cannot_be_seen(tmp_path: Path, hidden: str) -> None:
+    class Behind(OneWorker):
+        def _probes(self, start_ns: int, rows: NDArray[np.void]) -> None:
+            if hidden == "process":
+                times = range(start_ns, int(rows["intended_ns"][-1]), 100_000_000)
+                self._folder.add_readings([Reading(t_ns, "liveness", "ms", 1.0) for t_ns in times])
+                self._folder.add_readings([Reading(t_ns, "liveness", "ok", 1.0) for t_ns in times])
+
+    scenario = settings()
+    with simulated_run(tmp_path, scenario, queue(0.008)) as bench:
+        bench.__class__ = Behind
+        peak_10x.create().conduct(bench, scenario)
+    result = judge(RunRecord(tmp_path))
+    names = {check.name for check in result.checks}
+    unseen = {"threads_per_core"} if hidden == "process" else {"threads_per_core", "responsiveness"}
+    assert result.status is Status.PASS, [(check.name, check.status, check.evidence) for check in result.checks]
+    assert set(result.details["unseen"]) == unseen
+    assert not names & unseen
 
 
 def test_judging_twice_gives_the_same(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from proofload.judging import judge
 from proofload.procedures import peak_10x
-from proofload.report.document import Picture, Table
+from proofload.report.document import Note, Picture, Table
 from proofload.report.sections.experiment import section
 from proofload.report.sections.page import page_of
 from proofload.report.view import RunView, view
@@ -52,6 +52,14 @@ def test_every_step_has_a_row(shown: RunView) -> None:
     assert found is not None
     steps = next(block for block in found.blocks if isinstance(block, Table))
     assert [row[0] for row in steps.rows] == ["0.5×", "1×", "1.5×", "2×", "3×", "5×", "10×", "back at 1×"]
+
+
+def test_what_could_not_be_seen_is_said(shown: RunView) -> None:
+    found = section(page_of([shown]))
+    assert found is not None
+    notes = [block.text for block in found.blocks if isinstance(block, Note)]
+    assert any("Not part of the verdict: threads per core" in text for text in notes)
+    assert any("Not part of the verdict: responsiveness" in text for text in notes)
 
 
 def test_a_run_without_a_ramp_says_so(tmp_path: Path) -> None:

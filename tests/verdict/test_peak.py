@@ -10,7 +10,7 @@ import pytest
 from proofload.analysis.company import Chance
 from proofload.analysis.goodput import Ratio
 from proofload.analysis.overload_recovery import Baseline, Recovery
-from proofload.records import Status
+from proofload.records import Check, Status
 from proofload.verdict import peak
 from proofload.verdict.causes import CAUSES
 from proofload.verdict.peak_causes import Signs, cause_of_collapse, cause_of_no_recovery
@@ -35,13 +35,21 @@ def test_goodput_must_be_kept_against_every_reference() -> None:
 
 
 def test_the_excess_must_be_refused_in_time() -> None:
+    def check(ok: np.ndarray, in_time: np.ndarray, *, sought: bool = True) -> Check:
+        return peak.excess_check(ok, in_time, 0.9, ERRORS, overload_sought=sought)
+
     ok = bools((100, True), (100, False))
-    assert peak.excess_check(ok, ~ok, 0.9, ERRORS).status is Status.PASS
-    assert peak.excess_check(ok, bools((200, False)), 0.9, ERRORS).status is Status.FAIL
-    assert peak.excess_check(NOBODY, NOBODY, 0.9, ERRORS).status is Status.INCONCLUSIVE
-    served = peak.excess_check(bools((199, True), (1, False)), bools((200, False)), 0.9, ERRORS)
+    assert check(ok, ~ok).status is Status.PASS
+    assert check(ok, bools((200, False))).status is Status.FAIL
+    assert check(NOBODY, NOBODY).status is Status.INCONCLUSIVE
+    nearly_all, nobody_refused = bools((199, True), (1, False)), bools((200, False))
+    served = check(nearly_all, nobody_refused, sought=False)
     assert served.status is Status.PASS
     assert "no excess" in served.evidence
+    missed = check(nearly_all, nobody_refused)
+    assert missed.status is Status.INCONCLUSIVE
+    assert "not overloaded" in missed.evidence
+    assert "max_rps" in missed.settle
 
 
 def test_a_refusal_that_comes_late_is_none() -> None:

@@ -41,6 +41,9 @@ class Shown:
     recovery: Recovery | None
     lone_ms: float | None
     checks: tuple[Check, ...]
+    unseen: dict[str, str]
+    """Checks that were left out because the lab cannot see what they go by, and why. They name causes; without them
+    goodput, refusals and recovery are judged all the same."""
     others_share: float | None
     """Of the target's cores, used by others meanwhile."""
 
@@ -96,12 +99,25 @@ def _shown(
         _responsive(reading, settings, errors, lone_ms),
         _threads(reading, evidence, settings, errors),
     ]
+    unseen = _unseen(reading)
+    checks = [check for check in checks if check.name not in unseen]
     others = others_share(evidence, reading, around)
     checks = [excused(check, others) for check in checks]
     if reading.peak is None or reading.back is None:
         checks = [_not_reached(check) for check in checks]
     named = _named(checks, reading, back, settings)
-    return Shown(ratios, baseline, back, lone_ms, named, others)
+    return Shown(ratios, baseline, back, lone_ms, named, unseen, others)
+
+
+def _unseen(reading: Reading) -> dict[str, str]:
+    unseen = {}
+    if reading.looks is None:
+        unseen["responsiveness"] = "it has no page to look at"
+    elif not reading.looks.answered:
+        unseen["responsiveness"] = "its liveness page never answered, idle or not"
+    if "runnable_threads" not in reading.process:
+        unseen["threads_per_core"] = "its process cannot be seen; where it runs here: --set target.probe.pid=PID"
+    return unseen
 
 
 def _named(checks: Sequence[Check], reading: Reading, back: Recovery | None, settings: Settings) -> tuple[Check, ...]:
@@ -254,7 +270,10 @@ def _excess(reading: Reading, settings: Settings, errors: verdict.Errors) -> Che
     peak = reading.peak
     samples = _joined([]) if peak is None else peak.counted
     in_time = with_outcome(samples, Outcome.SHED) & (latency_ms(samples) <= settings.refusal_limit_ms)
-    return verdict.excess_check(with_outcome(samples, Outcome.OK), in_time, settings.refused_share, errors)
+    sought = settings.base_rate_rps is None
+    return verdict.excess_check(
+        with_outcome(samples, Outcome.OK), in_time, settings.refused_share, errors, overload_sought=sought
+    )
 
 
 def _refusals(reading: Reading, settings: Settings, errors: verdict.Errors) -> tuple[Check, ...]:

@@ -9,10 +9,11 @@ back at 1×   the return
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from proofload.engine.client import Stretch
 from proofload.scenarios import Positive, Scenario, Seconds, Share
@@ -21,6 +22,7 @@ TRICKLE = "trickle"
 BURST = "burst"
 REST = "rest"
 BACK = "back at 1×"
+MOST_RPS = 20_000.0
 NO_CAPACITY = "peak-no-capacity"
 """The event that says that nothing it was asked in the beginning went well, so that there was no ramp."""
 
@@ -30,8 +32,8 @@ class Settings(Scenario):
 
     base_share: Share = 0.2
     """The base load as a share of what it can serve, where `base_rate_rps` does not say: ten times is then twice."""
-    max_rps: Positive = 20_000.0
-    """The peak asks for no more than this."""
+    max_rps: Positive | None = None
+    """The peak asks for no more than this; None: than MOST_RPS, where the base load is estimated."""
     trickle_rps: Positive = 8.0
     trickle_s: Seconds = 10.0
     burst_s: Seconds = 2.0
@@ -64,6 +66,22 @@ class Settings(Scenario):
     """The largest share of slow looks, below saturation, while work is in flight."""
     threads_per_core: Positive = 2.5
     """The most threads per core that may want to run at a time."""
+
+    @model_validator(mode="after")
+    def _base_load_is_permitted(self) -> Settings:
+        if self.base_rate_rps is not None and self.max_rps is not None:
+            peak_rps = self.base_rate_rps * self.peak_multiple
+            if peak_rps > self.max_rps:
+                raise ValueError(
+                    f"base_rate_rps ({self.base_rate_rps:g}) × peak_multiple ({self.peak_multiple:g}) at most max_rps "
+                    f"({self.max_rps:g}): set max_rps to {math.ceil(peak_rps)} or more, or a lower base_rate_rps"
+                )
+        return self
+
+    @property
+    def most_rps(self) -> float:
+        """What a peak of an estimated base load asks for at most."""
+        return MOST_RPS if self.max_rps is None else self.max_rps
 
     @property
     def skip_s(self) -> float:

@@ -63,6 +63,11 @@ class Looks:
         return within(self.t_ns, spans)
 
     @property
+    def answered(self) -> bool:
+        """It answered a look at least once; a page that never does tells nothing of how busy the target is."""
+        return bool(self.ok.any())
+
+    @property
     def stalled(self) -> NDArray[np.bool_]:
         return ~self.ok | (self.took_ms >= _STALL_MS)
 

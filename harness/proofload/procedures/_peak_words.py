@@ -51,6 +51,7 @@ def details(reading: Reading, shown: Shown, settings: Settings) -> dict[str, Any
         },
         "lone_ms": shown.lone_ms,
         "others_share": shown.others_share,
+        "unseen": dict(shown.unseen),
         "attempts_at_peak": None if peak is None else _attempts(peak.counted),
         "causes": list(dict.fromkeys(check.cause for check in shown.checks if check.cause)),
     }  # fmt: skip

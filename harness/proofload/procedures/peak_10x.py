@@ -43,7 +43,7 @@ class Peak:
     def peak_rps(self, scenario: Scenario) -> float:
         settings = _own(scenario)
         base = settings.base_rate_rps
-        top = settings.max_rps if base is None else min(settings.max_rps, base * settings.peak_multiple)
+        top = settings.most_rps if base is None else base * settings.peak_multiple
         return top + 10.0 * math.sqrt(top)
 
     def conduct(self, bench: Bench, scenario: Scenario) -> None:
@@ -60,10 +60,9 @@ class Peak:
             if capacity is None:
                 bench.note(plan.NO_CAPACITY, bursts=len(tried))
                 return
-            base = min(settings.base_share * capacity, settings.max_rps / settings.peak_multiple)
+            base = min(settings.base_share * capacity, settings.most_rps / settings.peak_multiple)
             bench.note("peak-base", base_rps=base, capacity_rps=capacity, at_least=is_bound(tried))
         else:
-            base = min(base, settings.max_rps / settings.peak_multiple)
             bench.note("peak-base", base_rps=base)
         bench.load(*plan.overload(settings, base))
 
@@ -95,8 +94,8 @@ def _lone(bench: Bench, settings: Settings) -> float | None:
 def _bursts(bench: Bench, settings: Settings, lone_s: float) -> list[Burst]:
     """What it served of each burst; it is let come to rest after each that was too much for it."""
     tried: list[Burst] = []
-    first = max(settings.trickle_rps, 2.0 / max(lone_s, 1.0 / settings.max_rps))
-    while (rate := next_rate(tried, first_rps=first, max_rps=settings.max_rps)) is not None:
+    first = max(settings.trickle_rps, 2.0 / max(lone_s, 1.0 / settings.most_rps))
+    while (rate := next_rate(tried, first_rps=first, max_rps=settings.most_rps)) is not None:
         [phase] = bench.load(plan.burst(settings, len(tried) + 1, rate))
         tried.append(burst_of(bench.samples(phase), rate))
         if not tried[-1].kept_up:

@@ -67,8 +67,14 @@ def goodput_check(ratios: Mapping[str, Ratio | None], limit: float) -> Check:
     )
 
 
-def excess_check(ok: NDArray[np.bool_], refused_in_time: NDArray[np.bool_], share: float, errors: Errors) -> Check:
-    """Of what was not served well at the peak, at least `share` must be refused, in time; masks in due order."""
+def excess_check(
+    ok: NDArray[np.bool_], refused_in_time: NDArray[np.bool_], share: float, errors: Errors, *, overload_sought: bool
+) -> Check:
+    """Of what was not served well at the peak, at least `share` must be refused, in time; masks in due order.
+
+    `overload_sought`: the peak was to be beyond what the target can serve. Where the user gave the base load, ten times
+    it may well be within that.
+    """
     name, unit = "excess_refused", "share"
     if not len(ok):
         return cannot_tell(name, "no request was due at the peak", "a longer hold", limit=share, unit=unit)
@@ -76,6 +82,10 @@ def excess_check(ok: NDArray[np.bool_], refused_in_time: NDArray[np.bool_], shar
     n = int(np.count_nonzero(excess))
     if n <= EXCESS * len(ok):
         told = f"{n:,} of {len(ok):,} requests at the peak did not end well: there was no excess to refuse"
+        if overload_sought:
+            why = f"it was not overloaded: {told}"
+            settle = "a peak beyond what it can serve: a larger --set max_rps=… or --set base_rate_rps=…"
+            return cannot_tell(name, why, settle, limit=share, unit=unit)
         return Check(name, Status.PASS, None, share, unit, UNKNOWN, told)
     kept_waiting = ~refused_in_time[excess]
     ruling = _ruled(kept_waiting, share, errors)

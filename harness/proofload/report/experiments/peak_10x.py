@@ -105,6 +105,7 @@ class PeakExperiment:
             ),
             _steps(steps),
             _facts(found),
+            *_unseen(found),
         )
 
 
@@ -180,6 +181,13 @@ def _steps(steps: Sequence[Mapping[str, Any]]) -> Block:
         )
     caption = "Step by step; beyond 1×, without the first part of each, in which the one before still shows"
     return table(caption, columns, rows)
+
+
+def _unseen(found: Mapping[str, Any]) -> tuple[Block, ...]:
+    return tuple(
+        Note(f"Not part of the verdict: {name.replace('_', ' ')} ({why}). It only helps to name a cause.")
+        for name, why in found.get("unseen", {}).items()
+    )
 
 
 def _facts(found: Mapping[str, Any]) -> Block:
