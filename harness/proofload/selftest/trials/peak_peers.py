@@ -108,7 +108,7 @@ def _unrefused(share: float, burst: int) -> Callable[[np.random.Generator], Stat
     def decide(rng: np.random.Generator) -> Status:
         bad = np.repeat(rng.random(EXCESS // burst) < share, burst)
         ok = np.zeros(len(bad), dtype=np.bool_)
-        return excess_check(ok, ~bad, REFUSED, ERRORS).status
+        return excess_check(ok, ~bad, REFUSED, ERRORS, overload_sought=True).status
 
     return decide
 
