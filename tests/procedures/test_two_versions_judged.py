@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.judging import judge
 from proofload.procedures import ab_test, blue_green, shadow
-from proofload.records import SAMPLE_DTYPE, Agreement, Event, Outcome, Result, Status
+from proofload.procedures._ab_metrics import Users
+from proofload.records import SAMPLE_DTYPE, Agreement, Event, Outcome, Result, Samples, Status
 from proofload.report.formats import md
 from proofload.report.view import view
 from proofload.scenarios import Scenario
@@ -116,6 +117,30 @@ def disturbing(rows: NDArray[np.void], rng: np.random.Generator) -> None:
         rows["done_ns"] += 20 * NS_PER_MS
 
 
+def late_for_all(rows: NDArray[np.void], rng: np.random.Generator) -> None:
+    """Either version, alike: no comparison sees it."""
+    del rng
+    rows["done_ns"] += 40 * NS_PER_MS
+
+
+def patchy(rows: NDArray[np.void], rng: np.random.Generator) -> None:
+    """Now and then a request is answered by nobody, whatever is done."""
+    hit = rng.random(len(rows)) < 0.003
+    rows["outcome"][hit], rows["status"][hit] = Outcome.ERROR, -1
+
+
+def losing(rows: NDArray[np.void], rng: np.random.Generator) -> None:
+    """What is sent just after green got the traffic is answered by nobody."""
+    del rng
+    first = (rows["arm"] == 1) & (rows["seq"] < 30)
+    rows["outcome"][first], rows["status"][first] = Outcome.ERROR, -1
+
+
+def scoreless(rows: NDArray[np.void], rng: np.random.Generator) -> None:
+    del rng
+    rows["score"] = np.nan
+
+
 def half(payload: NDArray[np.int64]) -> Any:
     return (payload // 2 * 2654435761 >> 7) % 2
 
@@ -137,8 +162,8 @@ def ab(path: Path, harm: Harm = healthy, *, complete: bool = True, arm: Any = ha
     return run.judged(complete=complete)
 
 
-def shadowed(path: Path, harm: Harm = healthy, *, complete: bool = True, pairs: int = 10) -> Result:
-    told = {"name": "shadow", "procedure": "shadow", "rate_rps": RATE, "duration_s": 20, "disagreement": 0.005}
+def shadowed(path: Path, harm: Harm = healthy, *, complete: bool = True, pairs: int = 10, **keys: Any) -> Result:
+    told = {"name": "shadow", "procedure": "shadow", "rate_rps": RATE, "duration_s": 20, "disagreement": 0.005, **keys}
     run = Writer(path, shadow.Settings.model_validate(told), harm)
     for pair in range(pairs):
         for kind in ("mirrored", "plain") if pair % 2 else ("plain", "mirrored"):
@@ -146,8 +171,10 @@ def shadowed(path: Path, harm: Harm = healthy, *, complete: bool = True, pairs: 
     return run.judged(complete=complete)
 
 
-def switched(path: Path, harm: Harm = healthy, *, complete: bool = True, taken_back: bool = False) -> Result:
-    told = {"name": "blue-green", "procedure": "blue-green", "rate_rps": RATE}
+def switched(
+    path: Path, harm: Harm = healthy, *, complete: bool = True, taken_back: bool = False, **keys: Any
+) -> Result:
+    told = {"name": "blue-green", "procedure": "blue-green", "rate_rps": RATE, **keys}
     run = Writer(path, blue_green.Settings.model_validate(told), harm)
     run.phase("blue", 10, nobody)
     run.moved(1.0, "green")
@@ -227,10 +254,80 @@ def test_a_green_that_was_taken_back_says_when_and_why(tmp_path: Path) -> None:
     assert result.details["touched"] > 0
 
 
+def test_a_green_that_was_taken_back_never_passes_though_nothing_else_is_found(tmp_path: Path) -> None:
+    result = switched(tmp_path / "run", taken_back=True)
+    assert [check.name for check in result.checks if check.status is Status.FAIL] == ["rolled-back"]
+    assert result.status is Status.FAIL
+
+
+def test_what_switches_lose_is_told_from_what_is_lost_anyhow(tmp_path: Path) -> None:
+    assert switched(tmp_path / "good", patchy).status is Status.PASS
+    assert "dropped-in-flight" in causes(switched(tmp_path / "bad", losing))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_slo_of_the_version_that_serves_is_judged_where_one_is_set(name: str, tmp_path: Path) -> None:
+    slo = {"p50_ms": 20.0, "ok_share": 0.99}
+    assert RUNS[name](tmp_path / "kept", slo=slo).status is Status.PASS
+    broken = RUNS[name](tmp_path / "broken", late_for_all, slo=slo)
+    assert [check.name for check in broken.checks if check.status is Status.FAIL] == ["p50"]
+
+
 def test_users_who_change_sides_are_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     result = ab(tmp_path / "run", arm=lambda payload: rng.integers(0, 2, len(payload)))
     assert "unstable-assignment" in causes(result)
+
+
+def test_one_user_who_changes_sides_is_a_slip(tmp_path: Path) -> None:
+    def strays(payload: NDArray[np.int64]) -> Any:
+        arm = np.asarray(half(payload)).copy()
+        arm[np.flatnonzero(payload // 2 == 7)[-1:]] ^= 1
+        return arm
+
+    result = ab(tmp_path / "run", arm=strays)
+    assert "1 of " in next(check.evidence for check in result.checks if check.name == "assignment")
+    assert result.status is Status.PASS
+
+
+@pytest.mark.parametrize("analysis", ["fixed", "sequential"])
+def test_a_metric_that_was_never_seen_is_no_pass(analysis: str, tmp_path: Path) -> None:
+    result = ab(tmp_path / "run", scoreless, metric="score", analysis=analysis)
+    assert result.status is Status.INCONCLUSIVE
+    [unsettled] = [check for check in result.checks if check.name == "score-difference"]
+    assert (unsettled.status, bool(unsettled.settle)) == (Status.INCONCLUSIVE, True)
+    assert "no answer held a prediction" in unsettled.evidence
+    assert result.headline[0].startswith("Undecided")
+
+
+def test_the_checks_of_an_experiment_share_one_error_rate() -> None:
+    settings = ab_test.Settings(name="ab-test", procedure="ab-test", metric="score")
+    nobody_named, named = Users.of(None), Users.of(np.arange(8, dtype=np.int32))
+    pilot = Samples(np.zeros(0, SAMPLE_DTYPE))
+    for users, others in ((nobody_named, 2), (named, 3)):  # the split and the SLO; who changed sides
+        asked = ab_test._questions(pilot, users, settings)
+        assert asked.metrics == ("score", "ok_share", "latency_p50_ms")
+        assert asked.alpha_fail * (len(asked.metrics) + others) == pytest.approx(settings.alpha_fail)
+
+
+def test_requests_forced_to_the_second_version_are_left_out_live_as_afterwards() -> None:
+    settings = ab_test.Settings(
+        name="ab-test", procedure="ab-test", metric="ok_share", guardrails=(), duration_s=20, rate_rps=300
+    )
+    rng = np.random.default_rng(4)
+    rows = np.zeros(6000, SAMPLE_DTYPE)
+    rows["intended_ns"] = BEGIN + np.arange(6000) * (NS_PER_S // 300)
+    rows["done_ns"] = rows["intended_ns"] + 2 * NS_PER_MS
+    rows["payload"] = rng.integers(0, PAYLOADS, 6000)
+    rows["arm"] = half(rows["payload"].astype(np.int64))
+    rows["outcome"] = Outcome.OK
+    forced = frozenset(range(0, PAYLOADS, 8))
+    hit = np.isin(rows["payload"], list(forced))
+    rows["arm"][hit], rows["outcome"][hit] = 1, Outcome.ERROR
+    users = Users.of(np.arange(PAYLOADS, dtype=np.int32) // 2)
+    asked = ab_test._questions(Samples(rows[~hit]), users, settings)
+    sees = [ab_test._Watch(asked, users, settings, BEGIN, out).look(Samples(rows)) for out in (frozenset(), forced)]
+    assert [trip is not None and trip.reason.startswith("worse") for trip in sees] == [True, False]
 
 
 def test_a_split_that_was_not_asked_for_is_named(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from proofload.procedures._ab_metrics import UNITS, Asked, Users, shown
+from proofload.analysis.assignment import wanderers
+from proofload.procedures._ab_metrics import UNITS, Asked, Questions, Users, shown
 from proofload.records import Check, Interval, Outcome, Samples, Status
 from proofload.report import numbers
 from proofload.verdict.ab_test import Look, at_every_look, at_the_end, first_settled
 from proofload.verdict.experiment import split_ruling
+from proofload.verdict.rollout import assignment_check
 
 _BAD = {Outcome.WRONG: "wrong-predictions", Outcome.LATE: "canary-slower", Outcome.TIMEOUT: "canary-slower"}
 _SEVERAL = 2
@@ -22,6 +24,16 @@ _NAMES = {
     "latency_mean_ms": "mean latency",
     "score": "mean prediction",
 }
+
+
+_NO_ANSWER = ("hardly an answer came", "a pilot on a baseline that answers, or a longer one (pilot_s)")
+_NOT_SEEN = {
+    "score": (
+        "no answer held a prediction that is a single number",
+        "answers in which [response] of the target file finds a number, or another metric",
+    )
+}
+"""Why a metric may be missing, and what would settle it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +49,42 @@ class Judged:
 @dataclass(frozen=True, slots=True)
 class Found:
     metrics: tuple[Judged, ...]
+    primary: str
+    """The metric in question."""
+    unseen: tuple[str, ...]
+    """Metrics that were asked for and of which the pilot showed nothing."""
     by_user: bool
     assigned: tuple[int, int]
-    """Distinct users (requests, where none are named) on each arm."""
+    """Distinct users (requests, where none are named) on each arm alone."""
     on_both: int
+    twice: int
+    """Users seen more than once."""
     share: float
     sequential: bool
     stretch_s: float
 
+    @property
+    def keeps_the_second(self) -> bool:
+        """Would the second version be kept? Only where nothing that was asked speaks against it, or is open."""
+        passed = all(one.look is not None and one.look.ruling.status is Status.PASS for one in self.metrics)
+        return passed and not self.unseen
+
 
 def found_by(
-    questions: Sequence[Asked],
+    questions: Questions,
     samples: Samples,
     users: Users,
     *,
     start_ns: int,
     stretch_ns: int,
     share: float,
-    alpha_fail: float,
     alpha_pass: float,
     sequential: bool,
 ) -> Found:
     judged = []
-    for one in questions:
+    for one in questions.asked:
         part = shown(one.metric, samples, users, start_ns=start_ns, stretch_ns=stretch_ns)
-        question = one.question(alpha_fail, alpha_pass)
+        question = one.question(questions.alpha_fail, alpha_pass)
         looks = tuple(at_every_look(part, question)) if sequential else ()
         look = first_settled(part, question) if sequential else at_the_end(part, question)
         judged.append(Judged(one, look, looks, _cause(one.metric, samples)))
@@ -71,26 +94,45 @@ def found_by(
     by_user = bool(named.any())
     if by_user:
         sides = [np.unique(who[named & (table["arm"] == arm)]) for arm in (0, 1)]
-        first, second = sides
-        both = len(np.intersect1d(first, second))
+        both, twice = wanderers(np.where(named, who, -1), table["arm"] == 1)
         assigned = (len(sides[0]) - both, len(sides[1]) - both)
     else:
         assigned = (int(np.count_nonzero(table["arm"] == 0)), int(np.count_nonzero(table["arm"] == 1)))
-        both = 0
-    return Found(tuple(judged), by_user, assigned, both, share, sequential, stretch_ns / 1e9)
+        both = twice = 0
+    return Found(
+        metrics=tuple(judged),
+        primary=questions.metrics[0],
+        unseen=questions.unseen,
+        by_user=by_user,
+        assigned=assigned,
+        on_both=both,
+        twice=twice,
+        share=share,
+        sequential=sequential,
+        stretch_s=stretch_ns / 1e9,
+    )
 
 
 def checks_of(found: Found, alpha_fail: float) -> tuple[Check, ...]:
-    return (*(_metric(one) for one in found.metrics), _split(found, alpha_fail), *_assignment(found))
+    """`alpha_fail` is each check's own."""
+    return (
+        *(_unseen(name) for name in found.unseen),
+        *(_metric(one) for one in found.metrics),
+        _split(found, alpha_fail),
+        *_assignment(found, alpha_fail),
+    )
 
 
 def headline_of(found: Found, checks: Sequence[Check]) -> tuple[str, ...]:
-    if not found.metrics or found.metrics[0].look is None:
-        return ("The experiment showed nothing of its metric.",)
-    primary = found.metrics[0]
-    said = [_sentence(primary)]
-    worse = [one for one in found.metrics[1:] if one.look is not None and one.look.ruling.status is Status.FAIL]
-    said += [_sentence(one) for one in worse]
+    looked_at = [one for one in found.metrics if one.look is not None]
+    primary = [one for one in looked_at if one.asked.metric == found.primary]
+    said = [_sentence(one) for one in primary]
+    if not primary:
+        said = [f"Undecided: the experiment showed nothing of what was asked, the {_NAMES[found.primary]}."]
+    unseen = [_NAMES[name] for name in found.unseen if name != found.primary]
+    said += [f"Nothing was seen of the {' and the '.join(unseen)}."] if unseen else []
+    guardrails = [one for one in looked_at if one.asked.metric != found.primary]
+    said += [_sentence(one) for one in guardrails if _status(one) is Status.FAIL]
     broken = [check for check in checks if check.name in {"split", "assignment"} and check.status is Status.FAIL]
     said += [f"The comparison is not sound: {check.evidence}" for check in broken]
     return tuple(said[:3])
@@ -98,6 +140,7 @@ def headline_of(found: Found, checks: Sequence[Check]) -> tuple[str, ...]:
 
 def details_of(found: Found) -> dict[str, Any]:
     return {
+        "unseen": list(found.unseen),
         "metrics": [_told(one) for one in found.metrics],
         "analysis": "sequential" if found.sequential else "fixed",
         "stretch_s": found.stretch_s,
@@ -156,6 +199,18 @@ def _metric(one: Judged) -> Check:
     )
 
 
+def _status(one: Judged) -> Status | None:
+    return None if one.look is None else one.look.ruling.status
+
+
+def _unseen(metric: str) -> Check:
+    what, settle = _NOT_SEEN.get(metric, _NO_ANSWER)
+    return Check(
+        _check_name(metric), Status.INCONCLUSIVE, None, None, UNITS[metric], Interval(None, None),
+        f"the {_NAMES[metric]} was asked for, and the pilot showed nothing of it: {what}", settle=settle,
+    )  # fmt: skip
+
+
 def _check_name(metric: str) -> str:
     return f"{metric.removesuffix('_ms').replace('_', '-')}-difference"
 
@@ -177,23 +232,9 @@ def _split(found: Found, alpha_fail: float) -> Check:
     )  # fmt: skip
 
 
-def _assignment(found: Found) -> tuple[Check, ...]:
-    if not found.by_user:
-        return ()
-    stays = found.on_both == 0
-    whole = sum(found.assigned) + found.on_both
-    return (
-        Check(
-            "assignment",
-            Status.PASS if stays else Status.FAIL,
-            float(found.on_both),
-            0.0,
-            "users",
-            Interval(None, None),
-            f"{found.on_both:,} of {whole:,} users were seen on both sides",
-            cause="" if stays else "unstable-assignment",
-        ),
-    )
+def _assignment(found: Found, alpha_fail: float) -> tuple[Check, ...]:
+    """No share moves while the experiment goes on, so nobody has a reason to change sides."""
+    return (assignment_check(found.on_both, found.twice, 0, 0, alpha=alpha_fail),) if found.by_user else ()
 
 
 def _cause(metric: str, samples: Samples) -> str:

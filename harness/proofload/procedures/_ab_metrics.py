@@ -74,6 +74,23 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Questions:
+    """All that an experiment is asked."""
+
+    metrics: tuple[str, ...]
+    """The metric in question first, then the guardrails."""
+    asked: tuple[Asked, ...]
+    """Those of them that the pilot showed anything of."""
+    alpha_fail: float
+    """The error rate of a fail that each check may use."""
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        seen_of = {one.metric for one in self.asked}
+        return tuple(name for name in self.metrics if name not in seen_of)
+
+
+@dataclass(frozen=True, slots=True)
 class Design:
     """What an experiment is to be, besides its metrics."""
 

@@ -7,7 +7,6 @@ end; a sequential analysis may be looked at all the time, and ends the experimen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -18,10 +17,10 @@ from proofload.clock import NS_PER_S
 from proofload.engine.client import Stretch
 from proofload.procedures import Bench, Circumstances, Evidence, Findings
 from proofload.procedures._ab_findings import Found, checks_of, details_of, found_by, headline_of
-from proofload.procedures._ab_metrics import METRICS, Asked, Design, Users, asked, seen, shown
-from proofload.procedures._rollout import Rollout, Trip, deployed
+from proofload.procedures._ab_metrics import METRICS, Asked, Design, Questions, Users, asked, seen, shown
+from proofload.procedures._rollout import BASELINE, CANARY, Rollout, Trip, deployed
 from proofload.procedures._rollout_settings import RolloutSettings
-from proofload.procedures._versions_judging import for_users, forced, measured, stays_up
+from proofload.procedures._versions_judging import for_users, forced, keeps_slo, measured, stays_up
 from proofload.records import SAMPLE_DTYPE, Phase, Samples, Status
 from proofload.scenarios import Positive, Scenario, Seconds
 from proofload.verdict.ab_test import FEWEST_LOOKED_AT, looked_at_now
@@ -83,12 +82,13 @@ class AbTest:
                 return
             [pilot] = bench.load(_stretch(PILOT, settings, settings.pilot_s))
             users = _users(rollout, settings)
-            questions = _questions(bench.samples(pilot), users, settings)
-            bench.note("experiment-plan", metrics=[_planned(one) for one in questions])
+            leave_out = frozenset(rollout.forced)
+            questions = _questions(for_users(bench.samples(pilot), leave_out), users, settings)
+            bench.note("experiment-plan", metrics=[_planned(one) for one in questions.asked])
             rollout.move(settings.share, why=EXPERIMENT)
             with bench.loading(_stretch(EXPERIMENT, settings, settings.duration_s)) as running:
                 end_ns = running.start_ns + round(settings.duration_s * NS_PER_S)
-                watch = _Watch(questions, users, settings, running.start_ns)
+                watch = _Watch(questions, users, settings, running.start_ns, leave_out)
                 trip = rollout.watch(running, end_ns, watch.look if settings.analysis == "sequential" else None)
                 if trip is not None and trip.guard == "settled":
                     bench.note("settled", reason=trip.reason)
@@ -113,7 +113,11 @@ class AbTest:
         users = Users.of(evidence.users())
         questions = _questions(parts[PILOT], users, settings)
         found = _found(questions, parts[EXPERIMENT], users, settings, phases[EXPERIMENT])
-        checks = (up, *checks_of(found, settings.alpha_fail))
+        told = checks_of(found, questions.alpha_fail)
+        serving = CANARY if found.keeps_the_second else BASELINE
+        served = [(phases[EXPERIMENT], evidence.samples(phases[EXPERIMENT].index))]
+        slo = keeps_slo(served, serving, settings, around, alpha_fail=questions.alpha_fail)
+        checks = (up, *told, *slo)
         return Findings(
             phases=tuple(one.summary for one in judged.values()),
             checks=checks,
@@ -127,8 +131,11 @@ class AbTest:
 class _Watch:
     """Looks at what has come in, once for each whole stretch of time."""
 
-    def __init__(self, questions: Sequence[Asked], users: Users, settings: Settings, start_ns: int) -> None:
+    def __init__(
+        self, questions: Questions, users: Users, settings: Settings, start_ns: int, leave_out: frozenset[int]
+    ) -> None:
         self._questions, self._users, self._settings, self._start_ns = questions, users, settings, start_ns
+        self._leave_out = leave_out
         self._tables = [np.zeros(0, SAMPLE_DTYPE)]
         self._looked_at = 0
 
@@ -142,10 +149,10 @@ class _Watch:
         self._tables = [np.concatenate(self._tables)]
         end_ns = self._start_ns + whole * self._settings.stretch_ns
         table = self._tables[0]
-        samples = for_users(Samples(table[table["intended_ns"] < end_ns]))
-        alpha_fail = _each(self._settings, self._questions)
+        samples = for_users(Samples(table[table["intended_ns"] < end_ns]), self._leave_out)
+        alpha_fail = self._questions.alpha_fail
         rulings = {}
-        for one in self._questions:
+        for one in self._questions.asked:
             part = shown(
                 one.metric, samples, self._users, start_ns=self._start_ns, stretch_ns=self._settings.stretch_ns
             )
@@ -153,12 +160,12 @@ class _Watch:
         worse = [metric for metric, ruling in rulings.items() if ruling.status is Status.FAIL]
         if worse:
             return Trip("settled", f"worse in {', '.join(worse)}")
-        if rulings and all(ruling.status is Status.PASS for ruling in rulings.values()):
+        if rulings and not self._questions.unseen and all(ruling.status is Status.PASS for ruling in rulings.values()):
             return Trip("settled", "no metric is worse by more than its margin")
         return None
 
 
-def _found(questions: Sequence[Asked], experiment: Samples, users: Users, settings: Settings, phase: Phase) -> Found:
+def _found(questions: Questions, experiment: Samples, users: Users, settings: Settings, phase: Phase) -> Found:
     return found_by(
         questions,
         experiment,
@@ -166,22 +173,23 @@ def _found(questions: Sequence[Asked], experiment: Samples, users: Users, settin
         start_ns=phase.start_ns,
         stretch_ns=settings.stretch_ns,
         share=settings.share,
-        alpha_fail=_each(settings, questions),
         alpha_pass=settings.alpha_pass,
         sequential=settings.analysis == "sequential",
     )
 
 
-def _questions(pilot: Samples, users: Users, settings: Settings) -> list[Asked]:
-    """The metric in question first, then the guardrails; those that the pilot shows nothing of are left out."""
+def _questions(pilot: Samples, users: Users, settings: Settings) -> Questions:
+    """The metric in question first, then the guardrails. All checks share the error rate of a fail: a metric's each,
+    the split's, the assignment's where there are users, and that of [slo]."""
     primary = settings.metric
     if primary == "auto":
         primary = "score" if len(seen("score", pilot)[0]) > 1 else "ok_share"
-    names = dict.fromkeys([primary, *settings.guardrails])
+    names = tuple(dict.fromkeys([primary, *settings.guardrails]))
+    alpha_fail = settings.alpha_fail / (len(names) + 2 + bool(users.count))
     design = Design(
         share=settings.share,
         requests=settings.rate_rps * settings.duration_s,
-        alpha_fail=settings.alpha_fail / len(names),
+        alpha_fail=alpha_fail,
         alpha_pass=settings.alpha_pass,
         power=settings.power,
     )
@@ -195,11 +203,7 @@ def _questions(pilot: Samples, users: Users, settings: Settings) -> list[Asked]:
         )
         for name in names
     ]  # fmt: skip
-    return [one for one in found if one is not None]
-
-
-def _each(settings: Settings, questions: Sequence[Asked]) -> float:
-    return settings.alpha_fail / max(1, len(questions))
+    return Questions(names, tuple(one for one in found if one is not None), alpha_fail)
 
 
 def _planned(one: Asked) -> dict[str, Any]:
