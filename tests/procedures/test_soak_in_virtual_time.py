@@ -11,6 +11,7 @@ import orjson
 import pytest
 
 from proofload.judging import judge
+from proofload.procedures import _soak_allotment as allotment
 from proofload.procedures import soak
 from proofload.records import Check, Result, Status
 from proofload.report.sections import report_document
@@ -76,8 +77,70 @@ def causes(result: Result) -> set[str]:
 def test_a_healthy_server_passes_and_says_what_it_could_not_have_seen(tmp_path: Path) -> None:
     result = soaked(tmp_path, HEALTHY)
     assert result.status is Status.PASS
-    assert "would have escaped" in result.headline[1]
+    assert "within 6 min: no steady leak of memory above" in result.headline[0]
+    assert "that it holds for 24 h is not shown: run the full form" in result.headline[0]
     assert all(signal["smallest_per_s"] for signal in result.details["signals"])
+
+
+def test_a_run_that_looks_a_day_ahead_takes_nothing_back(tmp_path: Path) -> None:
+    flat = {**HEALTHY, "uss_bytes": lambda t: 90 * MIB + 10.0 * np.sin(5 * t)}
+    result = soaked(tmp_path, flat, scenario=settings(horizon_h=24.0, granule_mib=0.0))
+    assert result.status is Status.PASS
+    assert "within 24 h" in result.headline[0]
+    assert "not shown" not in " ".join(result.headline)
+
+
+def test_a_limit_of_the_slo_that_is_broken_is_not_called_no_sign_of_age(tmp_path: Path) -> None:
+    result = soaked(tmp_path, HEALTHY, scenario=settings(slo={"p95_ms": 0.01}))
+    assert result.status is Status.FAIL
+    assert not any("no sign of age" in sentence for sentence in result.headline)
+
+
+def test_every_check_that_can_fail_has_its_part_of_the_error_rate(tmp_path: Path) -> None:
+    names = set(named(soaked(tmp_path, {**HEALTHY, "files_bytes": lambda t: 1e6})))
+    assert names - set(allotment.OTHERS) == {"p95", "ok_share", "wrong_share"}
+    assert set(allotment.OTHERS) - names == {"gpu-memory-growth"}
+
+
+def test_creep_and_failures_follow_the_error_rate_of_the_scenario(tmp_path: Path) -> None:
+    def slower(due_ns: Any, rng: np.random.Generator) -> Any:
+        return np.asarray((3.0 + 0.2 * due_ns / 1e9) * 1e6 * rng.lognormal(0.0, 0.2, len(due_ns)), np.int64)
+
+    checks = named(soaked(tmp_path, {}, target=slower, scenario=settings(alpha_fail=1e-9)))
+    assert checks["p50-creep"].status is Status.INCONCLUSIVE
+
+
+def test_how_much_latency_may_grow_is_for_the_scenario_to_say(tmp_path: Path) -> None:
+    def slower(due_ns: Any, rng: np.random.Generator) -> Any:
+        return np.asarray((3.0 + 0.2 * due_ns / 1e9) * 1e6 * rng.lognormal(0.0, 0.2, len(due_ns)), np.int64)
+
+    lax = settings(creep_p50_share=4.0, creep_p50_ms=20.0, creep_p99_share=4.0, creep_p99_ms=40.0)
+    checks = named(soaked(tmp_path, {}, target=slower, scenario=lax))
+    assert {checks[name].status for name in ("p50-creep", "p99-creep")} == {Status.PASS}
+
+
+def test_a_late_client_leaves_open_all_but_what_the_target_holds(tmp_path: Path) -> None:
+    scenario = settings(slo={"p95_ms": 10, "ok_share": 0.99})
+    leaking = {**HEALTHY, "uss_bytes": lambda t: 90 * MIB + 20_000 * served(t)}
+    with simulated_run(tmp_path, scenario, queue(0.0005), lag_ns=30_000_000) as bench:
+        soak.create().conduct(bench, scenario)
+        for name, values in leaking.items():
+            bench.probed("process", name, values)
+    result = judge(RunRecord(tmp_path))
+    assert (result.status, causes(result)) == (Status.FAIL, {"memory-leak"})
+    checks = named(result)
+    assert checks["fds-growth"].status is Status.PASS
+    for name in ("p95", "ok_share", "wrong_share", "p50-creep", "p99-creep", "failures-growth"):
+        assert checks[name].status is Status.INCONCLUSIVE, name
+
+
+def test_a_late_client_is_still_invalid_where_nothing_grows(tmp_path: Path) -> None:
+    scenario = settings()
+    with simulated_run(tmp_path, scenario, queue(0.0005), lag_ns=30_000_000) as bench:
+        soak.create().conduct(bench, scenario)
+        for name, values in HEALTHY.items():
+            bench.probed("process", name, values)
+    assert judge(RunRecord(tmp_path)).status is Status.INVALID
 
 
 def test_a_leak_by_request_fails_with_its_size_and_what_time_is_left(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from proofload.analysis.trend import Column
+from proofload.procedures import _soak_allotment as allotment
 from proofload.records import Status
 from proofload.selftest import Shape
 from proofload.selftest.simulated import tally
@@ -35,6 +36,31 @@ def test_a_series_of_a_few_readings_settles_nothing() -> None:
     assert judge_growth(T[:0], T[:0], Rule(1.0)).status is Status.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, np.nan])
+def test_a_reading_that_is_no_number_is_dropped(odd: float) -> None:
+    values = 8.0 * T / 28.5
+    spoiled = values.copy()
+    spoiled[[3, 40]] = odd
+    assert judge_growth(T, spoiled, Rule(1.0)).status is judge_growth(T, values, Rule(1.0)).status is Status.FAIL
+    assert judge_growth(T, np.full(len(T), odd), Rule(1.0)).status is Status.INCONCLUSIVE
+
+
+def test_readings_of_one_instant_settle_nothing() -> None:
+    assert judge_growth(np.full(76, 5.0), T, Rule(1.0)).status is Status.INCONCLUSIVE
+    assert judge_growth(np.repeat(T[::19], 19), T, Rule(1.0)).status is Status.INCONCLUSIVE
+
+
+def test_what_every_check_may_use_adds_up_to_the_error_rate_of_the_scenario() -> None:
+    assert allotment.SLO * 0.001 + allotment.each(0.001) * len(allotment.OTHERS) == pytest.approx(0.001)
+
+
+def test_a_creep_is_judged_at_the_error_rate_it_is_given() -> None:
+    ms = 3.0 + np.arange(12.0)
+    sure = judge_creep(np.arange(12.0), ms, P50, alpha_fail=1e-4, alpha_pass=0.01)
+    surer = judge_creep(np.arange(12.0), ms, P50, alpha_fail=1e-9, alpha_pass=0.01)
+    assert (sure.status, surer.status) == (Status.FAIL, Status.INCONCLUSIVE)
+
+
 def test_growth_just_under_the_margin_is_neither_failed_nor_passed_for_certain() -> None:
     noise = np.random.default_rng(1).normal(0.0, 0.3, len(T))
     found = judge_growth(T, noise + 7.8 * T / 28.5, Rule(8.0, 1.0))
@@ -51,16 +77,22 @@ def test_growth_that_goes_on_in_late_steps_does_not_pass() -> None:
 
 
 def test_latency_that_was_never_answered_settles_nothing() -> None:
-    assert judge_creep(np.arange(12.0), np.full(12, np.nan), P50).status is Status.INCONCLUSIVE
+    assert (
+        judge_creep(np.arange(12.0), np.full(12, np.nan), P50, alpha_fail=1e-4, alpha_pass=0.01).status
+        is Status.INCONCLUSIVE
+    )
 
 
 def test_latency_that_falls_is_no_creep() -> None:
-    assert judge_creep(np.arange(12.0), np.linspace(9.0, 3.0, 12), P50).status is Status.PASS
+    assert (
+        judge_creep(np.arange(12.0), np.linspace(9.0, 3.0, 12), P50, alpha_fail=1e-4, alpha_pass=0.01).status
+        is Status.PASS
+    )
 
 
 def test_failures_that_set_in_late_are_found_and_steady_ones_are_not() -> None:
     few, many = [(0, 500)] * 8, [(40, 500)] * 8
-    assert judge_failures(few, many, 0.005).status is Status.FAIL
-    assert judge_failures(many, many, 0.005).status is not Status.FAIL
-    assert judge_failures(few, few, 0.005).status is Status.PASS
-    assert judge_failures([], few, 0.005).status is Status.INCONCLUSIVE
+    assert judge_failures(few, many, 0.005, alpha_fail=1e-4, alpha_pass=0.01).status is Status.FAIL
+    assert judge_failures(many, many, 0.005, alpha_fail=1e-4, alpha_pass=0.01).status is not Status.FAIL
+    assert judge_failures(few, few, 0.005, alpha_fail=1e-4, alpha_pass=0.01).status is Status.PASS
+    assert judge_failures([], few, 0.005, alpha_fail=1e-4, alpha_pass=0.01).status is Status.INCONCLUSIVE

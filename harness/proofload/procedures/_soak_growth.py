@@ -151,7 +151,7 @@ def _attributed(whole: Signal, growth: Growth, rule: Rule, main: Span, others: S
     stretches = []
     for other in others:
         part = whole.between(other.begin_s, other.end_s)
-        if len(part.t_s) >= FEWEST_READINGS:
+        if len(np.unique(part.t_s)) >= FEWEST_READINGS:
             stretches.append(Stretch(other.rate_rps, _short_slope(part.t_s, part.values, spread)))
     return attribute(Stretch(main.rate_rps, rate), stretches)
 

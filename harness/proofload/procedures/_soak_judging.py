@@ -12,6 +12,7 @@ from proofload.analysis.ageing import Cell, cells_of
 from proofload.analysis.trend import SETTLING
 from proofload.clock import NS_PER_S
 from proofload.procedures import Circumstances, Evidence, Findings, ended_early
+from proofload.procedures import _soak_allotment as allotment
 from proofload.procedures._measured_phase import MeasuredPhase, measure
 from proofload.procedures._soak_checks import creep_check, failures_check, growth_check, unseen
 from proofload.procedures._soak_creep import creep_of
@@ -22,16 +23,13 @@ from proofload.records import Check, Phase, Status, Validity
 from proofload.store.record import Series
 from proofload.verdict import validity as validity_rules
 from proofload.verdict.soak import Rule
-from proofload.verdict.soak_latency import P50, P99, judge_failures
+from proofload.verdict.soak_latency import Allowance, Creep, judge_failures
 
 if TYPE_CHECKING:
     from proofload.procedures.soak import Settings
 
 EXPECTED = ("memory", "fds", "threads", "sockets")
 FEWEST_CELLS = 64
-_SLO_SHARE = 0.5
-"""Of the scenario's error rate; growth has the rest."""
-_GROWTH_CHECKS = 10
 LATE_CLIENT = frozenset({"send-lag", "cpu-starved", "loop-stall", "client-cpu", "shared-core", "host-steal"})
 _LEAST_HEADROOM = 512 * MIB
 _RAN_OUT = ("Too many open files", "EMFILE", "No file descriptors available")
@@ -59,7 +57,7 @@ def conclude(evidence: Evidence, settings: Settings, *, planned_windows: int) ->
     readings = evidence.readings()
     found = _resources(evidence, readings, course, settings)
     ran_out = _ran_out(evidence)
-    creeps = {one.name: creep_of(aged.cells, one) for one in (P50, P99)} if aged.cells else {}
+    creeps = {one.name: _creep(aged.cells, one, settings) for one in _allowances(settings)} if aged.cells else {}
     checks = [growth_check(one, found, run_s=main.end_s - main.begin_s) for one in found.values()]
     why = "no process is known" if not _has_process(readings) else "the probe could not read it"
     checks += [unseen(name, why) for name in EXPECTED if name not in found]
@@ -70,24 +68,26 @@ def conclude(evidence: Evidence, settings: Settings, *, planned_windows: int) ->
     slo = _slo(aged.windows)
     validity = validity_rules.merged({one.summary.name: one.validity for one in aged.windows})
     if any(one.status is Status.FAIL for one in found.values()) and any(not item.ok for item in validity):
-        validity, late = _only_late(validity), True
-    else:
-        late = False
+        validity = _only_late(validity)
+        checks, slo = [_left_open(check) for check in checks], tuple(_left_open(check) for check in slo)
+    said: tuple[str, ...] = ()
+    if not ended_early(evidence) and all(item.ok for item in validity):
+        said = headline(evidence.run, (*checks, *slo), found, creeps, main)
     return Findings(
         phases=tuple(one.summary for one in (*aged.windows, *aged.others)),
-        checks=tuple(_left_open(check) if late else check for check in (*checks, *slo)),
+        checks=(*checks, *slo),
         validity=validity,
         client=max((one.health for one in aged.windows), key=lambda health: health.cpu_share or 0.0),
         warmup={"excluded": sum(one.summary.excluded for one in aged.windows)},
-        headline=() if ended_early(evidence) else headline(evidence.run, checks, found, creeps, main),
+        headline=said,
         details=details(found, creeps, aged.cells, course),
     )
 
 
 def _only_late(validity: tuple[Validity, ...]) -> tuple[Validity, ...]:
-    """What a target holds is read from outside: a client that was late spoils latencies and nothing else."""
+    """What a target holds is read from outside: a late client leaves all else open (`_left_open`), not that."""
     return tuple(
-        replace(item, ok=True, remedy="", detail=f"{item.detail}; so latencies are left open, growth is not")
+        replace(item, ok=True, remedy="", detail=f"{item.detail}; so all but what it holds is left open")
         if not item.ok and item.code in LATE_CLIENT
         else item
         for item in validity
@@ -95,7 +95,8 @@ def _only_late(validity: tuple[Validity, ...]) -> tuple[Validity, ...]:
 
 
 def _left_open(check: Check) -> Check:
-    if check.unit != "ms" or check.status is Status.INCONCLUSIVE:
+    """Latencies, the SLO and failures depend on when the client sent; what the target holds does not."""
+    if check.name.removesuffix("-growth") in allotment.RESOURCES or check.status is Status.INCONCLUSIVE:
         return check
     return replace(check, status=Status.INCONCLUSIVE, cause="", settle="a client that sends on time: see validity")
 
@@ -109,7 +110,7 @@ def _aged(evidence: Evidence, settings: Settings, planned: int) -> Aged:
     for phase in evidence.phases:
         samples = evidence.samples(phase.index)
         first = phase.measured and not windows and settings.warmup_s == "auto"
-        shown = measure(phase, samples, settings, around, find_warmup=first, alpha_share=_SLO_SHARE / planned)
+        shown = measure(phase, samples, settings, around, find_warmup=first, alpha_share=allotment.SLO / planned)
         (windows if phase.measured else others).append(shown)
         if phase.measured and len(samples):
             end_ns = phase.start_ns + max(1, round(phase.duration_s * NS_PER_S))
@@ -173,7 +174,7 @@ def _limit(
 
 def _rule(signal: Signal, main: Span, limit: float | None, settings: Settings) -> Rule:
     window_s = (main.end_s - main.begin_s) * (1.0 - SETTLING)
-    alpha_fail = settings.alpha_fail / _GROWTH_CHECKS
+    alpha_fail = allotment.each(settings.alpha_fail)
     if signal.unit != "bytes":
         margin = max(settings.count_growth, settings.count_growth_per_1000 * main.rate_rps * window_s / 1000.0)
         return Rule(margin, 0.0, alpha_fail, settings.alpha_pass)
@@ -221,9 +222,21 @@ def _failures(cells: list[Cell], settings: Settings, cause: str) -> Check:
     third = len(late) // 3
     found = judge_failures(
         [(cell.bad, cell.due) for cell in late[:third]], [(cell.bad, cell.due) for cell in late[-third:]],
-        settings.failures_growth,
+        settings.failures_growth, alpha_fail=allotment.each(settings.alpha_fail), alpha_pass=settings.alpha_pass,
     )  # fmt: skip
     return failures_check(found, settings.failures_growth, cause)
+
+
+def _allowances(settings: Settings) -> tuple[Allowance, ...]:
+    return (
+        Allowance("p50", 0.5, settings.creep_p50_share, settings.creep_p50_ms),
+        Allowance("p99", 0.99, settings.creep_p99_share, settings.creep_p99_ms),
+    )
+
+
+def _creep(cells: list[Cell], allowance: Allowance, settings: Settings) -> Creep:
+    alpha_fail = allotment.each(settings.alpha_fail)
+    return creep_of(cells, allowance, alpha_fail=alpha_fail, alpha_pass=settings.alpha_pass)
 
 
 def _slo(windows: Sequence[MeasuredPhase]) -> tuple[Check, ...]:

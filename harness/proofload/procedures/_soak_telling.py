@@ -11,6 +11,7 @@ import numpy as np
 from proofload.analysis.ageing import Cell, percentile_ms
 from proofload.analysis.trend import SETTLING
 from proofload.clock import NS_PER_S
+from proofload.procedures._soak_allotment import OTHERS
 from proofload.procedures._soak_checks import attribution_told, exhaustion_told, rate_told, smallest_told
 from proofload.procedures._soak_growth import Course, Judged, Span
 from proofload.records import Check, Status
@@ -19,6 +20,7 @@ from proofload.verdict.causes import CAUSES
 from proofload.verdict.soak_latency import Creep
 
 MAX_POINTS = 240
+DAY_H = 24.0
 _WORDS = {
     "memory": "memory",
     "fds": "open file descriptors",
@@ -38,31 +40,47 @@ def headline(
     creeps: Mapping[str, Creep],
     main: Span,
 ) -> tuple[str, ...]:
-    """Two or three sentences; empty where the SLO or validity has the word."""
+    """Two or three sentences; empty where the SLO has the word. A pass begins with what it is good for."""
     name, horizon_h = str(run["target"]["name"]), float(run["scenario"]["horizon_h"])
-    causes = {check.cause for check in checks if check.status is Status.FAIL}
+    failed = [check for check in checks if check.status is Status.FAIL]
+    causes = {check.cause for check in failed if check.cause}
     ran = numbers.seconds(main.end_s - main.begin_s)
     if causes:
         cause = next((one for one in _MOST_TELLING if one in causes), next(iter(causes)))
         first = f"{name} ages under {numbers.plain(main.rate_rps)} requests/s: {CAUSES[cause].meaning}"
         return (f"{first}{_by_how_much(cause, found, creeps)}.", *_caveat(found))
-    growing = [check for check in checks if check.status is Status.INCONCLUSIVE]
-    if growing:
+    growing = [check for check in checks if check.name in OTHERS and check.status is Status.INCONCLUSIVE]
+    if growing and not failed:
         unknown = ", ".join(check.name.replace("-", " ") for check in growing)
         return (f"Whether {name} ages cannot be told from {ran}: {unknown} is open.",)
     memory = found.get("memory")
-    if memory is None:
+    if memory is None or any(check.status is not Status.PASS for check in checks):
         return ()
     growth, scale = memory.growth, 2.0**20
     told = (
-        f"{name} shows no sign of age after {ran} at {numbers.plain(main.rate_rps)} requests/s: memory grew by "
-        f"{numbers.significant(growth.growth / scale)} MiB "
+        f"{name} shows no sign of age that would matter within {numbers.seconds(horizon_h * 3600.0)}: "
+        f"{_least(memory)} in {ran} at {numbers.plain(main.rate_rps)} requests/s{_for_how_long(horizon_h)}."
+    )
+    grew = (
+        f"Memory grew by {numbers.significant(growth.growth / scale)} MiB "
         f"({_low(growth.low / scale)}{numbers.significant(growth.high / scale)}) in {growth.window_s:.0f} s."
     )
+    return told, grew
+
+
+def _least(memory: Judged) -> str:
     seen = smallest_told(memory)
-    horizon = f"The run looks {numbers.plain(horizon_h)} h ahead"
-    least = f"; a steady leak below {seen} would have escaped it." if seen else "."
-    return told, f"{horizon}{least}"
+    return (
+        f"no steady leak of memory above {seen} would have escaped it"
+        if seen
+        else "as memory rises and falls by itself, no smallest leak can be told that it would have found"
+    )
+
+
+def _for_how_long(horizon_h: float) -> str:
+    if horizon_h >= DAY_H:
+        return ""
+    return f"; that it holds for {DAY_H:g} h is not shown: run the full form, without --quick"
 
 
 def _low(value: float) -> str:

@@ -36,6 +36,11 @@ class Settings(Scenario):
     """and at least so many for 1,000 requests."""
     failures_growth: Share = 0.005
     """By how much the share of requests that do not end ok may grow within the run."""
+    creep_p50_share: Positive = 0.25
+    """By how much latency may grow within the run: a share of what it was at first, and milliseconds on top."""
+    creep_p50_ms: Positive = 1.0
+    creep_p99_share: Positive = 0.5
+    creep_p99_ms: Positive = 5.0
     another_rate: Annotated[float, Field(gt=0, le=0.8)] = 0.25
     """The share of the rate at which requests come in the second stretch."""
     another_s: Annotated[float, Field(ge=0, le=10_000_000)] = 300.0

@@ -71,7 +71,11 @@ class Growth:
 
 
 def judge_growth(t: Column, y: Column, rule: Rule) -> Growth:
-    """Judge one whole series, its beginning included: the first quarter settles and is left out here."""
+    """Judge one whole series, its beginning included: the first quarter settles and is left out here. Readings that
+    are no finite number, or a second one of an instant, are dropped."""
+    known = np.isfinite(t) & np.isfinite(y)
+    t, first = np.unique(t[known], return_index=True)
+    y = y[known][first]
     late_t, late_y = settled(t, y, SETTLING)
     if len(late_t) < LEAST_READINGS:
         return Growth(Status.INCONCLUSIVE, "too few readings", 0.0, 0.0, -np.inf, np.inf)

@@ -61,8 +61,8 @@ def judge_creep(
     allowance: Allowance,
     *,
     later: Sequence[tuple[int, int]] = (),
-    alpha_fail: float = 0.001,
-    alpha_pass: float = 0.01,
+    alpha_fail: float,
+    alpha_pass: float,
 ) -> Creep:
     """Judge the cells of the settled window (middles and percentiles, in order of time, all of one length).
 
@@ -74,7 +74,8 @@ def judge_creep(
     if len(t) < FEWEST_CELLS:
         return Creep(Status.INCONCLUSIVE, "too few answers", np.nan, np.nan, -np.inf, np.inf, np.nan)
     window = float(t[-1] - t[0]) * len(t) / (len(t) - 1)
-    each = alpha_pass / 3  # three ways to pass share the error rate
+    each = alpha_pass / 3  # three ways to pass share the error rate, and two ways to fail do
+    alpha_fail /= 2
     plain = slope(t, percentiles_ms, alpha_low=alpha_fail, alpha_high=each)
     at_first = float(np.median(percentiles_ms - plain.value * (t - t[0]))) - plain.value * window / len(t) / 2
     start = max(float(percentiles_ms.min()), at_first)
@@ -147,14 +148,15 @@ def judge_failures(
     late: Sequence[tuple[int, int]],
     allowed: float,
     *,
-    alpha_fail: float = 1e-4,
-    alpha_pass: float = 0.01,
+    alpha_fail: float,
+    alpha_pass: float,
 ) -> MoreFailures:
     """Did the share of failures grow by more than `allowed`? (failed, due) in batches of the first and last third."""
-    before, after = _share(early, alpha_fail, alpha_pass), _share(late, alpha_fail, alpha_pass)
+    before = _share(early, alpha_pass / 2, alpha_fail / 2)  # of its bounds the other one speaks for a fail
+    after = _share(late, alpha_fail / 2, alpha_pass / 2)
     if before is None or after is None:
         return MoreFailures(Status.INCONCLUSIVE, np.nan, np.nan, -1.0, 1.0)
-    low, high = after.low - before.high, after.high - before.share
+    low, high = after.low - before.high, after.high - before.low
     status = Status.FAIL if low > allowed else Status.PASS if high < allowed else Status.INCONCLUSIVE
     return MoreFailures(status, before.share, after.share, low, high)
 

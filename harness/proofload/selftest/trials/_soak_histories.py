@@ -9,18 +9,21 @@ import numpy as np
 from scipy.signal import lfilter
 
 from proofload.analysis.trend import SETTLING, Column
+from proofload.procedures._soak_allotment import each
 from proofload.verdict.soak import Rule
 
 SECONDS = 38.0
 READINGS = 76
 MARGIN = 8.0
 GRANULE = 1.0
+ALPHA_FAIL = each(0.001)
+"""What one check may use of a scenario's."""
 T: Column = np.arange(READINGS) * SECONDS / READINGS
 WINDOW = SECONDS * (1.0 - SETTLING)
 
 
 def rule(granule: float = GRANULE) -> Rule:
-    return Rule(MARGIN, granule)
+    return Rule(MARGIN, granule, ALPHA_FAIL)
 
 
 def noise(rng: np.random.Generator, sd: float = 0.1, phi: float = 0.5) -> Column:

@@ -40,7 +40,7 @@ class SoakCounts:
 
 
 def _decide(make: Make) -> Callable[[np.random.Generator], Status]:
-    return lambda rng: judge_growth(histories.T, make(rng), Rule(_MARGIN)).status
+    return lambda rng: judge_growth(histories.T, make(rng), Rule(_MARGIN, alpha_fail=histories.ALPHA_FAIL)).status
 
 
 def _constant(rng: np.random.Generator) -> Column:

@@ -12,6 +12,7 @@ from proofload.analysis.trend import SETTLING
 from proofload.procedures._soak_creep import creep_of
 from proofload.records import Status
 from proofload.selftest import Shape, Trial
+from proofload.selftest.trials._soak_histories import ALPHA_FAIL
 from proofload.verdict.soak_latency import P50, P99, Allowance
 
 _SECONDS = 38.0
@@ -51,7 +52,7 @@ class SoakLatency:
 
 
 def _decide(make: Make, allowance: Allowance) -> Callable[[np.random.Generator], Status]:
-    return lambda rng: creep_of(_cells(make(rng)), allowance).status
+    return lambda rng: creep_of(_cells(make(rng)), allowance, alpha_fail=ALPHA_FAIL, alpha_pass=0.01).status
 
 
 def _creep(allowance: Allowance, margins: float) -> Shape:
