@@ -165,6 +165,10 @@ def settings(**changes: Any) -> canary_rollback.Settings:
         "rate_rps": RATE,
         "stages": STAGES,
         "block_s": 1.0,
+        "disagreement": 0.01,
+        "error_margin": 0.01,
+        "tail_margin": 0.02,
+        "slower_margin": 0.1,
     }
     return canary_rollback.Settings.model_validate(
         {**keys, "stage_s": [float(s) for s in SECONDS], "timeout_s": 1.0, **changes}
@@ -291,7 +295,7 @@ def test_the_same_rules_on_the_same_requests_trip_live_as_afterwards(tmp_path: P
     record = RunRecord(Play(failing(0.4)).write(tmp_path / "run", scenario))
     after = judge(record)
     deployed = Deployed(None, None, same=True, answers_checked=True, mirrored=True, users=np.arange(USERS))
-    rules = deployed.rules(scenario, 4, 1.0, 0.001)
+    rules = deployed.rules(scenario.rules())
     guarding = Guarding(deployed, rules, Samples(np.zeros(0, SAMPLE_DTYPE)), lambda: {V1: "1.0", V2: "0.9"})
     moves = [
         event.detail for event in record.events if event.kind == "share" and event.detail["why"].startswith("stage")

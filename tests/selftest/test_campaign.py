@@ -56,7 +56,22 @@ def test_an_effect_must_be_found_as_often_as_stated_and_not_be_passed() -> None:
         )
 
     assert Trialled("x", "y", "z", tally(shape(1.0), 300)).kept is True
+    assert Trialled("x", "y", "z", tally(shape(1.0), 100)).kept is None  # an upper bound of 3 % is no 1.3 %
     assert Trialled("x", "y", "z", tally(shape(0.9), 300)).kept is False
+
+
+def test_passing_what_is_harmful_is_judged_by_its_upper_bound() -> None:
+    def shape(passed: float) -> Shape:
+        return Shape(
+            "effect",
+            "effect",
+            lambda rng: Status.PASS if rng.random() < passed else Status.INCONCLUSIVE,
+            alpha=0.01,
+            magnitude=1.0,
+        )
+
+    assert Trialled("x", "y", "z", tally(shape(0.0), 1000)).kept is True
+    assert Trialled("x", "y", "z", tally(shape(0.012), 6000)).kept is False  # the bare share is below 1.3 %
 
 
 def test_the_report_tells_what_was_not_kept_and_what_was_not_run(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scipy.stats import binom
 
 from proofload.records import Status
 from proofload.selftest import Shape
@@ -13,16 +14,32 @@ from proofload.verdict.causes import CAUSES
 
 SHAPES = [shape for module in (canary_guards, canary_shares) for shape in module.create().shapes()]
 HISTORIES = 20
+BEYOND_CHANCE = 1e-5
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_decisions_keep_what_they_state(shape: Shape) -> None:
-    seen = tally(shape, HISTORIES)
+    """More wrong verdicts than come about once in 100,000 at the stated rates refute them."""
+    counts = tally(shape, HISTORIES).counts
     if shape.kind == "null":
         assert shape.alpha is not None
-        assert seen.lower(Status.FAIL) <= 1.3 * shape.alpha  # what so few histories can refute
+        assert counts.get(Status.FAIL, 0) <= most(shape.alpha)
+    if shape.kind == "effect":
+        assert shape.alpha is not None  # it may not be passed, either
+        assert counts.get(Status.PASS, 0) <= most(shape.alpha)
     if shape.detect is not None:
-        assert seen.upper(Status.FAIL) >= shape.detect
+        assert HISTORIES - counts.get(Status.FAIL, 0) <= most(1 - shape.detect)
+
+
+def most(rate: float) -> int:
+    return int(binom.isf(BEYOND_CHANCE, HISTORIES, rate))
+
+
+def test_a_low_rate_and_few_users_are_among_them() -> None:
+    effects = " ".join(shape.name for shape in SHAPES if shape.kind == "effect")
+    assert "30 requests/s" in effects
+    assert "60 requests/s" in effects
+    assert "20 users" in effects
 
 
 def test_the_shapes_have_names_of_their_own() -> None:

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from proofload.analysis.assignment import SplitSeen
+from proofload.analysis.guard_margins import Excess
 from proofload.analysis.sequential import share_path, threshold
 from proofload.records import Status
 from proofload.verdict.rollout import (
+    GUARDS,
+    OTHERS,
     GuardSeen,
     Switch,
     answers_to_trip,
@@ -27,9 +30,14 @@ from proofload.verdict.rollout import (
 LIMIT = math.log(8000)
 
 
-def guard(name: str = "errors", *, tripped: bool = False, blocks: int = 40, shifted: bool = False) -> GuardSeen:
-    log_e = LIMIT + 1 if tripped else 0.5
-    return GuardSeen(name, log_e, LIMIT, tripped, 20, 1000, 0, blocks, 17, "20 of 1,000 bad", shifted)
+SMALL = Excess(0.02, 0.0, 0.004, 0.99, 1.0)
+
+
+def guard(
+    name: str = "errors", *, tripped: bool = False, blocks: int = 40, shifted: bool = False, excess: Excess = SMALL
+) -> GuardSeen:
+    log_e, told = LIMIT + 1 if tripped else 0.5, "20 of 1,000 bad"
+    return GuardSeen(name, log_e, LIMIT, tripped, 20, 1000, 0, blocks, 17, told, excess, 0.005, "error_margin", shifted)
 
 
 def test_a_guard_that_had_time_to_trip_and_did_not_passes() -> None:
@@ -38,6 +46,29 @@ def test_a_guard_that_had_time_to_trip_and_did_not_passes() -> None:
     assert check.limit == 8000
     assert check.observed == pytest.approx(math.exp(0.5), abs=1e-3)
     assert "2.00% (1." in check.evidence
+
+
+@pytest.mark.parametrize(
+    ("upper", "factor", "status", "settle"),
+    [
+        (0.0049, 1.0, Status.PASS, ""),
+        (0.005, 1.4, Status.INCONCLUSIVE, "about 1.4 times as many answers"),
+        (0.05, None, Status.INCONCLUSIVE, "a longer run"),
+        (None, None, Status.INCONCLUSIVE, "answers of both"),
+    ],
+)
+def test_a_quiet_guard_passes_only_what_is_shown_to_be_tolerable(
+    upper: float | None, factor: float | None, status: Status, settle: str
+) -> None:
+    check = guard_check(guard(excess=Excess(0.0, 0.0, upper, 0.99, factor)), ended_early=False)
+    assert check.status is status
+    assert settle in check.settle
+    assert "0.50% is tolerated (error_margin)" in check.evidence
+
+
+def test_the_error_rate_is_given_out_once() -> None:
+    parts = [GUARDS] + 6 * [OTHERS]
+    assert sum(parts) == pytest.approx(1.0)  # split, assignment, three switches, the SLO
 
 
 @pytest.mark.parametrize(("blocks", "early", "status"), [(16, False, Status.INCONCLUSIVE), (17, False, Status.PASS),

@@ -7,20 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 
 from proofload.analysis.guard_rules import (
     SLOWER,
-    TAIL_FACTOR,
     TIMED,
-    TOLERANCE,
-    TOLERANCE_NS,
     Rules,
     flags,
     own_requests,
 )
 from proofload.analysis.matching import Flags
-from proofload.clock import NS_PER_S
+from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.records import Samples
+
+FEWEST, NEARLY_ALWAYS, BY_CHANCE = 2, 0.8, 0.01
+"""A user is left out after so many answers, of which such a share was bad, where chance hardly explains it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Reference:
     slower_ns: Mapping[str, int]
     """From which latency an answer counts as slower, by guard."""
     usual: Mapping[str, NDArray[np.bool_]]
-    """By guard: users whose answers were bad then already. What befalls them says nothing about the canary."""
+    """By guard: users whose answers were nearly all bad then already. What befalls them tells nothing of the canary."""
     proven: Mapping[str, NDArray[np.bool_]]
     """By guard: payloads that were answered well."""
     blocks: Sequence[Mapping[str, Flags]]
@@ -39,8 +40,8 @@ class Reference:
 
 
 def freeze(samples: Samples, rules: Rules, users: NDArray[np.int64]) -> Reference:
-    """The reference, from the baseline's stretch with all the traffic: its first half sets the thresholds and shows
-    whose answers are bad anyway, its second half is what a block of full load looks like."""
+    """The reference, from the baseline's stretch with all the traffic: its first half sets the thresholds, its
+    second half is what a block of full load looks like; all of it shows whose answers are bad anyway."""
     own = own_requests(samples.table, rules.forced)
     own = own[own["arm"] == 0]
     timed = own[np.isin(own["outcome"], TIMED)]
@@ -52,21 +53,32 @@ def freeze(samples: Samples, rules: Rules, users: NDArray[np.int64]) -> Referenc
     slower = {}
     for guard, q in SLOWER.items():
         at = float(np.quantile(latency, q)) if len(latency) else 0.0
-        slower[guard] = round(at * (TAIL_FACTOR if guard == "slower-tail" else TOLERANCE) + TOLERANCE_NS)
-    early, late = own[own["intended_ns"] < middle], own[own["intended_ns"] >= middle]
+        times = rules.tail_factor if guard == "slower-tail" else 1 + rules.slower
+        slower[guard] = round(at * times + rules.slower_ms * NS_PER_MS)
+    late = own[own["intended_ns"] >= middle]
     usual, proven = {}, {}
     for guard in rules.sign_guards:
-        counted, bad = flags(early if guard in SLOWER else own, guard, slower, rules.versions)
-        source = early if guard in SLOWER else own
-        known = np.zeros(int(users.max(initial=-1)) + 1, np.bool_)
-        if len(users):
-            who = users[source["payload"][counted & bad]]
-            known[who[who >= 0]] = True
-        usual[guard] = known
+        counted, bad = flags(own, guard, slower, rules.versions)
         proven[guard] = np.zeros(len(users), np.bool_)
+        usual[guard] = np.zeros(int(users.max(initial=-1)) + 1, np.bool_)
         if len(users):
-            proven[guard][source["payload"][counted & ~bad]] = True
+            usual[guard] = usually_bad(users[own["payload"][counted]], bad[counted], len(usual[guard]))
+            proven[guard][own["payload"][counted & ~bad]] = True
     return Reference(slower, usual, proven, _blocks(late, slower, rules, usual, users), len(own))
+
+
+def usually_bad(user: NDArray[np.int64], bad: Flags, size: int) -> Flags:
+    """Which of `size` users are answered badly whatever happens: nearly always, and so often that chance would do that
+    to one in a hundred at most if all users were alike. One bad answer proves nothing."""
+    known = user >= 0
+    every = np.bincount(user[known], minlength=size)
+    hit = np.bincount(user[known], weights=bad[known], minlength=size)
+    if not every.sum():
+        return np.zeros(size, np.bool_)
+    often = (every >= FEWEST) & (hit >= NEARLY_ALWAYS * every)
+    by_chance = binom.sf(hit - 1, every, hit.sum() / every.sum())
+    found: Flags = often & (by_chance <= BY_CHANCE)
+    return found
 
 
 def _blocks(

@@ -14,15 +14,11 @@ from numpy.typing import NDArray
 
 from proofload.analysis.matching import Flags
 from proofload.analysis.sequential import threshold
-from proofload.clock import NS_PER_MS
 from proofload.records import Agreement, Outcome
 
 ERRORS, WRONG, PREDICTIONS, VERSION, DOWN = "errors", "wrong-answers", "predictions", "version", "canary-down"
 SLOWER = {"slower-p50": 0.5, "slower-p95": 0.95, "slower-p99": 0.99, "slower-tail": 0.99}
 """Guards on latency, and the quantile of the baseline that each is frozen at; the last at three times it."""
-TAIL_FACTOR = 3.0
-TOLERANCE, TOLERANCE_NS = 1.2, NS_PER_MS
-"""Slower counts from a fifth and a millisecond above."""
 UNTOLD = 255
 """The arm of a request of which nobody told who answered it."""
 FAILED = (Outcome.ERROR, Outcome.TIMEOUT, Outcome.SHED)
@@ -39,6 +35,11 @@ class Rules:
     block_s: float = 1.0
     disagreement: float = 0.001
     """Tolerated share of mirrored pairs, and of version stamps, that differ."""
+    slower: float = 0.2
+    slower_ms: float = 1.0
+    """An answer counts as slower from so much more of the baseline's quantile, and so many milliseconds, on."""
+    tail_factor: float = 3.0
+    """What is far slower: so many times the p99."""
     stages: int = 1
     mirrored: bool = False
     answers_checked: bool = False

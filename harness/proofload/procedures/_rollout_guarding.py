@@ -14,7 +14,6 @@ from proofload.analysis.guard_rules import ANSWERED, SLOWER, Rules
 from proofload.analysis.guards import GuardWatch
 from proofload.clock import NS_PER_MS
 from proofload.procedures._rollout import Trip
-from proofload.procedures._rollout_settings import RolloutSettings
 from proofload.records import SAMPLE_DTYPE, Samples
 
 SETTLED_NS = 50 * NS_PER_MS
@@ -40,17 +39,9 @@ class Deployed:
     stamped: bool = False
     """Whether a router stands between that does not say who answered, so that only stamps tell."""
 
-    def rules(self, scenario: RolloutSettings, stages: int, block_s: float, disagreement: float) -> Rules:
+    def rules(self, asked: Rules) -> Rules:
         """The rules, but for the stamps that are still to be seen."""
-        return Rules(
-            alpha=scenario.alpha_fail,
-            block_s=block_s,
-            disagreement=disagreement,
-            stages=stages,
-            mirrored=self.mirrored,
-            answers_checked=self.answers_checked,
-            forced=self.forced,
-        )
+        return replace(asked, mirrored=self.mirrored, answers_checked=self.answers_checked, forced=self.forced)
 
     def stamps(self, baseline: Samples, warm_up: Samples, names: Mapping[int, str]) -> tuple[int | None, int | None]:
         """The number of the stamp that each version is to bear, None where nothing can be expected.

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proofload.analysis.assignment import leavers, split_seen, wanderers
-from proofload.analysis.guard_rules import ANSWERED, DOWN, SLOWER, UNTOLD, by_stamp, own_requests
+from proofload.analysis.guard_margins import excesses
+from proofload.analysis.guard_rules import ANSWERED, DOWN, SLOWER, UNTOLD, Rules, by_stamp, own_requests
 from proofload.analysis.guards import GuardWatch
 from proofload.analysis.sequential import wins_needed
 from proofload.clock import NS_PER_MS, NS_PER_S
@@ -22,10 +23,12 @@ from proofload.procedures._rollout_reading import Story, known_afterwards, story
 from proofload.procedures._rollout_settings import RolloutSettings
 from proofload.procedures._rollout_telling import headline, radius, series, times
 from proofload.records import SAMPLE_DTYPE, Check, Outcome, Phase, Samples
+from proofload.scenarios import Slo
 from proofload.verdict.rollout import (
-    TOLERATED,
+    OTHERS,
     GuardSeen,
     Switch,
+    Tolerances,
     answers_to_trip,
     assignment_check,
     data_check,
@@ -61,7 +64,7 @@ class Replay:
 
 
 def judged(
-    evidence: Evidence, scenario: RolloutSettings, *, stages: Sequence[float], block_s: float, disagreement: float
+    evidence: Evidence, scenario: RolloutSettings, *, stages: Sequence[float], rules: Rules, tolerances: Tolerances
 ) -> Findings:
     story = story_of(evidence)
     if story.never_started:
@@ -70,9 +73,9 @@ def judged(
     measured = _measured(evidence, scenario)
     if not measured or not story.moves:
         return Findings.nothing(evidence)
-    replay = replayed(evidence, scenario, story, stages=len(stages), block_s=block_s, disagreement=disagreement)
+    replay = replayed(evidence, scenario, story, rules)
     ended = ended_early(evidence)
-    checks = _checks(replay, scenario, len(stages), ended)
+    checks = (*_checks(replay, scenario, tolerances, len(stages), ended), *_slo(replay, scenario, evidence))
     whole = _whole(evidence, scenario)
     validity = whole.validity if whole is not None else ()
     status = overall(validity, checks)
@@ -95,12 +98,10 @@ def judged(
     )
 
 
-def replayed(
-    evidence: Evidence, scenario: RolloutSettings, story: Story, *, stages: int, block_s: float, disagreement: float
-) -> Replay:
+def replayed(evidence: Evidence, scenario: RolloutSettings, story: Story, asked: Rules) -> Replay:
     """The guards fed again with what the live watch was fed with."""
     before = known_afterwards(evidence, story, scenario.canary_version)
-    rules = before.rules(scenario, stages, block_s, disagreement)
+    rules = before.rules(asked)
     tables = {phase.index: (phase.name, evidence.samples(phase.index)) for phase in evidence.phases}
     warm = next((samples for name, samples in tables.values() if name == WARM_UP), Samples(np.zeros(0, SAMPLE_DTYPE)))
     loads = [samples.table for name, samples in tables.values() if name != WARM_UP]
@@ -169,26 +170,53 @@ def _whole(evidence: Evidence, scenario: RolloutSettings) -> MeasuredPhase | Non
     return measure(whole, samples, scenario, Circumstances.of(evidence), find_warmup=False)
 
 
-def _checks(replay: Replay, scenario: RolloutSettings, stages: int, ended: str) -> tuple[Check, ...]:
+def _slo(replay: Replay, scenario: RolloutSettings, evidence: Evidence) -> tuple[Check, ...]:
+    """The SLO, where one is set, of the version that ends up serving: in all stages, as far as users met it."""
+    if scenario.slo == Slo() or not len(replay.rows):
+        return ()
+    arm = 0 if replay.story.rolled is not None else 1
+    until = max((end for _, end in replay.story.spans()), default=0)
+    there = replay.rows[(replay.rows["arm"] == arm) & (replay.rows["intended_ns"] < until)]
+    phase = replace(evidence.phases[-1], name="all stages", planned=len(there))
+    judged_on = measure(
+        phase,
+        Samples(there),
+        scenario,
+        Circumstances.of(evidence),
+        find_warmup=False,
+        alpha_share=OTHERS,
+    )
+    return tuple(check for check in judged_on.checks if check.name != "wrong_share")  # a guard's
+
+
+def _checks(
+    replay: Replay, scenario: RolloutSettings, tolerances: Tolerances, stages: int, ended: str
+) -> tuple[Check, ...]:
     story, watch = replay.story, replay.watch
     rolled = story.rolled is not None
     short = rolled or bool(ended) or len(story.stages) < stages
-    checks = [guard_check(one, ended_early=short) for one in _guards(watch, stages)]
+    checks = [
+        guard_check(one, ended_early=short) for one in _guards(replay, tolerances, stages, 1 - scenario.alpha_pass)
+    ]
     gone = DOWN in watch.tripped() or (story.rolled is not None and story.rolled.guard == DOWN)
     reason = story.rolled.reason if story.rolled is not None and gone else told(watch, DOWN) if gone else ""
     checks.append(down_check(tripped=gone, told=reason))
     if not rolled or ended:
         checks.append(data_check(_counts(replay), planned=stages, ended=ended))
-    if replay.untold > TOLERATED * len(replay.every):
+    if replay.untold > tolerances.slips * len(replay.every):
         checks.append(untold_check(replay.untold, len(replay.every) + replay.untold))
         return tuple(checks)
-    checks += _splitting(replay, scenario)
-    checks += _switches(replay, scenario.alpha_fail)
+    alpha = scenario.alpha_fail * OTHERS
+    checks += _splitting(replay, alpha, tolerances.slips)
+    checks += _switches(replay, alpha, tolerances.slips)
     return (*checks, *(taken_back(checks) if rolled else ()))
 
 
-def _guards(watch: GuardWatch, stages: int) -> list[GuardSeen]:
+def _guards(replay: Replay, tolerances: Tolerances, stages: int, confidence: float) -> list[GuardSeen]:
+    watch = replay.watch
     rules, tripped, found = watch.rules, watch.tripped(), []
+    margins = {name: tolerances.of(name)[0] for name in (*rules.sign_guards, *rules.share_guards)}
+    open_still = excesses(watch, replay.rows, margins, confidence)
     shifted = _median_shifted(watch)
     for name, path in watch.paths().items():
         bad, n, beside = tally(watch, name)
@@ -211,6 +239,9 @@ def _guards(watch: GuardWatch, stages: int) -> list[GuardSeen]:
                 blocks=compared,
                 needed=needed,
                 told=told(watch, name),
+                excess=open_still[name],
+                margin=margins[name],
+                margin_key=tolerances.of(name)[1],
                 median_shifted=shifted,
             )
         )
@@ -234,7 +265,7 @@ def _counts(replay: Replay) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _splitting(replay: Replay, scenario: RolloutSettings) -> list[Check]:
+def _splitting(replay: Replay, alpha: float, tolerated: float) -> list[Check]:
     by_users = bool(len(replay.users)) and bool((replay.users >= 0).any())
     seen, sides, both, twice = [], [], 0, 0
     for move, end_ns in replay.story.spans():
@@ -246,15 +277,14 @@ def _splitting(replay: Replay, scenario: RolloutSettings) -> list[Check]:
         sides.append((user, on_canary))
         one, every = wanderers(user, on_canary)
         both, twice = both + one, twice + every
-    alpha = scenario.alpha_fail
     checks = [split_check(tuple(seen), alpha=alpha, by_users=by_users)]
     if by_users:
         left, could = leavers(sides)
-        checks.append(assignment_check(both, twice, left, could, alpha=alpha))
+        checks.append(assignment_check(both, twice, left, could, alpha=alpha, tolerated=tolerated))
     return checks
 
 
-def _switches(replay: Replay, alpha: float) -> list[Check]:
+def _switches(replay: Replay, alpha: float, tolerated: float) -> list[Check]:
     rows, story = replay.rows, replay.story
     usual = rows["outcome"][rows["sent_ns"] < min((one.told_ns for one in story.retired), default=2**62)]
     slow = len(usual) > 0 and float(np.mean(usual == Outcome.TIMEOUT)) > _SLOW  # late, then, and not lost
@@ -266,7 +296,9 @@ def _switches(replay: Replay, alpha: float) -> list[Check]:
             flying = _in_flight(rows, retired.arm, retired.told_ns)
             name = f"in-flight-{'canary' if retired.arm else 'baseline'}"
             count, gone = int(np.count_nonzero(flying)), int(np.count_nonzero(flying & silent))
-            checks.append(switch_check(Switch(name, count, gone, story.routed), alpha=alpha, ended=True))
+            checks.append(
+                switch_check(Switch(name, count, gone, story.routed), alpha=alpha, ended=True, tolerated=tolerated)
+            )
     around = np.zeros(len(rows), np.bool_)
     ends = [one.told_ns for one in story.retired]
     for move in story.stages:
@@ -275,9 +307,9 @@ def _switches(replay: Replay, alpha: float) -> list[Check]:
     if ends:
         around &= rows["sent_ns"] < min(ends) - _AROUND_NS
     background = float(np.mean(silent[~around & (rows["sent_ns"] < min(ends, default=2**62))])) if len(rows) else 0.0
-    if np.isfinite(background) and background <= 10 * 0.001:
+    if np.isfinite(background) and background <= 10 * tolerated:
         switch = Switch("moves", int(np.count_nonzero(around)), int(np.count_nonzero(around & silent)), story.routed)
-        checks.append(switch_check(switch, alpha=alpha, ended=False))
+        checks.append(switch_check(switch, alpha=alpha, ended=False, tolerated=tolerated))
     return checks
 
 

@@ -14,6 +14,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from proofload.analysis.guard_rules import Rules
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.engine.client import Stretch
 from proofload.procedures import Bench, Evidence, Findings, Running
@@ -22,7 +23,8 @@ from proofload.procedures._rollout_guarding import Guarding
 from proofload.procedures._rollout_judging import judged
 from proofload.procedures._rollout_reading import known_before
 from proofload.procedures._rollout_settings import RolloutSettings
-from proofload.scenarios import Scenario, Seconds, Share
+from proofload.scenarios import Positive, Scenario, Seconds, Share
+from proofload.verdict.rollout import GUARDS, Tolerances
 
 STARTS_ITS_TARGETS = True
 _SLACK_S = 0.2
@@ -51,6 +53,19 @@ class Settings(RolloutSettings):
     """Guards look at blocks of so many seconds, at least twice as long as what stalls a server for a moment."""
     disagreement: Annotated[float, Field(gt=0, lt=0.5)] = 0.001
     """Tolerated share of mirrored predictions, and of version stamps, that differ."""
+    slower: Positive = 0.2
+    slower_ms: Positive = 1.0
+    """An answer counts as slower from so much more of the baseline's quantile, and so many milliseconds, on."""
+    tail_factor: Annotated[float, Field(gt=1)] = 3.0
+    """The last guard on latency: answers slower than so many times the baseline's p99."""
+    error_margin: Share = 0.005
+    """To pass, at most so much more of the canary's answers may fail, or be wrong (upper bound of the difference)."""
+    tail_margin: Share = 0.01
+    """The same for answers slower than the baseline's p99, and far slower."""
+    slower_margin: Share = 0.05
+    """The same for answers slower than the baseline's median and p95."""
+    tolerated: Annotated[float, Field(gt=0, lt=0.5)] = 0.001
+    """Share of users that may change sides, and of requests that a switch may lose: a slip, no defect."""
     after_s: Seconds = 10.0
     """How long the load goes on after a rollback."""
 
@@ -66,6 +81,27 @@ class Settings(RolloutSettings):
 
     def lengths(self) -> tuple[float, ...]:
         return self.stage_s if isinstance(self.stage_s, tuple) else (self.stage_s,) * len(self.stages)
+
+    def rules(self) -> Rules:
+        """What is known of the guards beforehand. Half of the error rate is theirs, see `verdict.rollout.GUARDS`."""
+        return Rules(
+            alpha=self.alpha_fail * GUARDS,
+            block_s=self.block_s,
+            disagreement=self.disagreement,
+            slower=self.slower,
+            slower_ms=self.slower_ms,
+            tail_factor=self.tail_factor,
+            stages=len(self.stages),
+        )
+
+    def tolerances(self) -> Tolerances:
+        return Tolerances(
+            errors=self.error_margin,
+            tail=self.tail_margin,
+            slower=self.slower_margin,
+            disagreement=self.disagreement,
+            slips=self.tolerated,
+        )
 
     def shares(self) -> tuple[float, ...]:
         """What the canary really gets: at 100 % the held-back share stays behind."""
@@ -109,8 +145,8 @@ class CanaryRollback:
             evidence,
             scenario,
             stages=scenario.shares(),
-            block_s=scenario.block_s,
-            disagreement=scenario.disagreement,
+            rules=scenario.rules(),
+            tolerances=scenario.tolerances(),
         )
 
 
@@ -129,7 +165,7 @@ def _guarding(bench: Bench, scenario: Settings, rollout: Rollout) -> Guarding:
     )
     return Guarding(
         before,
-        before.rules(scenario, len(scenario.stages), scenario.block_s, scenario.disagreement),
+        before.rules(scenario.rules()),
         rollout.warm_up,
         lambda: bench.circumstances().versions,
         scenario.workers,

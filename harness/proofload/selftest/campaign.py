@@ -35,14 +35,19 @@ class Trialled:
         """Whether the stated rates were kept; None: none is stated, or there were too few histories to tell."""
         shape, seen = self.tally.shape, self.tally
         if shape.kind in {"null", "coverage"} and shape.alpha is not None:
-            if seen.upper(Status.FAIL) <= SLACK * shape.alpha:
-                return True
-            return None if seen.share(Status.FAIL) <= shape.alpha and seen.histories < _ENOUGH / shape.alpha else False
+            return self._kept(Status.FAIL, shape.alpha)
         if shape.kind == "effect" and (shape.detect is not None or shape.alpha is not None):
             found = shape.detect is None or seen.share(Status.FAIL) >= shape.detect
-            missed = shape.alpha is not None and seen.share(Status.PASS) > SLACK * shape.alpha
-            return found and not missed
+            kept = True if shape.alpha is None else self._kept(Status.PASS, shape.alpha)
+            return kept if found else False
         return None
+
+    def _kept(self, wrong: Status, alpha: float) -> bool | None:
+        """Whether the upper bound of a wrong verdict's share is near enough to the stated one; None: too few."""
+        seen = self.tally
+        if seen.upper(wrong) <= SLACK * alpha:
+            return True
+        return None if seen.share(wrong) <= alpha and seen.histories < _ENOUGH / alpha else False
 
 
 def trials(scenario: str | None = None) -> dict[str, Trial]:

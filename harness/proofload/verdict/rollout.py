@@ -7,11 +7,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from proofload.analysis.assignment import SplitSeen, share_bounds, too_many
+from proofload.analysis.guard_margins import Excess
 from proofload.analysis.sequential import SHARES
 from proofload.records import Check, Interval, Status
 
+GUARDS, OTHERS = 0.5, 0.5 / 6
+"""What each may use of the scenario's chance of a false alarm: all guards together, which can stop a run; and the
+split, the assignment, each of three switches, and the SLO."""
 TOLERATED = 0.001
-"""Share of users that may change sides, and of requests that a switch may lose: a slip, no defect."""
+"""Share of users that may change sides, and of requests that a switch may lose, where nothing else is said."""
 NOTHING = Interval(None, None)
 _CAUSES = {
     "errors": "canary-errors",
@@ -20,6 +24,25 @@ _CAUSES = {
     "version": "wrong-version",
     "canary-down": "canary-down",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerances:
+    """What is no harm yet: shares, those of guards in excess of the baseline's."""
+
+    errors: float = 0.005
+    tail: float = 0.01
+    slower: float = 0.05
+    disagreement: float = 0.001
+    slips: float = TOLERATED
+
+    def of(self, guard: str) -> tuple[float, str]:
+        """(a guard's margin, the scenario's key for it)."""
+        if guard in {"predictions", "version"}:
+            return self.disagreement, "disagreement"
+        if guard in {"slower-p99", "slower-tail"}:
+            return self.tail, "tail_margin"
+        return (self.slower, "slower_margin") if guard.startswith("slower") else (self.errors, "error_margin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +62,12 @@ class GuardSeen:
     needed: int
     """Blocks in a row that it takes to trip; of a guard on shares, answers that differ."""
     told: str
+    excess: Excess
+    """By how much more of the canary's answers may still be bad."""
+    margin: float
+    """How much is tolerated."""
+    margin_key: str
+    """The scenario's key for it."""
     median_shifted: bool = False
     """Whether the canary's median, too, is slower than the baseline's."""
 
@@ -55,13 +84,16 @@ class Switch:
 
 
 def guard_check(seen: GuardSeen, *, ended_early: bool) -> Check:
-    """Fails when the guard tripped. It passes when it had data and time enough to trip and did not."""
-    status, settle = Status.PASS, ""
+    """Fails when the guard tripped. It passes when it had time enough to trip, did not, and what the canary may do
+    worse is less than is tolerated: a guard that is quiet for want of data shows nothing."""
+    status, settle, upper = Status.PASS, "", seen.excess.upper
     if seen.tripped:
         status = Status.FAIL
     elif ended_early or seen.blocks < seen.needed:
         status = Status.INCONCLUSIVE
         settle = f"stages of more than {seen.needed} blocks in all, with answers of both versions, run to their end"
+    elif upper is None or upper >= seen.margin:
+        status, settle = Status.INCONCLUSIVE, _to_settle(seen)
     bounds = share_bounds(seen.bad, seen.n) if seen.n else None
     share = f"{seen.bad / seen.n:.2%} ({bounds[0]:.2%} to {bounds[1]:.2%})" if bounds is not None else "no data"
     return Check(
@@ -71,7 +103,7 @@ def guard_check(seen: GuardSeen, *, ended_early: bool) -> Check:
         limit=round(math.exp(seen.limit)),
         unit="e-value",
         interval=NOTHING,
-        evidence=f"{seen.told}. Canary {share}; {seen.blocks} blocks compared",
+        evidence=f"{seen.told}. Canary {share}; {seen.blocks} blocks compared. {_at_most(seen)}",
         settle=settle,
         cause=_cause(seen) if seen.tripped else "",
     )
@@ -117,21 +149,23 @@ def split_check(seen: tuple[SplitSeen, ...], *, alpha: float, by_users: bool) ->
     )
 
 
-def assignment_check(both: int, users: int, left: int, could: int, *, alpha: float) -> Check:
+def assignment_check(
+    both: int, users: int, left: int, could: int, *, alpha: float, tolerated: float = TOLERATED
+) -> Check:
     """`both` of `users` were on both sides within a stage; `left` of `could` went back though the share grew."""
     if not users:
         return Check(
             "assignment", Status.INCONCLUSIVE, None, None, "", NOTHING, "no user was seen twice", "a longer run"
         )
-    failed = too_many(both, users, tolerated=TOLERATED, alpha=alpha / 2) or too_many(
-        left, could, tolerated=TOLERATED, alpha=alpha / 2
+    failed = too_many(both, users, tolerated=tolerated, alpha=alpha / 2) or too_many(
+        left, could, tolerated=tolerated, alpha=alpha / 2
     )
     low, high = share_bounds(both, users)
     return Check(
         name="assignment",
         status=Status.FAIL if failed else Status.PASS,
         observed=both / users,
-        limit=TOLERATED,
+        limit=tolerated,
         unit="share",
         interval=Interval(low, high),
         evidence=f"{both:,} of {users:,} users were served by both versions while no share moved"
@@ -140,9 +174,9 @@ def assignment_check(both: int, users: int, left: int, could: int, *, alpha: flo
     )
 
 
-def switch_check(seen: Switch, *, alpha: float, ended: bool) -> Check:
+def switch_check(seen: Switch, *, alpha: float, ended: bool, tolerated: float = TOLERATED) -> Check:
     """Were requests lost by a switch? `ended`: a version was told to end, so they were in flight on it."""
-    failed = too_many(seen.lost, seen.in_flight, tolerated=TOLERATED, alpha=alpha)
+    failed = too_many(seen.lost, seen.in_flight, tolerated=tolerated, alpha=alpha)
     thin = ended and seen.in_flight < 2 and not seen.routed
     thin = thin or (not seen.in_flight and not ended) or (ended and seen.lost > 0)  # one may be chance
     status = Status.FAIL if failed else Status.INCONCLUSIVE if thin else Status.PASS
@@ -153,7 +187,7 @@ def switch_check(seen: Switch, *, alpha: float, ended: bool) -> Check:
         name=seen.name,
         status=status,
         observed=seen.lost / seen.in_flight if seen.in_flight else None,
-        limit=TOLERATED,
+        limit=tolerated,
         unit="share",
         interval=Interval(low, high) if seen.in_flight else NOTHING,
         evidence=f"{seen.lost:,} of {seen.in_flight:,} {what} got no answer{drained}",
@@ -188,6 +222,23 @@ def answers_to_trip(limit: float, tolerated: float) -> int:
         if math.log(sum((share / tolerated) ** n for share in bets) / len(bets)) >= limit:
             return n
     return 1000
+
+
+def _at_most(seen: GuardSeen) -> str:
+    tolerated = f"{seen.margin:.2%} is tolerated ({seen.margin_key})"
+    if seen.excess.upper is None:
+        return f"How much worse it may be is not known; {tolerated}"
+    than = f" more of its answers than of the baseline's ({seen.excess.baseline:.2%})" if seen.excess.baseline else ""
+    return f"At most {seen.excess.upper:.2%}{than} are bad ({seen.excess.confidence:.0%} confidence); {tolerated}"
+
+
+def _to_settle(seen: GuardSeen) -> str:
+    factor = seen.excess.factor
+    if seen.excess.upper is None:
+        return "answers of both versions"
+    if factor is None:
+        return f"a longer run: the share that was seen is not below what {seen.margin_key} tolerates"
+    return f"about {max(1.1, factor):.1f} times as many answers: rate_rps or stage_s times so much"
 
 
 def _cause(seen: GuardSeen) -> str:
