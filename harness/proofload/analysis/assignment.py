@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln
-from scipy.stats import beta, binom
+from scipy.stats import binom
+
+from proofload.analysis.shares import two_sided_bounds
 
 _PRIOR = 200.0
 """How much the alternative clings to the share that was asked: as if so many had been seen at it."""
@@ -88,11 +90,8 @@ def leavers(sides: Sequence[tuple[NDArray[np.int64], NDArray[np.bool_]]]) -> tup
 
 
 def share_bounds(count: int, n: int, confidence: float = 0.99) -> tuple[float, float]:
-    """Two-sided bounds of a share (Clopper and Pearson, 1934); (0, 1) where nothing was seen."""
-    tail = (1 - confidence) / 2
-    low = 0.0 if not count else float(beta.ppf(tail, count, n - count + 1))
-    high = 1.0 if count == n else float(beta.ppf(1 - tail, count + 1, n - count))
-    return low, high
+    """Two-sided exact bounds of a share; (0, 1) where nothing was seen."""
+    return two_sided_bounds(count, n, confidence)
 
 
 def too_many(count: int, n: int, *, tolerated: float, alpha: float) -> bool:

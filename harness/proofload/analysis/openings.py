@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from proofload.analysis.shares import upper_bound
+
 QUARTILE = 0.75
 MEDIAN_FACTOR = 1.5
 MEDIAN_SHARE = 0.2
@@ -93,7 +95,7 @@ def warm_level(seen: Sequence[Window]) -> WarmLevel | None:
     if not answered:
         return None
     bad, n = sum(window.bad for window in seen), sum(window.n for window in seen)
-    upper = 1.0 if bad == n else float(special.betaincinv(bad + 1, n - bad, 0.95))
+    upper = upper_bound(bad, n, 0.05)
     return WarmLevel(
         worst_ms=float(np.quantile([window.worst_ms for window in answered], QUARTILE)),
         median_ms=float(np.quantile([window.median_ms for window in answered], QUARTILE)),

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from scipy import optimize, stats
 
 from proofload.analysis.effective import effective_size
+from proofload.analysis.shares import lower_bound, upper_bound
 from proofload.records import Interval, Status
 
 CLEAR = 0.1
@@ -76,8 +77,8 @@ def holds(
     wary = share > CLEAR * allowed
     pass_size = float(n) if exact else effective_size(n, effect, confidence, wary=wary)
     fail_size = effective_size(n, effect, 1.0 - 2.0 * alpha_fail)
-    high = _upper(share, pass_size, 1.0 - confidence)
-    low = _lower(share, fail_size, alpha_fail)
+    high = upper_bound(pass_size * share, pass_size, 1.0 - confidence)
+    low = lower_bound(fail_size * share, fail_size, alpha_fail)
     interval = Interval(low, high)
     if allowed <= 0.0:
         return Ruling(Status.FAIL if over else Status.PASS, share, allowed, interval, pass_size, None)
@@ -91,25 +92,14 @@ def holds(
     return Ruling(Status.INCONCLUSIVE, share, allowed, interval, pass_size, needs)
 
 
-def _upper(share: float, size: float, tail: float) -> float:
-    """Clopper and Pearson's upper bound; fractional counts by way of the beta distribution."""
-    hits, misses = size * share, size * (1.0 - share)
-    return 1.0 if misses <= 0.0 else float(stats.beta.isf(tail, hits + 1.0, misses))
-
-
-def _lower(share: float, size: float, tail: float) -> float:
-    hits, misses = size * share, size * (1.0 - share)
-    return 0.0 if hits <= 0.0 else float(stats.beta.ppf(tail, hits, misses + 1.0))
-
-
 def _settling_size(share: float, allowed: float, pass_tail: float, fail_tail: float) -> float | None:
     """Effective size at which this share would be settled; None where only a miracle would settle it."""
 
     def gap(log_size: float) -> float:
         size = math.exp(log_size)
         if share <= allowed:
-            return _upper(share, size, pass_tail) - allowed
-        return allowed - _lower(share, size, fail_tail)
+            return upper_bound(size * share, size, pass_tail) - allowed
+        return allowed - lower_bound(size * share, size, fail_tail)
 
     top = math.log(_HOPELESS)
     if gap(top) > 0.0:

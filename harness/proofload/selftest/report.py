@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from scipy.stats import beta
-
+from proofload.analysis.shares import two_sided_bounds
 from proofload.records import Status
 from proofload.selftest import Case
 from proofload.selftest.campaign import SLACK, Trialled
@@ -157,9 +156,7 @@ def _case_row(runs: Sequence[Run]) -> str:
 
 
 def _bounds(hits: int, of: int) -> str:
-    tail = (1 - CONFIDENCE) / 2
-    low = float(beta.ppf(tail, hits, of - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - tail, hits + 1, of - hits)) if hits < of else 1.0
+    low, high = two_sided_bounds(hits, of, CONFIDENCE)
     return f"{low:.0%}–{high:.0%}"
 
 

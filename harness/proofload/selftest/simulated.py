@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta
 
+from proofload.analysis.shares import lower_bound, upper_bound
 from proofload.records import Status
 from proofload.selftest import Shape
 
@@ -27,14 +27,12 @@ class Tally:
         return self.counts.get(status, 0) / self.histories
 
     def upper(self, status: Status) -> float:
-        """One-sided 95 % upper bound of the share (Clopper and Pearson, 1934)."""
-        hits = self.counts.get(status, 0)
-        return 1.0 if hits == self.histories else float(beta.ppf(CONFIDENCE, hits + 1, self.histories - hits))
+        """One-sided 95 % upper bound of the share."""
+        return upper_bound(self.counts.get(status, 0), self.histories, 1.0 - CONFIDENCE)
 
     def lower(self, status: Status) -> float:
         """One-sided 95 % lower bound of the share."""
-        hits = self.counts.get(status, 0)
-        return 0.0 if not hits else float(beta.ppf(1 - CONFIDENCE, hits, self.histories - hits + 1))
+        return lower_bound(self.counts.get(status, 0), self.histories, 1.0 - CONFIDENCE)
 
 
 def tally(shape: Shape, histories: int, *, seed: int = 1, first: int = 0) -> Tally:

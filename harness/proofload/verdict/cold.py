@@ -17,6 +17,7 @@ from scipy import special, stats
 from proofload.analysis.effective import design_effect
 from proofload.analysis.restarts import bounded_quantile
 from proofload.analysis.rule import Ruling, holds
+from proofload.analysis.shares import lower_bound, upper_bound
 from proofload.records import Interval, Status
 
 
@@ -58,8 +59,7 @@ def decide(harm: Harm, demand: Demand) -> RestartRuling:
     if harm.n == 0:
         return RestartRuling(Status.INCONCLUSIVE, Interval(None, None), "at least one restart that came up")
     hits, n = harm.hits, harm.n
-    low = 0.0 if hits == 0 else float(special.betaincinv(hits, n - hits + 1, demand.alpha))
-    high = 1.0 if hits == n else float(special.betaincinv(hits + 1, n - hits, demand.confidence))
+    low, high = lower_bound(hits, n, demand.alpha), upper_bound(hits, n, 1.0 - demand.confidence)
     interval = Interval(low, high)
     if harm.warm_n == 0:
         return RestartRuling(Status.INCONCLUSIVE, interval, "a warm stretch to compare with")
@@ -106,7 +106,7 @@ def joined_well(bad: NDArray[np.bool_], ok_share: float, *, alpha_pass: float, a
 def _settle(harm: Harm, demand: Demand) -> str:
     needs = harm.n + 1
     while needs < 100_000:
-        if float(special.betaincinv(harm.hits + 1, needs - harm.hits, demand.confidence)) <= _permitted(harm, demand):
+        if upper_bound(harm.hits, needs, 1.0 - demand.confidence) <= _permitted(harm, demand):
             break
         needs += 1
     if harm.hits:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.stats import beta
 
 from proofload.analysis.delivery import PhaseDelivery
+from proofload.analysis.shares import one_sided_bounds
 from proofload.clock import NS_PER_S
 from proofload.records import Check, Interval, Status
 
@@ -138,10 +138,8 @@ def rows_needed(share: float) -> int:
 
 
 def share_bounds(count: int, n: int, *, beyond: float = 1.0 - CONFIDENCE) -> tuple[float, float]:
-    """One-sided exact bounds of a share, each missed with probability `beyond` (Clopper and Pearson, 1934)."""
-    low = 0.0 if not count else float(beta.ppf(beyond, count, n - count + 1))
-    high = 1.0 if count >= n else float(beta.ppf(1.0 - beyond, count + 1, n - count))
-    return low, high
+    """One-sided exact bounds of a share, each missed with probability `beyond`."""
+    return one_sided_bounds(count, n, beyond)
 
 
 def _nothing_seen(name: str, told: str, sent: int, share: float) -> Check:

@@ -18,6 +18,7 @@ from proofload.analysis.effective import design_effect
 from proofload.analysis.goodput import Ratio
 from proofload.analysis.overload_recovery import OK_SHARE, Baseline, Recovery
 from proofload.analysis.rule import Ruling, holds
+from proofload.analysis.shares import one_sided_bounds
 from proofload.clock import NS_PER_MS
 from proofload.records import Check, Interval, Status
 
@@ -173,9 +174,9 @@ def light_load_check(
     later one is answered (`held`). `medians`: alone and in company, ms. `errors.fail` is halved between the two."""
     name, unit = "light_load", "chance"
     n, count = len(held), int(np.count_nonzero(held))
-    low, high = exact_bounds(count, n, errors.good)
+    low, high = one_sided_bounds(count, n, errors.good)
     told = f"{count:,} of {n:,} requests that found it idle were answered together with a later one"
-    if exact_bounds(count, n, errors.fail / 2)[0] > HELD_BACK:
+    if one_sided_bounds(count, n, errors.fail / 2)[0] > HELD_BACK:
         evidence = f"{told}: they were held back for it (median {medians[0]:.3g} ms alone)"
         bounds = Interval(low, high)
         return Check(name, Status.FAIL, count / n, HELD_BACK, "share", bounds, evidence, cause="static-batching")
@@ -207,8 +208,8 @@ def responsiveness_check(slow: NDArray[np.bool_], limit: float, slow_ms: float, 
         return cannot_tell(name, why, "name health.live in the target file", limit=limit, unit=unit)
     n, count = len(slow), int(np.count_nonzero(slow))
     # Looks are a quarter of a second apart and each waits for other work, so they count as independent.
-    low, high = exact_bounds(count, n, errors.good)
-    status = _below(limit, high, exact_bounds(count, n, errors.fail)[0])
+    low, high = one_sided_bounds(count, n, errors.good)
+    status = _below(limit, high, one_sided_bounds(count, n, errors.fail)[0])
     return Check(
         name,
         status,
@@ -244,15 +245,6 @@ def threads_check(runnable: Sequence[float] | NDArray[np.float64], cores: int, l
         "a longer hold: --set hold_s=…" if status is Status.INCONCLUSIVE else "",
         cause="oversubscribed-threads" if status is Status.FAIL else "",
     )
-
-
-def exact_bounds(count: int, n: int, alpha: float) -> tuple[float, float]:
-    """One-sided bounds of a share, each wrong at most at `alpha` (Clopper and Pearson, Biometrika 26, 1934)."""
-    if not n:
-        return 0.0, 1.0
-    low = 0.0 if not count else float(special.betaincinv(count, n - count + 1, alpha))
-    high = 1.0 if count == n else float(special.betaincinv(count + 1, n - count, 1.0 - alpha))
-    return low, high
 
 
 def _below(limit: float, high: float, fail_low: float) -> Status:

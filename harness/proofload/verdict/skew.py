@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtri
+from scipy.special import ndtri
 
 from proofload.analysis.drift import FEWEST, Drift
 from proofload.analysis.parity import Stratum
+from proofload.analysis.shares import lower_bound, upper_bound
 from proofload.records import Interval, Status
 
 
@@ -40,8 +41,7 @@ def rule(bad: float, n: int, *, limit: float, alpha_fail: float, alpha_pass: flo
     """Exact binomial bounds (Clopper and Pearson, 1934). A limit of 0 is about these rows alone: one is proof."""
     if n <= 0:
         return Ruling(Status.INCONCLUSIVE, 0.0, 0, limit, Interval(None, None), rows_needed(limit, alpha_pass))
-    low = 0.0 if bad <= 0 else float(betaincinv(bad, n - bad + 1, alpha_fail))
-    high = 1.0 if bad >= n else 1.0 - float(betaincinv(n - bad, bad + 1, alpha_pass))
+    low, high = lower_bound(bad, n, alpha_fail), upper_bound(bad, n, alpha_pass)
     interval = Interval(low, high)
     if limit <= 0:
         return Ruling(Status.FAIL if bad > 0 else Status.PASS, bad, n, limit, interval)
@@ -121,7 +121,7 @@ def _settling(bad: float, n: int, limit: float, alpha_pass: float) -> int | None
         return rows_needed(limit, alpha_pass)
     size = n
     while size <= 1000 * n:
-        if 1.0 - float(betaincinv(size - bad, bad + 1, alpha_pass)) <= limit:
+        if upper_bound(bad, size, alpha_pass) <= limit:
             return size
         size = math.ceil(size * 1.2) + 1
     return None

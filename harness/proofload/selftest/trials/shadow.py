@@ -14,7 +14,7 @@ from proofload.verdict.shadow import Compared, Side, Tolerance, agreement, compa
 _BLOCKS = 30
 _EACH = 100
 _WHOLE = 0.001
-_FAIL, _PASS = _WHOLE / 7, 0.01
+_FAIL, _PASS = _WHOLE / 8, 0.01
 _BOUNDARY = 0.01
 """The error rate of a fail in shapes that lie exactly on the tolerance: one in seven thousand could not be counted."""
 _TOLERANCE = Tolerance()
