@@ -53,8 +53,7 @@ def estimated(shown: Shown, question: Question) -> Difference:
         shown = as_medians(shown)
     if question.before is not None:
         shown = without_what_was_known(shown, question.before)
-    found = difference(shown)
-    return as_shares(found) if question.shares else found
+    return difference(shown)
 
 
 def at_the_end(shown: Shown, question: Question) -> Look:
@@ -113,7 +112,7 @@ def _looked(shown: Shown, question: Question) -> tuple[Difference, Ruling]:
 
 
 def _wary(found: Difference, question: Question) -> Difference:
-    """For bounds that are to exclude harm."""
+    """For bounds that are to exclude harm, that which was not seen, too. Harm that is shown was seen, often."""
     return as_shares(found, question.margin) if question.shares else found
 
 
