@@ -149,7 +149,9 @@ class _Worker:
     async def open(self, arm: int, spec: ArmSpec) -> None:
         """Reach this arm from now on; what was there before is closed."""
         if arm > len(self._transports):
-            raise InputError(f"arm {arm} cannot be opened before arm {arm - 1}")
+            raise InputError(
+                f"arm {arm} cannot be opened before arm {arm - 1}", remedy="start what is to be on the lower arm first"
+            )
         payloads = self._payloads if spec.payloads in ("", self._spec.payloads) else self._other_payloads(spec)
         transport: Transport = module_for("transport", spec.transport).create(
             TransportSpec(

@@ -155,7 +155,10 @@ def _run(case: Case, folder: Path, number: int, progress: Progress) -> None:
 
 def _with_fault(target: Target, fault: str) -> Target:
     if target.start is None:
-        raise Unavailable(f"target {target.name} is not started by the lab, so nothing can be planted in it")
+        raise Unavailable(
+            f"target {target.name} is not started by the lab, so nothing can be planted in it",
+            remedy="let the case name a target whose file has [start]",
+        )
     command = (*target.start.command, "--fault", fault)
     env = {**target.start.env, ALLOW: "1"}
     return target.model_copy(update={"start": target.start.model_copy(update={"command": command, "env": env})})
