@@ -270,6 +270,63 @@ def test_without_users_there_is_no_assignment_to_keep(tmp_path: Path) -> None:
     assert "assignment" not in {check.name for check in result.checks}
 
 
+@pytest.mark.parametrize(
+    ("changes", "guards"),
+    [
+        ({"error_margin": 0.0005}, {"guard-errors", "guard-wrong-answers"}),
+        ({"tail_margin": 0.0005}, {"guard-slower-p99", "guard-slower-tail"}),
+        ({"disagreement": 0.001}, {"guard-predictions"}),
+    ],
+)
+def test_what_so_few_answers_cannot_bound_is_no_pass(
+    tmp_path: Path, changes: dict[str, float], guards: set[str]
+) -> None:
+    result = played(tmp_path, Play(), **changes)
+    assert result.status is Status.INCONCLUSIVE
+    open_still = {check.name: check.settle for check in result.checks if check.status is Status.INCONCLUSIVE}
+    assert set(open_still) == guards
+    assert all("times as many answers" in settle for settle in open_still.values())
+
+
+def test_errors_too_few_to_trip_and_too_many_to_tolerate_are_no_pass(tmp_path: Path) -> None:
+    """In one block of three, so that the guard does not see one side do worse again and again."""
+
+    def now_and_then(rows: Rows, rng: np.random.Generator) -> None:
+        at = rows["intended_ns"] // NS_PER_S % 3 == 0
+        hit = at & (rows["arm"] == 1) & (rng.random(len(rows)) < 0.02) & (rows["phase"] > 1) & (rows["phase"] < 8)
+        rows["outcome"][hit], rows["status"][hit], rows["version"][hit] = Outcome.ERROR, 500, 0
+
+    result = played(tmp_path, Play(now_and_then), error_margin=0.005)
+    check = next(check for check in result.checks if check.name == "guard-errors")
+    assert check.status is Status.INCONCLUSIVE, check.evidence
+
+
+@pytest.mark.parametrize(("p99_ms", "status"), [(1.0, Status.FAIL), (100.0, Status.PASS)])
+def test_the_slo_is_that_of_the_version_that_ends_up_serving(tmp_path: Path, p99_ms: float, status: Status) -> None:
+    result = played(tmp_path, Play(), slo={"p99_ms": p99_ms, "ok_share": 0.99})
+    assert result.status is status
+    assert next(check.status for check in result.checks if check.name == "p99") is status
+
+
+def test_after_a_rollback_the_slo_is_that_of_the_baseline(tmp_path: Path) -> None:
+    result = played(tmp_path, Play(failing(0.4), rolled_at_s=20.0), slo={"ok_share": 0.99})
+    assert next(check.status for check in result.checks if check.name == "ok_share") is Status.PASS
+    assert result.status is Status.FAIL  # for the guard
+
+
+@pytest.mark.parametrize("key", ["slower", "slower_ms", "tail_factor", "tolerated"])
+def test_what_counts_as_slower_or_as_a_slip_is_the_scenarios_to_say(tmp_path: Path, key: str) -> None:
+    """Everything of the canary's takes twice as long, and a share of its requests in flight is lost."""
+    changes = {"slower": 4.0, "slower_ms": 50.0, "tail_factor": 3.0, "tolerated": 0.4}
+    asked = settings(**{key: changes[key]})
+    rules = asked.rules()
+    assert {"slower": rules.slower, "slower_ms": rules.slower_ms, "tail_factor": rules.tail_factor,
+            "tolerated": asked.tolerances().slips}[key] == changes[key]  # fmt: skip
+    if key in {"slower", "slower_ms"}:
+        result = played(tmp_path, Play(slow(1.0, 8 * NS_PER_MS)), **{key: changes[key]})
+        assert "guard-slower-p50" not in {c.name for c in result.checks if c.status is Status.FAIL}
+
+
 def test_a_canary_that_never_starts_fails(tmp_path: Path) -> None:
     events = [Event(START, "canary-never-started", {"what": "it died", "evidence": ""})]
     result = played(tmp_path, Play(stages=0, retire=False, events=events))

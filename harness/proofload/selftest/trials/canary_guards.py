@@ -188,13 +188,19 @@ def _harmless() -> list[Shape]:
         "5 % of the users fail every other time": History(weak_users=0.05, control=False),
         "60 requests/s, 5 % of the users always fail": History(rate=60, failing_users=0.05, control=False),
         "20 users, one in ten always fails": History(rate=60, users=20, failing_users=0.1, control=False),
-        "5 % of the users are always slow": History(usual=0.03, slow_users=0.05, margin=SLOWER_MARGIN),
+        "5 % of 200 users are always slow": History(users=200, usual=0.03, slow_users=0.05, margin=SLOWER_MARGIN),
         "1 % of the users always fail, bursts": History(failing_users=0.01, burst_every_s=5.0, control=False),
     }
     found = [Shape(name, "null", _decider(one), alpha=ALPHA) for name, one in null.items()]
     often = History(stall_every_s=2.0)
     why = "two blocks in a row are of one stall: with 1 s blocks their signs are no fair coins; block_s = 5 parts them"
-    return [*found, Shape("stalls of up to 1 s, each version every 2 s", "apart", _decider(often), ALPHA, why=why)]
+    slow = History(usual=0.03, slow_users=0.05, margin=SLOWER_MARGIN)
+    brief = "the baseline alone shows two answers of each user in five seconds: not enough to tell who is always slow"
+    return [
+        *found,
+        Shape("stalls of up to 1 s, each version every 2 s", "apart", _decider(often), ALPHA, why=why),
+        Shape("5 % of the users are always slow", "apart", _decider(slow), ALPHA, why=brief),
+    ]
 
 
 def _harmful() -> list[Shape]:
