@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from proofload.analysis.frozen_baseline import usually_bad
-from proofload.analysis.guard_margins import Excess, disagreement, excess
+from proofload.analysis.guard_margins import Excess, disagreement, excess, tail_excess
 
 BLOCKS, EACH = 40, 50
 N = BLOCKS * EACH
@@ -111,3 +111,18 @@ def test_what_befalls_both_versions_at_once_does_not_widen_the_bound() -> None:
     assert together is not None
     assert alone is not None
     assert together < 0.5 * alone
+
+
+def test_a_stall_is_one_spell_and_a_scattered_tail_is_not() -> None:
+    rng = np.random.default_rng(5)
+    stalls = ARM & np.isin(np.arange(N) // 10, (20, 90, 150))  # ten in a row
+    scattered = ARM & (rng.random(N) < 2 * stalls.mean())
+    found = [
+        tail_excess(bad, ARM, BLOCK // 10, BLOCK, NOBODY, margin=0.02, longest=0.1, confidence=0.99)
+        for bad in (stalls, scattered, ARM & (rng.random(N) < 0.15))
+    ]
+    uppers = [one.upper for one in found]
+    assert uppers[0] is not None
+    assert uppers[1] is not None
+    assert uppers[0] < 0.02 < uppers[1]
+    assert [one.of_spells for one in found] == [True, True, False]  # the last has too many, in spells or not

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from proofload.analysis.guard_rules import SLOWER, flags
+from proofload.analysis.guard_rules import SLOWER, TAILS, flags
 from proofload.analysis.guards import MORE, GuardWatch
 from proofload.clock import NS_PER_S
 
@@ -44,6 +44,8 @@ class Excess:
     confidence: float
     factor: float | None
     """How many times as much data would bring `upper` below the margin if the shares stay; None: no such factor."""
+    of_spells: bool = False
+    """Whether not bad answers were counted, but those that begin a spell of them."""
 
 
 def excess(
@@ -80,6 +82,30 @@ def excess(
     )
 
 
+def tail_excess(
+    bad: NDArray[np.bool_],
+    on_canary: NDArray[np.bool_],
+    window: Ints,
+    block: Ints,
+    user: Ints,
+    *,
+    margin: float,
+    longest: float,
+    confidence: float,
+) -> Excess:
+    """For answers slower than nearly all, in order of time. A server that stalls for a moment answers many in a row
+    late: those are one. So spells are held against the margin, and all slow answers against `longest`, a larger one."""
+    begins = np.zeros(len(bad), np.bool_)
+    for arm in (on_canary, ~on_canary):
+        own = bad[arm]
+        begins[arm] = own & ~np.concatenate([np.zeros(min(1, len(own)), np.bool_), own[:-1]])
+    every = excess(bad, on_canary, window, block, user, margin=longest, confidence=confidence)
+    if every.upper is None or every.upper >= longest:
+        return every
+    spells = excess(begins, on_canary, window, block, user, margin=margin, confidence=confidence)
+    return replace(spells, of_spells=True)
+
+
 def disagreement(hits: Ints, trials: Ints, *, margin: float, confidence: float) -> Excess:
     """From answers that differ, block by block: nothing is to be taken off."""
     n, k = int(trials.sum()), int(hits.sum())
@@ -92,9 +118,9 @@ def disagreement(hits: Ints, trials: Ints, *, margin: float, confidence: float) 
 
 
 def excesses(
-    watch: GuardWatch, rows: NDArray[np.void], margins: Mapping[str, float], confidence: float
+    watch: GuardWatch, rows: NDArray[np.void], margins: Mapping[str, float], confidence: float, *, longest: float
 ) -> dict[str, Excess]:
-    """Of each guard in `margins`, over the blocks that were counted. `rows`: users' requests.
+    """Of each guard in `margins`, over the blocks that were counted. `rows`: users' requests, in order of time.
 
     Guards on latency leave out stages in which the canary carried most of the load: it may be slower for that alone.
     """
@@ -127,14 +153,11 @@ def excesses(
                 counted = counted & ~((user >= 0) & usual[user])
             if guard in SLOWER:
                 counted = counted & alike
-            found[guard] = excess(
-                bad[counted],
-                arm[counted],
-                window[counted],
-                at[counted],
-                user[counted],
-                margin=margins[guard],
-                confidence=confidence,
+            kept = (bad[counted], arm[counted], window[counted], at[counted], user[counted])
+            found[guard] = (
+                tail_excess(*kept, margin=margins[guard], longest=longest, confidence=confidence)
+                if guard in TAILS
+                else excess(*kept, margin=margins[guard], confidence=confidence)
             )
     return found
 

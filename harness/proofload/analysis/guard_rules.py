@@ -19,6 +19,7 @@ from proofload.records import Agreement, Outcome
 ERRORS, WRONG, PREDICTIONS, VERSION, DOWN = "errors", "wrong-answers", "predictions", "version", "canary-down"
 SLOWER = {"slower-p50": 0.5, "slower-p95": 0.95, "slower-p99": 0.99, "slower-tail": 0.99}
 """Guards on latency, and the quantile of the baseline that each is frozen at; the last at three times it."""
+TAILS = ("slower-p99", "slower-tail")
 UNTOLD = 255
 """The arm of a request of which nobody told who answered it."""
 FAILED = (Outcome.ERROR, Outcome.TIMEOUT, Outcome.SHED)

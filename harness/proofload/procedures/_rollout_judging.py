@@ -216,7 +216,7 @@ def _guards(replay: Replay, tolerances: Tolerances, stages: int, confidence: flo
     watch = replay.watch
     rules, tripped, found = watch.rules, watch.tripped(), []
     margins = {name: tolerances.of(name)[0] for name in (*rules.sign_guards, *rules.share_guards)}
-    open_still = excesses(watch, replay.rows, margins, confidence)
+    open_still = excesses(watch, replay.rows, margins, confidence, longest=tolerances.slower)
     shifted = _median_shifted(watch)
     for name, path in watch.paths().items():
         bad, n, beside = tally(watch, name)
@@ -240,8 +240,8 @@ def _guards(replay: Replay, tolerances: Tolerances, stages: int, confidence: flo
                 needed=needed,
                 told=told(watch, name),
                 excess=open_still[name],
-                margin=margins[name],
-                margin_key=tolerances.of(name)[1],
+                margin=tolerances.of(name, spells=open_still[name].of_spells)[0],
+                margin_key=tolerances.of(name, spells=open_still[name].of_spells)[1],
                 median_shifted=shifted,
             )
         )

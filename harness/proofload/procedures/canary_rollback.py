@@ -61,9 +61,9 @@ class Settings(RolloutSettings):
     error_margin: Share = 0.005
     """To pass, at most so much more of the canary's answers may fail, or be wrong (upper bound of the difference)."""
     tail_margin: Share = 0.01
-    """The same for answers slower than the baseline's p99, and far slower."""
+    """The same for answers slower than the baseline's p99, and far slower; many in a row, as after a stall, are one."""
     slower_margin: Share = 0.05
-    """The same for answers slower than the baseline's median and p95."""
+    """The same for answers slower than the baseline's median and p95; and for all slower than its p99."""
     tolerated: Annotated[float, Field(gt=0, lt=0.5)] = 0.001
     """Share of users that may change sides, and of requests that a switch may lose: a slip, no defect."""
     after_s: Seconds = 10.0

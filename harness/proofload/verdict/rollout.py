@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from proofload.analysis.assignment import SplitSeen, share_bounds, too_many
 from proofload.analysis.guard_margins import Excess
+from proofload.analysis.guard_rules import TAILS
 from proofload.analysis.sequential import SHARES
 from proofload.records import Check, Interval, Status
 
@@ -36,11 +37,11 @@ class Tolerances:
     disagreement: float = 0.001
     slips: float = TOLERATED
 
-    def of(self, guard: str) -> tuple[float, str]:
-        """(a guard's margin, the scenario's key for it)."""
+    def of(self, guard: str, *, spells: bool = True) -> tuple[float, str]:
+        """(a guard's margin, the scenario's key for it). `spells`: what `tail` is held against, see `tail_excess`."""
         if guard in {"predictions", "version"}:
             return self.disagreement, "disagreement"
-        if guard in {"slower-p99", "slower-tail"}:
+        if guard in TAILS and spells:
             return self.tail, "tail_margin"
         return (self.slower, "slower_margin") if guard.startswith("slower") else (self.errors, "error_margin")
 
@@ -229,7 +230,8 @@ def _at_most(seen: GuardSeen) -> str:
     if seen.excess.upper is None:
         return f"How much worse it may be is not known; {tolerated}"
     than = f" more of its answers than of the baseline's ({seen.excess.baseline:.2%})" if seen.excess.baseline else ""
-    return f"At most {seen.excess.upper:.2%}{than} are bad ({seen.excess.confidence:.0%} confidence); {tolerated}"
+    what = "begin a spell of slow ones" if seen.excess.of_spells else "are bad"
+    return f"At most {seen.excess.upper:.2%}{than} {what} ({seen.excess.confidence:.0%} confidence); {tolerated}"
 
 
 def _to_settle(seen: GuardSeen) -> str:

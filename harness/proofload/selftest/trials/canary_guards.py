@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proofload.analysis.frozen_baseline import usually_bad
-from proofload.analysis.guard_margins import excess
+from proofload.analysis.guard_margins import excess, tail_excess
 from proofload.analysis.guards import MORE
 from proofload.analysis.matching import first_bad, matched
 from proofload.analysis.sequential import crossing, sign_path, threshold, wins_needed
@@ -81,7 +81,12 @@ class History:
         if self.control:  # a guard on latency: the stage in which the canary has nearly all is not compared
             fair = window < len(STAGES) - 1
             bad, arm, window, block, user = bad[fair], arm[fair], window[fair], block[fair], user[fair]
-        worse = excess(bad, arm, window, block, user, margin=self.margin, confidence=1 - PASSED)
+        kept = (bad, arm, window, block, user)
+        worse = (
+            tail_excess(*kept, margin=self.margin, longest=SLOWER_MARGIN, confidence=1 - PASSED)
+            if self.margin == TAIL_MARGIN
+            else excess(*kept, margin=self.margin, confidence=1 - PASSED)
+        )
         n = int(arm.sum())
         found = GuardSeen(
             name="errors",
@@ -95,7 +100,7 @@ class History:
             needed=_NEEDED,
             told="",
             excess=worse,
-            margin=self.margin,
+            margin=SLOWER_MARGIN if self.margin == TAIL_MARGIN and not worse.of_spells else self.margin,
             margin_key="",
         )
         return guard_check(found, ended_early=False).status
@@ -179,7 +184,10 @@ def _harmless() -> list[Shape]:
     null = {
         "identical, nothing bad": History(),
         "identical, 0.5 % bad": History(usual=0.005),
-        "identical, a fifth bad, swinging": History(usual=0.2, drifting=0.8),
+        "identical, a fifth bad, swinging": History(usual=0.2, drifting=0.8, margin=SLOWER_MARGIN),
+        "slow for 0.15 s on average, each version every 8 s": History(
+            usual=0.005, stall_every_s=8.0, stall_s=0.3, margin=TAIL_MARGIN
+        ),
         "stalls of up to 1 s, each version every 10 s": History(stall_every_s=10.0),
         "stalls of up to 1 s, each version every 4 s": History(stall_every_s=4.0),
         "stalls of both at once, every 4 s": History(shared_every_s=4.0),
