@@ -289,10 +289,8 @@ def test_what_so_few_answers_cannot_bound_is_no_pass(
 
 
 def test_errors_too_few_to_trip_and_too_many_to_tolerate_are_no_pass(tmp_path: Path) -> None:
-    """In one block of three, so that the guard does not see one side do worse again and again."""
-
     def now_and_then(rows: Rows, rng: np.random.Generator) -> None:
-        at = rows["intended_ns"] // NS_PER_S % 3 == 0
+        at = rows["intended_ns"] // NS_PER_S % 3 == 0  # so that the guard does not see it again and again
         hit = at & (rows["arm"] == 1) & (rng.random(len(rows)) < 0.02) & (rows["phase"] > 1) & (rows["phase"] < 8)
         rows["outcome"][hit], rows["status"][hit], rows["version"][hit] = Outcome.ERROR, 500, 0
 
