@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 from scipy import stats
 
@@ -12,7 +14,8 @@ COUNTS = [(0, 1), (0, 40), (1, 40), (7, 40), (39, 40), (40, 40), (3, 90_000)]
 
 @pytest.mark.parametrize(("count", "n"), COUNTS)
 def test_they_are_the_exact_ones(count: int, n: int) -> None:
-    for side, place in (("less", 1), ("greater", 0)):
+    sides: tuple[tuple[Literal["less", "greater"], int], ...] = (("less", 1), ("greater", 0))
+    for side, place in sides:
         exact = stats.binomtest(count, n, alternative=side).proportion_ci(confidence_level=0.99, method="exact")
         assert one_sided_bounds(count, n, 0.01)[place] == pytest.approx((exact.low, exact.high)[place], abs=1e-12)
     both = stats.binomtest(count, n).proportion_ci(confidence_level=0.99, method="exact")

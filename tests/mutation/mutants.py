@@ -53,7 +53,8 @@ class Mutant:
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     known = _equivalent()
-    drawn, excused = [], 0
+    drawn: list[Mutant] = []
+    excused = 0
     for mutant in _drawn(options.seed, options.only):
         if len(drawn) == options.count:
             break

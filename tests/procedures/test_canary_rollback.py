@@ -15,7 +15,7 @@ from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.errors import InputError
 from proofload.judging import judge
 from proofload.procedures import canary_rollback
-from proofload.procedures._rollout_guarding import SETTLED_NS, Deployed, Guarding
+from proofload.procedures._rollout.guarding import SETTLED_NS, Deployed, Guarding
 from proofload.records import SAMPLE_DTYPE, Agreement, Event, Outcome, Result, Samples, Status
 from proofload.scenarios import load_scenario
 from proofload.store.folder import RunFolder, claim

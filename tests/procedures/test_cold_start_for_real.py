@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from proofload.procedures._cold_page_cache import drop, files_in_use, files_named
-from proofload.procedures._cold_processes import look
+from proofload.procedures._cold_start.page_cache import drop, files_in_use, files_named
+from proofload.procedures._cold_start.processes import look
 
 SERVER = Path(__file__).parent / "stubs" / "cold_server.py"
 SHORT = ("restarts=6", "steady_s=6", "joining_s=3", "load_s=0.7", "rate_rps=100", "slo.ok_share=0.98")

@@ -15,8 +15,8 @@ from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.errors import InputError, TargetError
 from proofload.judging import judge
 from proofload.procedures import cold_start
-from proofload.procedures._cold_lives import Lives
-from proofload.procedures._cold_restarting import restarter
+from proofload.procedures._cold_start.lives import Lives
+from proofload.procedures._cold_start.restarting import restarter
 from proofload.records import Check, Event, Outcome, Result, Status
 from proofload.store.record import RunRecord
 from proofload.target_model import Start, Target

@@ -14,7 +14,7 @@ from proofload.brokers import KIND
 from proofload.engine.client import Stretch
 from proofload.errors import InputError
 from proofload.judging import judge
-from proofload.procedures._kafka_delivery_settings import Settings
+from proofload.procedures._kafka_delivery.settings import Settings
 from proofload.procedures.kafka_delivery import KafkaDelivery
 from proofload.records import Check, Result, Status
 from proofload.store.record import RunRecord

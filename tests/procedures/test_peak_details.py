@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from proofload.procedures._peak_looks import address, busy_seconds, looking
-from proofload.procedures._peak_neighbours import excused
+from proofload.procedures._peak_10x.looks import address, busy_seconds, looking
+from proofload.procedures._peak_10x.neighbours import excused
 from proofload.records import Check, Interval, Status
 from proofload.target_model import Target
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from proofload.clock import NS_PER_S
 from proofload.errors import InputError
 from proofload.judging import judge
-from proofload.procedures import _peak_plan as plan
 from proofload.procedures import peak_10x
+from proofload.procedures._peak_10x import plan
 from proofload.records import Outcome, Reading, Result, Status
 from proofload.scenarios import load_scenario
 from proofload.store.record import RunRecord

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from proofload.procedures import Circumstances
-from proofload.procedures._peak_validity import peak_validity
+from proofload.procedures._peak_10x.validity import peak_validity
 from proofload.records import SAMPLE_DTYPE, Outcome, Phase, Samples
 
 MS = 1_000_000

@@ -10,8 +10,8 @@ import pytest
 
 from proofload.errors import DriverError, TargetError
 from proofload.procedures import Bench
-from proofload.procedures._rollout import deployed
-from proofload.procedures._rollout_settings import RolloutSettings
+from proofload.procedures._rollout.moving import deployed
+from proofload.procedures._rollout.settings import RolloutSettings
 from proofload.target_model import Target
 from proofload.testing.driver_kit import FoundServer
 from proofload.watchdog import Watchdog

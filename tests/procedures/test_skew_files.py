@@ -14,7 +14,7 @@ import pytest
 from proofload.errors import InputError
 from proofload.judging import judge
 from proofload.procedures import skew
-from proofload.procedures._skew_files import KEY, take
+from proofload.procedures._skew.files import KEY, take
 from proofload.records import Result, Status
 from proofload.store.record import RunRecord
 from proofload.testing.simulated_bench import queue, simulated_run

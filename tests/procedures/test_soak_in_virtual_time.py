@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from proofload.judging import judge
-from proofload.procedures import _soak_allotment as allotment
 from proofload.procedures import soak
+from proofload.procedures._soak import allotment
 from proofload.records import Check, Result, Status
 from proofload.report.sections import report_document
 from proofload.report.view import view

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.judging import judge
 from proofload.procedures import ab_test, blue_green, shadow
-from proofload.procedures._ab_metrics import Users
+from proofload.procedures._ab_test.metrics import Users
 from proofload.records import SAMPLE_DTYPE, Agreement, Event, Outcome, Result, Samples, Status
 from proofload.report.formats import md
 from proofload.report.view import view

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from proofload.analysis.trend import Column
-from proofload.procedures import _soak_allotment as allotment
+from proofload.procedures._soak import allotment
 from proofload.records import Status
 from proofload.selftest import Shape
 from proofload.selftest.simulated import tally

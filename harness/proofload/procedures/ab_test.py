@@ -16,11 +16,11 @@ from pydantic import Field, model_validator
 from proofload.clock import NS_PER_S
 from proofload.engine.client import Stretch
 from proofload.procedures import Bench, Circumstances, Evidence, Findings
-from proofload.procedures._ab_findings import Found, checks_of, details_of, found_by, headline_of
-from proofload.procedures._ab_metrics import METRICS, Asked, Design, Questions, Users, asked, seen, shown
-from proofload.procedures._rollout import BASELINE, CANARY, Rollout, Trip, deployed
-from proofload.procedures._rollout_settings import RolloutSettings
-from proofload.procedures._versions_judging import for_users, forced, keeps_slo, measured, stays_up
+from proofload.procedures._ab_test.findings import Found, checks_of, details_of, found_by, headline_of
+from proofload.procedures._ab_test.metrics import METRICS, Asked, Design, Questions, Users, asked, seen, shown
+from proofload.procedures._rollout.moving import BASELINE, CANARY, Rollout, Trip, deployed
+from proofload.procedures._rollout.settings import RolloutSettings
+from proofload.procedures._rollout.versions_judging import for_users, forced, keeps_slo, measured, stays_up
 from proofload.records import SAMPLE_DTYPE, Phase, Samples, Status
 from proofload.scenarios import Positive, Scenario, Seconds
 from proofload.verdict.ab_test import FEWEST_LOOKED_AT, looked_at_now

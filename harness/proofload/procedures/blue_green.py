@@ -15,11 +15,11 @@ from pydantic import Field, model_validator
 
 from proofload.engine.client import Stretch
 from proofload.procedures import Bench, Circumstances, Evidence, Findings
-from proofload.procedures._blue_green_findings import checks_of, details_of, found_by, headline_of
-from proofload.procedures._blue_green_guard import Guard
-from proofload.procedures._rollout import BASELINE, CANARY, Rollout, Trip, deployed, stage_ends
-from proofload.procedures._rollout_settings import RolloutSettings
-from proofload.procedures._versions_judging import all_valid, for_users, keeps_slo, measured, stays_up
+from proofload.procedures._blue_green.findings import checks_of, details_of, found_by, headline_of
+from proofload.procedures._blue_green.guard import Guard
+from proofload.procedures._rollout.moving import BASELINE, CANARY, Rollout, Trip, deployed, stage_ends
+from proofload.procedures._rollout.settings import RolloutSettings
+from proofload.procedures._rollout.versions_judging import all_valid, for_users, keeps_slo, measured, stays_up
 from proofload.records import SAMPLE_DTYPE, Samples, Status
 from proofload.scenarios import Positive, Scenario, Seconds, Share
 from proofload.verdict.shadow import Tolerance

@@ -18,11 +18,11 @@ from proofload.analysis.guard_rules import Rules
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.engine.client import Stretch
 from proofload.procedures import Bench, Evidence, Findings, Running
-from proofload.procedures._rollout import BASELINE, CANARY, Rollout, Trip, deployed, stage_ends
-from proofload.procedures._rollout_guarding import Guarding
-from proofload.procedures._rollout_judging import judged
-from proofload.procedures._rollout_reading import known_before
-from proofload.procedures._rollout_settings import RolloutSettings
+from proofload.procedures._rollout.guarding import Guarding
+from proofload.procedures._rollout.judging import judged
+from proofload.procedures._rollout.moving import BASELINE, CANARY, Rollout, Trip, deployed, stage_ends
+from proofload.procedures._rollout.reading import known_before
+from proofload.procedures._rollout.settings import RolloutSettings
 from proofload.scenarios import Positive, Scenario, Seconds, Share
 from proofload.verdict.rollout import GUARDS, Tolerances
 

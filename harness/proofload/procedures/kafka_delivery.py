@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from proofload.engine.client import Stretch
 from proofload.errors import InputError
 from proofload.procedures import Bench, Evidence, Findings
-from proofload.procedures._kafka_delivery_judging import judge
-from proofload.procedures._kafka_delivery_kill import kill_in_the_midst, replies_of
-from proofload.procedures._kafka_delivery_settings import (
+from proofload.procedures._kafka_delivery.judging import judge
+from proofload.procedures._kafka_delivery.kill import kill_in_the_midst, replies_of
+from proofload.procedures._kafka_delivery.settings import (
     REPEAT,
     SETTLING,
     SHARED,
@@ -25,8 +25,8 @@ from proofload.procedures._kafka_delivery_settings import (
     Disturbance,
     Settings,
 )
-from proofload.procedures._kafka_delivery_stream import Workers, workers_of
-from proofload.procedures._kafka_delivery_watch import Watch
+from proofload.procedures._kafka_delivery.stream import Workers, workers_of
+from proofload.procedures._kafka_delivery.watch import Watch
 from proofload.scenarios import Scenario
 
 STARTS_ITS_TARGETS = True

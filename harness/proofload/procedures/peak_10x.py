@@ -14,11 +14,11 @@ from proofload.analysis.quick_capacity import Burst, burst_of, estimate, is_boun
 from proofload.analysis.summary import with_outcome
 from proofload.clock import NS_PER_S
 from proofload.procedures import Bench, Evidence, Findings
-from proofload.procedures import _peak_plan as plan
-from proofload.procedures._peak_findings import found
-from proofload.procedures._peak_looks import looking
-from proofload.procedures._peak_plan import Settings
-from proofload.procedures._peak_reading import read
+from proofload.procedures._peak_10x import plan
+from proofload.procedures._peak_10x.findings import found
+from proofload.procedures._peak_10x.looks import looking
+from proofload.procedures._peak_10x.plan import Settings
+from proofload.procedures._peak_10x.reading import read
 from proofload.records import Outcome, Phase, Samples
 from proofload.scenarios import Scenario
 

@@ -15,9 +15,10 @@ from pydantic import Field
 from proofload.clock import NS_PER_S
 from proofload.engine.client import Stretch
 from proofload.procedures import Bench, Circumstances, Evidence, Findings
-from proofload.procedures._rollout import BASELINE, deployed
-from proofload.procedures._rollout_settings import RolloutSettings
-from proofload.procedures._shadow_findings import (
+from proofload.procedures._rollout.moving import BASELINE, deployed
+from proofload.procedures._rollout.settings import RolloutSettings
+from proofload.procedures._rollout.versions_judging import all_valid, keeps_slo, measured, pooled, stays_up
+from proofload.procedures._shadow.findings import (
     CHECKS,
     Blocks,
     checks_of,
@@ -26,7 +27,6 @@ from proofload.procedures._shadow_findings import (
     headline_of,
     summaries_of,
 )
-from proofload.procedures._versions_judging import all_valid, keeps_slo, measured, pooled, stays_up
 from proofload.records import Phase, Status
 from proofload.scenarios import Positive, Scenario, Share
 from proofload.verdict.shadow import Tolerance

@@ -20,12 +20,12 @@ from proofload.engine.answers import compile_path
 from proofload.engine.client import Stretch
 from proofload.errors import InputError
 from proofload.procedures import Bench, Evidence, Findings
-from proofload.procedures._skew_files import KEY, Taken, take
-from proofload.procedures._skew_joined import judge_files
-from proofload.procedures._skew_live import judge_live
-from proofload.procedures._skew_replay import write_requests
-from proofload.procedures._skew_tables import REFERENCE, SERVING, parquet_bytes
-from proofload.procedures._skew_terms import FIRST, SINGLY, TOGETHER, Settings
+from proofload.procedures._skew.files import KEY, Taken, take
+from proofload.procedures._skew.joined import judge_files
+from proofload.procedures._skew.live import judge_live
+from proofload.procedures._skew.replay import write_requests
+from proofload.procedures._skew.tables import REFERENCE, SERVING, parquet_bytes
+from proofload.procedures._skew.terms import FIRST, SINGLY, TOGETHER, Settings
 from proofload.records import Outcome, Phase
 from proofload.scenarios import Scenario
 from proofload.store.folder import write_whole

@@ -26,7 +26,7 @@ _FLOOR = -3.0
 
 
 def rollout_picture(key: str, series: Mapping[str, Any], limit_log10: float, *, tripped: Sequence[str]) -> str:
-    """`series`: see procedures/_rollout_telling.series."""
+    """`series`: see procedures/_rollout/telling.series."""
 
     def paint(figure: Any) -> None:
         panels = figure.subplots(4, 1, sharex=True, gridspec_kw={"height_ratios": [0.8, 1.9, 0.9, 1.3]})

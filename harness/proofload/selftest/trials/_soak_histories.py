@@ -9,7 +9,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from proofload.analysis.trend import SETTLING, Column
-from proofload.procedures._soak_allotment import each
+from proofload.procedures._soak.allotment import each
 from proofload.verdict.soak import Rule
 
 SECONDS = 38.0

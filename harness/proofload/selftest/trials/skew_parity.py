@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from proofload.analysis.feature_values import Values
 from proofload.analysis.parity import compare, strata
-from proofload.procedures._skew_words import GUARDS
+from proofload.procedures._skew.words import GUARDS
 from proofload.records import Status
 from proofload.selftest import Shape
 from proofload.verdict.skew import rule_feature

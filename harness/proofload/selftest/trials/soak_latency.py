@@ -9,7 +9,7 @@ from scipy.signal import lfilter
 
 from proofload.analysis.ageing import BINS, Cell, bins_of
 from proofload.analysis.trend import SETTLING
-from proofload.procedures._soak_creep import creep_of
+from proofload.procedures._soak.creep import creep_of
 from proofload.records import Status
 from proofload.selftest import Shape, Trial
 from proofload.selftest.trials._soak_histories import ALPHA_FAIL

@@ -1,0 +1,1 @@
+"""ab-test's parts."""

@@ -1,0 +1,1 @@
+"""blue-green's parts."""

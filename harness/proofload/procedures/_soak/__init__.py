@@ -1,0 +1,1 @@
+"""soak's parts: its signals, their growth, what follows."""

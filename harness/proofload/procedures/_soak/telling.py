@@ -1,0 +1,200 @@
+"""What a soak found, in sentences, and as data for its report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from proofload.analysis.ageing import Cell, percentile_ms
+from proofload.analysis.trend import SETTLING
+from proofload.clock import NS_PER_S
+from proofload.procedures._soak.allotment import OTHERS
+from proofload.procedures._soak.checks import attribution_told, exhaustion_told, rate_told, smallest_told
+from proofload.procedures._soak.growth import Course, Judged, Span
+from proofload.records import Check, Status
+from proofload.report import numbers
+from proofload.verdict.causes import CAUSES
+from proofload.verdict.soak_latency import Creep
+
+MAX_POINTS = 240
+DAY_H = 24.0
+_WORDS = {
+    "memory": "memory",
+    "fds": "open file descriptors",
+    "threads": "threads",
+    "sockets": "sockets",
+    "disk": "files it holds open",
+    "gpu-memory": "memory of the accelerator",
+}
+_MOST_TELLING = ("thread-leak", "socket-leak", "fd-leak", "memory-leak", "gpu-memory-leak", "disk-growth",
+                 "latency-creep", "errors-grow")  # fmt: skip
+
+
+def headline(
+    run: Mapping[str, Any],
+    checks: Sequence[Check],
+    found: Mapping[str, Judged],
+    creeps: Mapping[str, Creep],
+    main: Span,
+) -> tuple[str, ...]:
+    """Two or three sentences; empty where the SLO has the word. A pass begins with what it is good for."""
+    name, horizon_h = str(run["target"]["name"]), float(run["scenario"]["horizon_h"])
+    failed = [check for check in checks if check.status is Status.FAIL]
+    causes = {check.cause for check in failed if check.cause}
+    ran = numbers.seconds(main.end_s - main.begin_s)
+    if causes:
+        cause = next((one for one in _MOST_TELLING if one in causes), next(iter(causes)))
+        first = f"{name} ages under {numbers.plain(main.rate_rps)} requests/s: {CAUSES[cause].meaning}"
+        return (f"{first}{_by_how_much(cause, found, creeps)}.", *_caveat(found))
+    growing = [check for check in checks if check.name in OTHERS and check.status is Status.INCONCLUSIVE]
+    if growing and not failed:
+        unknown = ", ".join(check.name.replace("-", " ") for check in growing)
+        return (f"Whether {name} ages cannot be told from {ran}: {unknown} is open.",)
+    memory = found.get("memory")
+    if memory is None or any(check.status is not Status.PASS for check in checks):
+        return ()
+    growth, scale = memory.growth, 2.0**20
+    told = (
+        f"{name} shows no sign of age that would matter within {numbers.seconds(horizon_h * 3600.0)}: "
+        f"{_least(memory)} in {ran} at {numbers.plain(main.rate_rps)} requests/s{_for_how_long(horizon_h)}."
+    )
+    grew = (
+        f"Memory grew by {numbers.significant(growth.growth / scale)} MiB "
+        f"({_low(growth.low / scale)}{numbers.significant(growth.high / scale)}) in {growth.window_s:.0f} s."
+    )
+    return told, grew
+
+
+def _least(memory: Judged) -> str:
+    seen = smallest_told(memory)
+    return (
+        f"no steady leak of memory above {seen} would have escaped it"
+        if seen
+        else "as memory rises and falls by itself, no smallest leak can be told that it would have found"
+    )
+
+
+def _for_how_long(horizon_h: float) -> str:
+    if horizon_h >= DAY_H:
+        return ""
+    return f"; that it holds for {DAY_H:g} h is not shown: run the full form, without --quick"
+
+
+def _low(value: float) -> str:
+    return f"{numbers.significant(value)} to " if math.isfinite(value) else "at most "
+
+
+def _by_how_much(cause: str, found: Mapping[str, Judged], creeps: Mapping[str, Creep]) -> str:
+    kinds = {
+        "memory-leak": "memory", "fd-leak": "fds", "thread-leak": "threads", "socket-leak": "sockets",
+        "disk-growth": "disk", "gpu-memory-leak": "gpu-memory",
+    }  # fmt: skip
+    if cause == "latency-creep":
+        name, creep = max(creeps.items(), key=lambda item: (item[1].status is Status.FAIL, item[0] == "p50"))
+        return (
+            f": {name} went from {numbers.significant(creep.start_ms)} to "
+            f"{numbers.significant(creep.start_ms + creep.growth_ms)} ms"
+        )
+    one = found.get(kinds.get(cause, ""))
+    if one is None or one.growth.status is not Status.FAIL:
+        return ""
+    rate = one.per_s
+    parts = [f", {rate_told(one, rate.value)} ({rate_told(one, rate.low)} to {rate_told(one, rate.high)})"]
+    attributed = attribution_told(one)
+    if one.attribution.by != "unknown" and attributed:
+        parts.append(f", {attributed}")
+    exhausted = one.exhausted_s()
+    if exhausted is not None:
+        parts.append(f". {one.limit_told[0].upper()}{one.limit_told[1:]} lasts for {exhaustion_told(exhausted)} more")
+    return "".join(parts)
+
+
+def _caveat(found: Mapping[str, Judged]) -> tuple[str, ...]:
+    near = [one for one in found.values() if one.of_limit is not None and one.of_limit >= 0.9]
+    return tuple(
+        f"Its {_WORDS[one.signal.name]} reached {numbers.share(one.of_limit)} of {one.limit_told}." for one in near
+    )
+
+
+def details(
+    found: Mapping[str, Judged],
+    creeps: Mapping[str, Creep],
+    cells: Sequence[Cell],
+    course: Course,
+) -> Mapping[str, Any]:
+    """Plain data. Instants in seconds since the first phase began; values in the signal's own unit."""
+    main, others, start_ns = course.main, course.others, course.start_ns
+    return {
+        "main_s": [main.begin_s, main.end_s],
+        "settled_s": main.begin_s + SETTLING * (main.end_s - main.begin_s),
+        "rate_rps": main.rate_rps,
+        "others": [{"begin_s": one.begin_s, "end_s": one.end_s, "rate_rps": one.rate_rps} for one in others],
+        "signals": [_signal(one) for one in found.values()],
+        "latency": {
+            "t_s": [round(((cell.start_ns + cell.end_ns) / 2 - start_ns) / NS_PER_S, 3) for cell in cells],
+            "p50_ms": [_number(percentile_ms(cell.counts, 0.5)) for cell in cells],
+            "p99_ms": [_number(percentile_ms(cell.counts, 0.99)) for cell in cells],
+            "failed_share": [_number(cell.bad / cell.due) if cell.due else None for cell in cells],
+            "creep": {
+                name: {
+                    "status": one.status.value,
+                    "start_ms": _number(one.start_ms),
+                    "growth_ms": _number(one.growth_ms),
+                    "low_ms": _number(one.low_ms),
+                    "high_ms": _number(one.high_ms),
+                    "allowed_ms": _number(one.allowed_ms),
+                }
+                for name, one in creeps.items()
+            },
+        },
+    }
+
+
+def _signal(one: Judged) -> Mapping[str, Any]:
+    rate = one.per_s
+    exhausted = one.exhausted_s()
+    settled = (
+        one.signal.between(one.signal.t_s[-1] - one.growth.window_s, np.inf) if len(one.signal.t_s) else one.signal
+    )
+    middle = (float(np.median(settled.t_s)), float(np.median(settled.values))) if len(settled.t_s) else (0.0, 0.0)
+    return {
+        "name": one.signal.name,
+        "words": _WORDS[one.signal.name],
+        "unit": one.signal.unit,
+        "status": one.status.value,
+        "why": one.missing or one.growth.why,
+        "points": _thinned(one),
+        "middle": list(middle),
+        "per_s": _number(rate.value),
+        "per_s_low": _number(rate.low),
+        "per_s_high": _number(rate.high),
+        "window_s": one.growth.window_s,
+        "margin_per_s": _number(one.rule.margin / one.growth.window_s) if one.growth.window_s else None,
+        "limit": one.limit,
+        "limit_told": one.limit_told,
+        "of_limit": one.of_limit,
+        "exhausted_s": None if exhausted is None else [_number(value) for value in exhausted],
+        "smallest_per_s": one.smallest,
+        "smallest_per_request": one.smallest / one.rate_rps if one.smallest and one.rate_rps else None,
+        "smallest": smallest_told(one),
+        "by": one.attribution.by,
+        "per_request": one.attribution.per_request,
+        "attribution": attribution_told(one),
+        "steps": one.growth.steps,
+        "cycles": one.growth.cycles,
+        "restarts": one.signal.restarts,
+    }
+
+
+def _thinned(one: Judged) -> list[list[float]]:
+    """A few hundred points of the whole run: of each group the last, so that what was read stays what was read."""
+    t, y = one.whole.t_s, one.whole.values
+    step = max(1, -(-len(t) // MAX_POINTS))
+    return [[round(float(at), 3), float(value)] for at, value in zip(t[::-step][::-1], y[::-step][::-1], strict=True)]
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
