@@ -12,7 +12,7 @@ from proofload.records import Status
 from proofload.scenarios import load_scenario
 from proofload.selftest import Case, Shape, Trial
 from proofload.selftest import report as selftest_report
-from proofload.selftest.campaign import Trialled, trials
+from proofload.selftest.campaign import Trialled, campaign, trials
 from proofload.selftest.real import Run, cases, folder_of, plan
 from proofload.selftest.simulated import tally
 from proofload.targets import load_target
@@ -133,3 +133,22 @@ def _most(n: int, rate: float) -> int:
     from scipy.stats import binom
 
     return int(np.asarray(binom.isf(1e-6, n, rate)).item())
+
+
+def test_what_was_decided_is_not_decided_again_and_the_outcome_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = trials("kafka-delivery")
+
+    def run(histories: int, file: str) -> dict[str, dict[Status, int]]:
+        made = campaign(chosen, histories, seed=3, kept=tmp_path / file, told=lambda *_: None)
+        return {one.tally.shape.name: one.tally.counts for one in made}
+
+    whole = run(6, "a")
+    lines = (tmp_path / "a").read_text().splitlines(keepends=True)
+    (tmp_path / "b").write_text("".join(lines[:4]) + lines[4][:20])  # the first line is empty
+    assert run(6, "b") == whole
+    assert len((tmp_path / "b").read_text().splitlines()) == len(lines) + 1, "three were known, one was cut off"
+    monkeypatch.setattr("proofload.selftest.campaign._fingerprint", lambda: "changed")
+    run(6, "a")
+    assert len((tmp_path / "a").read_text().splitlines()) == 2 * len(lines) - 1, "other code decides afresh"

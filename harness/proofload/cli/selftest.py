@@ -52,7 +52,7 @@ def selftest(
 
     _refuse_unknown(scenario)
     command = as_typed(context.obj or sys.argv[1:])
-    trialled = _simulated(scenario, histories, seed) if histories else []
+    trialled = _simulated(scenario, histories, seed, out) if histories else []
     made, planned = _real(scenario, runs, runs if healthy is None else healthy, out)
     folder = report_in or out
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def _refuse_unknown(scenario: str | None) -> None:
         raise InputError(f"no self-test serves {scenario!r}", evidence=f"known: {', '.join(sorted(known))}")
 
 
-def _simulated(scenario: str | None, histories: int, seed: int) -> list[Trialled]:
+def _simulated(scenario: str | None, histories: int, seed: int, out: Path) -> list[Trialled]:
     from proofload.cli.speaking import say
     from proofload.selftest.campaign import campaign, trials
 
@@ -83,7 +83,9 @@ def _simulated(scenario: str | None, histories: int, seed: int) -> list[Trialled
         if done % 10 == 0:
             say(f"simulated: {done} of {of} shapes ({trial})")
 
-    return list(campaign(trials(scenario), histories, seed=seed, told=told))
+    out.mkdir(parents=True, exist_ok=True)
+    kept = out / "simulated.jsonl"
+    return list(campaign(trials(scenario), histories, seed=seed, kept=kept, told=told))
 
 
 def _real(scenario: str | None, runs: int, healthy: int, out: Path) -> tuple[list[Run], int]:

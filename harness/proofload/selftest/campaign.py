@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
+import proofload
 from proofload.discovery import implementations
 from proofload.errors import Unavailable
 from proofload.records import Status
-from proofload.selftest import Shape, Trial
+from proofload.selftest import Trial
 from proofload.selftest.simulated import Tally, tally
 
 _ENOUGH = 50
@@ -33,13 +38,13 @@ class Trialled:
     @property
     def kept(self) -> bool | None:
         """Whether the stated rates were kept; None: none is stated, or there were too few histories to tell."""
-        shape, seen = self.tally.shape, self.tally
+        shape = self.tally.shape
         if shape.kind in {"null", "coverage"} and shape.alpha is not None:
             return self._kept(Status.FAIL, shape.alpha)
         if shape.kind == "effect" and (shape.detect is not None or shape.alpha is not None):
-            found = shape.detect is None or seen.share(Status.FAIL) >= shape.detect
+            found = True if shape.detect is None else self._found(shape.detect)
             kept = True if shape.alpha is None else self._kept(Status.PASS, shape.alpha)
-            return kept if found else False
+            return False if False in {found, kept} else None if None in {found, kept} else True
         return None
 
     def _kept(self, wrong: Status, alpha: float) -> bool | None:
@@ -47,7 +52,16 @@ class Trialled:
         seen = self.tally
         if seen.upper(wrong) <= SLACK * alpha:
             return True
-        return None if seen.share(wrong) <= alpha and seen.histories < _ENOUGH / alpha else False
+        enough = seen.histories >= _ENOUGH / alpha
+        return False if enough or seen.lower(wrong) > alpha else None
+
+    def _found(self, detect: float) -> bool | None:
+        """Whether an effect is found as often as stated; None: too few histories to say that it is not."""
+        seen = self.tally
+        if seen.share(Status.FAIL) >= detect:
+            return True
+        enough = seen.histories >= _ENOUGH / (1.0 - detect)
+        return False if enough or seen.upper(Status.FAIL) < detect else None
 
 
 def trials(scenario: str | None = None) -> dict[str, Trial]:
@@ -64,20 +78,53 @@ def trials(scenario: str | None = None) -> dict[str, Trial]:
 
 
 def campaign(
-    chosen: dict[str, Trial], histories: int, *, seed: int, told: Callable[[str, int, int], None]
+    chosen: dict[str, Trial], histories: int, *, seed: int, kept: Path, told: Callable[[str, int, int], None]
 ) -> Iterator[Trialled]:
     """Decide about `histories` histories of every shape. `told(trial, done, of)` hears of the progress, in shapes.
 
-    The outcome depends on the seed and on nothing else: not on the number of processes, nor on their order.
+    The outcome depends on the seed and on nothing else: not on the number of processes, nor on their order. What
+    is decided is kept in the file `kept`, and not decided again as long as the code is the same.
     """
     shapes = [(name, trial, shape) for name, trial in chosen.items() for shape in trial.shapes()]
-    with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool:
+    code = _fingerprint()
+    known = _known(kept, code, seed, histories)
+    size = max(1, min(_PART, -(-histories // (os.cpu_count() or 1))))
+    with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool, kept.open("a", encoding="utf-8") as file:
         for number, (name, trial, shape) in enumerate(shapes):
             told(name, number, len(shapes))
-            parts = [(name, shape.name, first, min(_PART, histories - first), seed)
-                     for first in range(0, histories, _PART)]  # fmt: skip
-            counted = pool.starmap(_part, parts, chunksize=1)
-            yield Trialled(trial.scenario, trial.decides, name, _together(shape, counted))
+            counts = known.get((name, shape.name))
+            if counts is None:
+                parts = [
+                    (name, shape.name, first, min(size, histories - first), seed) for first in range(0, histories, size)
+                ]
+                counts = _summed(pool.starmap(_part, parts, chunksize=1))
+                row = {"code": code, "seed": seed, "histories": histories, "trial": name, "shape": shape.name}
+                file.write("\n" + json.dumps({**row, "counts": {str(key): count for key, count in counts.items()}}))
+                file.flush()
+            yield Trialled(trial.scenario, trial.decides, name, Tally(shape, histories, counts))
+
+
+def _fingerprint() -> str:
+    """Of the code that decisions and their histories are made of."""
+    root = Path(proofload.__file__).parent
+    digest = hashlib.sha256()
+    parts = ("analysis", "verdict", "procedures", "selftest")
+    for path in sorted(path for part in parts for path in (root / part).rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _known(kept: Path, code: str, seed: int, histories: int) -> dict[tuple[str, str], dict[Status, int]]:
+    """What was decided before by the same code, of the same histories. A line cut off by a kill is left out: a line
+    begins with its line break, so that none is ever appended to half a line."""
+    found: dict[tuple[str, str], dict[Status, int]] = {}
+    for line in kept.read_text(encoding="utf-8").splitlines() if kept.exists() else ():
+        with suppress(json.JSONDecodeError):
+            row = json.loads(line)
+            if (row["code"], row["seed"], row["histories"]) == (code, seed, histories):
+                counts = {Status(status): count for status, count in row["counts"].items()}
+                found[row["trial"], row["shape"]] = counts
+    return found
 
 
 def _part(trial: str, shape: str, first: int, count: int, seed: int) -> dict[Status, int]:
@@ -88,9 +135,9 @@ def _part(trial: str, shape: str, first: int, count: int, seed: int) -> dict[Sta
     return tally(found, count, seed=seed, first=first).counts
 
 
-def _together(shape: Shape, parts: Sequence[dict[Status, int]]) -> Tally:
+def _summed(parts: Sequence[dict[Status, int]]) -> dict[Status, int]:
     counts: dict[Status, int] = {}
     for part in parts:
         for status, count in part.items():
             counts[status] = counts.get(status, 0) + count
-    return Tally(shape, sum(counts.values()), counts)
+    return counts
