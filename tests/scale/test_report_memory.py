@@ -52,6 +52,6 @@ def test_a_run_folder_of_any_size_is_written_in_constant_memory(tmp_path: Path) 
     )
     peaks = [
         peak_bytes(sys.executable, "-c", program, str(tmp_path / str(samples)), str(samples))
-        for samples in (1_200_000, 2_400_000)
+        for samples in (2_400_000, 4_800_000)  # below, the allocator's own pools still fill
     ]
     assert peaks[1] - peaks[0] < 30e6, peaks
