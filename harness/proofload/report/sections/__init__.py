@@ -61,6 +61,8 @@ def report_document(runs: Sequence[RunView]) -> Document:
 
 def _title(page: Page) -> str:
     scenarios = list(dict.fromkeys(printable(run.result.scenario, 60) for run in page.runs))
+    if len(scenarios) > 1:  # the labels name them again
+        return f"{', '.join(scenarios)}: {len(page.runs)} runs"
     return f"{', '.join(scenarios)}: {', '.join(run.label for run in page.runs)}"
 
 
