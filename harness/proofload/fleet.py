@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -125,14 +125,6 @@ class Fleet:
                 except TargetError as exc:
                     self._lost.add(arm)
                     yield arm, exc
-
-    def facts(self) -> Mapping[int, Mapping[str, Any]]:
-        """What is up, by arm."""
-        found = {}
-        for arm, berth in self._berths.items():
-            with suppress(TargetError):
-                found[arm] = dict(berth.server.facts())
-        return found
 
 
 def _probes() -> Iterator[tuple[str, Any]]:

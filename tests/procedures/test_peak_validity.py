@@ -55,3 +55,11 @@ def test_no_steps_are_no_data() -> None:
     around = Circumstances({}, [], answers_checked=True)
     [item] = peak_validity([], around, deadline_ms=1000.0)[0]
     assert (item.code, item.ok) == ("no-data", False)
+
+
+def test_a_step_in_which_no_request_was_due_spoils_nothing() -> None:
+    around = Circumstances({}, [], answers_checked=True)
+    empty = (Phase(2, "3×", "poisson", 0.4, 2.0, 0, 1), Samples(np.zeros(0, dtype=SAMPLE_DTYPE)), True)
+    items, _ = peak_validity([(*step(0, 0.1), False), empty], around, deadline_ms=1000.0)
+    assert [item.code for item in items if not item.ok] == []
+    assert [item.code for item in peak_validity([empty], around, deadline_ms=1000.0)[0]] == ["no-data"]

@@ -36,7 +36,7 @@ def test_the_shapes_have_names_of_their_own() -> None:
 
 
 def test_every_planted_defect_has_a_known_cause_and_healthy_servers_must_pass() -> None:
-    cases = cold_start.create().cases
+    cases = cold_start.create()
     assert all(set(case.expect) <= set(CAUSES) for case in cases)
     assert {case.fault for case in cases if case.expect} == set(cold_start.DEFECTS)
     assert {case.target for case in cases if not case.fault} == {"fastapi", "flask", "grpc"}

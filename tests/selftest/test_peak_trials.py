@@ -35,7 +35,7 @@ def test_the_shapes_have_names_of_their_own() -> None:
 
 
 def test_every_planted_defect_has_a_known_cause() -> None:
-    cases = peak_10x.create().cases
+    cases = peak_10x.create()
     assert all(set(case.expect) <= set(CAUSES) for case in cases)
     assert {case.fault for case in cases if case.fault} == set(peak_10x.DEFECTS)
     assert any(not case.expect for case in cases)

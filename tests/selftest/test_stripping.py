@@ -25,7 +25,7 @@ def written(out: Path, fault: str) -> Path:
     """A rollout's folder with the defect in every place where a run leaves it."""
     command = [part.format(fault=fault) for part in COMMAND]
     start = {"command": command, "env": {"PROOFLOAD_ALLOW_FAULTS": "1"}}
-    settings = {**canary_rollback.create().cases[0].settings, "driver.name": "client", "driver.unstable": True}
+    settings = {**canary_rollback.create()[0].settings, "driver.name": "client", "driver.unstable": True}
     scenario = load_scenario("canary-rollback", quick=True, overrides={**settings, "canary": f"/x/{fault}.toml"})
     run = run_json(400.0, 10.0, 1) | {"scenario": scenario.model_dump(mode="json"), "command": " ".join(command)}
     target = {**run["target"], "description": f"defective: {fault}", "source": f"/x/{fault}.toml", "start": start}
@@ -69,6 +69,6 @@ def test_what_judging_needs_is_kept(tmp_path: Path) -> None:
 def test_settings_do_not_tell_defective_versions_from_sound_ones() -> None:
     kept = {
         tuple(sorted((key, value) for key, value in case.settings.items() if not key.startswith("driver.")))
-        for case in canary_rollback.create().cases
+        for case in canary_rollback.create()
     }
     assert len(kept) == 1

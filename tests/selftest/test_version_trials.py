@@ -38,7 +38,7 @@ def test_shapes_of_a_scenario_have_names_of_their_own() -> None:
 
 @pytest.mark.parametrize("module", [ab_cases, shadow_cases, blue_green_cases])
 def test_every_planted_defect_has_a_known_cause_and_there_are_healthy_cases(module: object) -> None:
-    cases = module.create().cases  # type: ignore[attr-defined]  # a module of plantings
+    cases = module.create()  # type: ignore[attr-defined]  # a module of plantings
     assert all(set(case.expect) <= set(CAUSES) for case in cases)
     assert any(case.expect for case in cases)
     assert sum(not case.expect for case in cases) >= 2

@@ -99,8 +99,11 @@ class Dispatcher:
         self._arm()
 
     def cut(self, *, now_ns: int) -> None:
-        """Stop planning. What was due by now and not dispatched stays unsent; the rest never was planned."""
+        """Stop planning. What fell due since the last turn is still sent, a burst at most, for no client can be on
+        time for the moment in which it is told; what else was due by now stays unsent; the rest never was planned."""
         self._blocks, self._exhausted = iter(()), True
+        if now_ns >= self._next_due:
+            self._send_due(now_ns)
         ring, ledger = self._ledger.ring, self._ledger
         keep = self._head
         while keep < self._planned and ledger.intended[keep & ring.mask] <= now_ns:

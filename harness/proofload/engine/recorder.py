@@ -78,17 +78,20 @@ class _Thinned:
 
     def __init__(self) -> None:
         self._kept: list[NDArray[np.float64]] = []
+        self._count = 0
         self._step = 1
 
     def clear(self) -> None:
-        self._kept, self._step = [], 1
+        self._kept, self._count, self._step = [], 0, 1
 
     def add(self, rows: NDArray[np.void]) -> None:
         rows = rows[:: self._step]
         answered = rows[rows["done_ns"] > 0]
         self._kept.append((answered["done_ns"] - answered["intended_ns"]) / 1e6)
-        if sum(map(len, self._kept)) > 4 * _LIVE_ROWS:
+        self._count += len(answered)
+        if self._count > 4 * _LIVE_ROWS:
             self._kept = [np.concatenate(self._kept)[::2]]
+            self._count = len(self._kept[0])
             self._step *= 2
 
     def quantile(self, q: float) -> float | None:

@@ -69,10 +69,3 @@ class Case:
     """Scenario keys in place of the quick ones, as `--set` takes them."""
     everywhere: bool = False
     note: str = ""
-
-
-class Planting(Protocol):
-    """The real cases of one scenario. A module of `selftest.plantings` defines `create() -> Planting`."""
-
-    @property
-    def cases(self) -> Sequence[Case]: ...

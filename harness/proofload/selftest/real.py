@@ -65,7 +65,7 @@ def cases(scenario: str | None = None) -> list[Case]:
     for name, one in implementations("planting").items():
         if one.module is None:
             raise Unavailable(f"the planting {name} cannot be loaded", evidence=one.reason)
-        found += [case for case in one.module.create().cases if scenario in {None, case.scenario}]
+        found += [case for case in one.module.create() if scenario in {None, case.scenario}]
     return found
 
 

@@ -28,10 +28,15 @@ Judged = tuple[Phase, Samples, bool]
 def peak_validity(
     steps: Sequence[Judged], around: Circumstances, *, deadline_ms: float
 ) -> tuple[tuple[Validity, ...], ClientHealth | None]:
-    """The list for the whole run, and the client's health over its steps."""
+    """The list for the whole run, and the client's health over its steps.
+
+    A short step of a slow target's ramp may have no request due at all: nothing can be wrong with it, nor seen in it.
+    """
+    steps = [step for step in steps if step[0].planned or len(step[1])]
     if not steps:
         rule = RULES["no-data"]
-        return (Validity(rule.code, ok=False, detail="no step of the ramp ran", remedy=rule.remedy),), None
+        detail = "no step of the ramp ran, or none had a request due"
+        return (Validity(rule.code, ok=False, detail=detail, remedy=rule.remedy),), None
     lags = {
         False: _within(_table([samples for _, samples, hard in steps if not hard]), None),
         True: _within(_table([samples for _, samples, hard in steps if hard]), deadline_ms),

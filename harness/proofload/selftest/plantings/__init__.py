@@ -1,1 +1,1 @@
-"""Real servers with planted defects and healthy ones, one file a scenario: `create() -> Planting`."""
+"""Real servers with planted defects and healthy ones, one file a scenario: `create() -> Sequence[Case]`."""

@@ -5,25 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from proofload.selftest import Case
+from proofload.selftest.plantings._second_versions import second_versions
 
-SCENARIO = "blue-green"
-NAMED = {
-    "errors": "canary-errors",
-    "wrong-predictions": "wrong-predictions",
-    "slow-tail": "canary-slow-tail",
-}
-"""Faults of the second version, and the cause that each is told by."""
-CONTROLS = ("faster",)
+NAMED = {"errors": "canary-errors", "wrong-predictions": "wrong-predictions", "slow-tail": "canary-slow-tail"}
 
 
-def create() -> Planted:
-    return Planted()
-
-
-class Planted:
-    @property
-    def cases(self) -> Sequence[Case]:
-        defects = tuple(Case(SCENARIO, "fastapi", fault, (cause,)) for fault, cause in NAMED.items())
-        controls = tuple(Case(SCENARIO, "fastapi", fault, note="a better version") for fault in CONTROLS)
-        healthy = tuple(Case(SCENARIO, target) for target in ("fastapi", "flask", "grpc"))
-        return (*defects, *controls, *healthy)
+def create() -> Sequence[Case]:
+    return second_versions("blue-green", NAMED)

@@ -13,24 +13,16 @@ _KNOWN = {"canary_version": VERSION}
 _UNSTABLE = {**_KNOWN, "driver.name": "client", "driver.unstable": True}
 
 
-def create() -> CanaryPlanting:
-    return CanaryPlanting()
-
-
-class CanaryPlanting:
-    """See `proofload.selftest.Planting`."""
-
-    @property
-    def cases(self) -> Sequence[Case]:
-        return (
-            *(_planted(fault, *causes) for fault, causes in _CAUSES.items()),
-            Case("canary-rollback", "fastapi", expect=("unstable-assignment",), settings=_UNSTABLE,
-                 note="the driver's weights swing: users near the edge change sides"),
-            Case("canary-rollback", "fastapi", settings=_KNOWN, note="the same version twice"),
-            Case("canary-rollback", "fastapi", fault="faster", settings=_KNOWN, note="a better canary"),
-            Case("canary-rollback", "fastapi", fault="stalls", settings=_KNOWN, everywhere=True,
-                 note="both stall now and then"),
-        )  # fmt: skip
+def create() -> Sequence[Case]:
+    return (
+        *(_planted(fault, *causes) for fault, causes in _CAUSES.items()),
+        Case("canary-rollback", "fastapi", expect=("unstable-assignment",), settings=_UNSTABLE,
+             note="the driver's weights swing: users near the edge change sides"),
+        Case("canary-rollback", "fastapi", settings=_KNOWN, note="the same version twice"),
+        Case("canary-rollback", "fastapi", fault="faster", settings=_KNOWN, note="a better canary"),
+        Case("canary-rollback", "fastapi", fault="stalls", settings=_KNOWN, everywhere=True,
+             note="both stall now and then"),
+    )  # fmt: skip
 
 
 _CAUSES = {

@@ -17,14 +17,8 @@ DEFECTS = {
 HONEST = "slow-but-honest"
 
 
-def create() -> Planted:
-    return Planted()
-
-
-class Planted:
-    @property
-    def cases(self) -> Sequence[Case]:
-        defects = tuple(Case(SCENARIO, "fastapi", fault, (cause,)) for fault, cause in DEFECTS.items())
-        control = Case(SCENARIO, "fastapi", HONEST, note="takes its time, says so, and is warm when it says ready")
-        healthy = tuple(Case(SCENARIO, target) for target in ("fastapi", "flask", "grpc"))
-        return (*defects, control, *healthy)
+def create() -> Sequence[Case]:
+    defects = tuple(Case(SCENARIO, "fastapi", fault, (cause,)) for fault, cause in DEFECTS.items())
+    control = Case(SCENARIO, "fastapi", HONEST, note="takes its time, says so, and is warm when it says ready")
+    healthy = tuple(Case(SCENARIO, target) for target in ("fastapi", "flask", "grpc"))
+    return (*defects, control, *healthy)

@@ -21,22 +21,14 @@ NAMED = {"block-event-loop": "blocked-event-loop"}
 STORM = {**HEAVY, "retry.attempts": 5, "retry.attempt_timeout_s": 0.3, "retry.backoff_s": 0.0}
 
 
-def create() -> Planted:
-    return Planted()
-
-
-class Planted:
-    @property
-    def cases(self) -> Sequence[Case]:
-        defects = tuple(
-            Case(SCENARIO, "fastapi", fault, (NAMED.get(fault, fault),), settings=HEAVY) for fault in DEFECTS
-        )
-        healthy = tuple(Case(SCENARIO, target, settings=HEAVY) for target in ("fastapi", "flask", "grpc"))
-        storm = Case(
-            SCENARIO,
-            "fastapi",
-            expect=("retry-storm",),
-            settings=STORM,
-            note="a healthy server whose clients give up a try before its queue is through, and try again at once",
-        )
-        return (*defects, storm, *healthy)
+def create() -> Sequence[Case]:
+    defects = tuple(Case(SCENARIO, "fastapi", fault, (NAMED.get(fault, fault),), settings=HEAVY) for fault in DEFECTS)
+    healthy = tuple(Case(SCENARIO, target, settings=HEAVY) for target in ("fastapi", "flask", "grpc"))
+    storm = Case(
+        SCENARIO,
+        "fastapi",
+        expect=("retry-storm",),
+        settings=STORM,
+        note="a healthy server whose clients give up a try before its queue is through, and try again at once",
+    )
+    return (*defects, storm, *healthy)

@@ -20,14 +20,8 @@ NAMED = {
 """Each fault, and what it is called when it is found."""
 
 
-def create() -> Planted:
-    return Planted()
-
-
-class Planted:
-    @property
-    def cases(self) -> Sequence[Case]:
-        defects = tuple(Case(SCENARIO, "fastapi", fault, (cause,)) for fault, cause in NAMED.items())
-        noise = Case(SCENARIO, "fastapi", "float-noise", note="control: float noise within tolerance")
-        healthy = tuple(Case(SCENARIO, target) for target in ("fastapi", "flask", "grpc", "kafka"))
-        return (*defects, noise, *healthy)
+def create() -> Sequence[Case]:
+    defects = tuple(Case(SCENARIO, "fastapi", fault, (cause,)) for fault, cause in NAMED.items())
+    noise = Case(SCENARIO, "fastapi", "float-noise", note="control: float noise within tolerance")
+    healthy = tuple(Case(SCENARIO, target) for target in ("fastapi", "flask", "grpc", "kafka"))
+    return (*defects, noise, *healthy)

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from proofload.selftest import Case, Planting
+from proofload.selftest import Case
 
 
-def create() -> Planting:
-    return SoakPlanting()
-
-
-class SoakPlanting:
-    """See `proofload.selftest.Planting`."""
-
-    @property
-    def cases(self) -> Sequence[Case]:
-        return (
-            Case("soak", "fastapi", "leak-memory", ("memory-leak",)),
-            Case(
-                "soak", "fastapi", "leak-memory:per=second", ("memory-leak",), note="told apart from a leak by request"
-            ),
-            Case("soak", "fastapi", "leak-fd", ("fd-leak",)),
-            Case("soak", "flask", "leak-thread", ("thread-leak",)),
-            Case("soak", "grpc", "leak-socket", ("socket-leak",)),
-            Case("soak", "fastapi", "latency-creep", ("latency-creep",)),
-            Case("soak", "fastapi", "sawtooth-memory", note="48 MiB every 8 s, given back each time"),
-            Case("soak", "fastapi", "filling-cache", note="40 MB in the first seconds"),
-            Case("soak", "fastapi"),
-            Case("soak", "flask"),
-            Case("soak", "grpc"),
-            Case("soak", "kafka"),
-        )
+def create() -> Sequence[Case]:
+    return (
+        Case("soak", "fastapi", "leak-memory", ("memory-leak",)),
+        Case("soak", "fastapi", "leak-memory:per=second", ("memory-leak",), note="told apart from a leak by request"),
+        Case("soak", "fastapi", "leak-fd", ("fd-leak",)),
+        Case("soak", "flask", "leak-thread", ("thread-leak",)),
+        Case("soak", "grpc", "leak-socket", ("socket-leak",)),
+        Case("soak", "fastapi", "latency-creep", ("latency-creep",)),
+        Case("soak", "fastapi", "sawtooth-memory", note="48 MiB every 8 s, given back each time"),
+        Case("soak", "fastapi", "filling-cache", note="40 MB in the first seconds"),
+        Case("soak", "fastapi"),
+        Case("soak", "flask"),
+        Case("soak", "grpc"),
+        Case("soak", "kafka"),
+    )

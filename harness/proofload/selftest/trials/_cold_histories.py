@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,8 @@ from scipy.signal import lfilter
 
 from proofload.analysis.openings import Requests, WarmLevel, warm_level, windows
 from proofload.clock import NS_PER_MS, NS_PER_S
-from proofload.verdict.cold import Demand
+from proofload.records import Status
+from proofload.verdict.cold import Demand, Harm, decide
 from proofload.verdict.cold_openings import Opening, opened
 
 RATE_RPS, LOAD_S, STEADY_S, OPENING_NS = 150, 0.7, 8.0, NS_PER_S // 2
@@ -22,6 +23,10 @@ QUICK = Demand(quantile=0.5, tolerated=0.05, alpha=0.001 / 5, confidence=0.95)
 
 Make = Callable[[np.random.Generator, float], Requests]
 """A stretch of so many seconds of an instance that is warm."""
+Spoil = Callable[[np.random.Generator, Requests], Requests]
+"""What a fresh instance makes of a stretch."""
+Harmed = Callable[[Sequence[Opening], WarmLevel | None], Harm]
+"""How many of these openings show harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,21 @@ class History:
         if warm is None:
             return [], None
         return [opened(life, OPENING_NS, warm, PENALTY_MS) for life in self.lives], warm
+
+
+def as_it_is(_rng: np.random.Generator, life: Requests) -> Requests:
+    return life
+
+
+def deciding(harmed: Harmed, make: Make, spoil: Spoil = as_it_is) -> Callable[[np.random.Generator], Status]:
+    """Decides about restarts of which every one is spoilt."""
+
+    def decision(rng: np.random.Generator) -> Status:
+        made = history(rng, make)
+        openings, warm = History(tuple(spoil(rng, life) for life in made.lives), made.steady).seen()
+        return decide(harmed(openings, warm), QUICK).status
+
+    return decision
 
 
 def history(rng: np.random.Generator, make: Make, restarts: int = RESTARTS) -> History:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from proofload.analysis.openings import Requests
 from proofload.clock import NS_PER_S
-from proofload.records import Status
 from proofload.selftest import Shape
 from proofload.selftest.trials._cold_histories import (
     NULLS,
-    QUICK,
-    History,
-    Make,
+    Spoil,
+    deciding,
     even,
     failing,
-    history,
     refused,
     stalling,
 )
-from proofload.verdict.cold import decide
 from proofload.verdict.cold_openings import failing_harm
 
 ALPHA = 0.001
-Spoil = Callable[[np.random.Generator, Requests], Requests]
 
 
 def create() -> FalseReady:
@@ -46,14 +41,14 @@ class FalseReady:
             "stalls, 1 in 100 fails": failing(stalling(2.0), 0.01),
         }
         nulls = [
-            Shape(f"false ready: {name}", "null", _deciding(make), alpha=ALPHA)
+            Shape(f"false ready: {name}", "null", deciding(failing_harm, make), alpha=ALPHA)
             for name, make in {**NULLS, **background}.items()
         ]
         curve = [
             Shape(
                 f"false ready for {seconds:g} s after the first request",
                 "effect",
-                _deciding(even, _not_yet(seconds)),
+                deciding(failing_harm, even, _not_yet(seconds)),
                 alpha=0.01 if seconds >= 0.1 else None,
                 magnitude=seconds,
                 detect=0.99 if seconds >= 0.1 else None,
@@ -64,7 +59,7 @@ class FalseReady:
         half = Shape(
             "false ready for 0.3 s in one of two workers",
             "effect",
-            _deciding(even, _not_yet(0.3, share=0.5)),
+            deciding(failing_harm, even, _not_yet(0.3, share=0.5)),
             alpha=0.01,
             magnitude=0.3,
             detect=0.99,
@@ -72,24 +67,11 @@ class FalseReady:
         apart = Shape(
             "false ready for 0.5 s in one of five restarts",
             "apart",
-            _deciding(even, _now_and_then),
+            deciding(failing_harm, even, _now_and_then),
             magnitude=0.5,
             why="one or two of eight restarts are too few to fail and too many to pass; it takes more",
         )
         return [*nulls, *curve, half, apart]
-
-
-def _as_it_is(_rng: np.random.Generator, life: Requests) -> Requests:
-    return life
-
-
-def _deciding(make: Make, spoil: Spoil = _as_it_is) -> Callable[[np.random.Generator], Status]:
-    def decision(rng: np.random.Generator) -> Status:
-        made = history(rng, make)
-        openings, warm = History(tuple(spoil(rng, life) for life in made.lives), made.steady).seen()
-        return decide(failing_harm(openings, warm), QUICK).status
-
-    return decision
 
 
 def _not_yet(seconds: float, share: float = 1.0) -> Spoil:

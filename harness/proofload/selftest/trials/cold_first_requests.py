@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from proofload.analysis.openings import Requests
 from proofload.clock import NS_PER_S
-from proofload.records import Status
 from proofload.selftest import Shape
 from proofload.selftest.trials._cold_histories import (
     NULLS,
     PENALTY_MS,
-    QUICK,
-    History,
-    Make,
+    Spoil,
+    deciding,
     even,
     heavy_tailed,
-    history,
     of,
     stalling,
 )
-from proofload.verdict.cold import decide
 from proofload.verdict.cold_openings import slow_harm
 
 ALPHA = 0.001
-Spoil = Callable[[np.random.Generator, Requests], Requests]
+_slow = partial(slow_harm, penalty_ms=PENALTY_MS)
 
 
 def create() -> FirstRequests:
@@ -38,12 +35,14 @@ class FirstRequests:
     decides = "the first answers of fresh instances are slow"
 
     def shapes(self) -> Sequence[Shape]:
-        nulls = [Shape(f"first requests: {name}", "null", _deciding(make), alpha=ALPHA) for name, make in NULLS.items()]
+        nulls = [
+            Shape(f"first requests: {name}", "null", deciding(_slow, make), alpha=ALPHA) for name, make in NULLS.items()
+        ]
         curve = [
             Shape(
                 f"first requests: one stall of {times:g} × the margin",
                 "effect",
-                _deciding(even, _stalled(times)),
+                deciding(_slow, even, _stalled(times)),
                 alpha=0.01 if times >= 1.5 else None,
                 magnitude=times,
                 detect=0.99 if times >= 1.5 else None,
@@ -55,7 +54,7 @@ class FirstRequests:
             Shape(
                 "first requests: ten slow answers, twice the margin at first",
                 "effect",
-                _deciding(even, _row_of_slow_ones),
+                deciding(_slow, even, _row_of_slow_ones),
                 alpha=0.01,
                 magnitude=2.0,
                 detect=0.99,
@@ -65,39 +64,26 @@ class FirstRequests:
             Shape(
                 "first requests: slow in one of five restarts",
                 "apart",
-                _deciding(even, _now_and_then),
+                deciding(_slow, even, _now_and_then),
                 magnitude=3.0,
                 why="one or two of eight restarts are too few to fail and too many to pass; it takes more",
             ),
             Shape(
                 "first requests: a stall of three margins on a host that stalls every 10 s",
                 "apart",
-                _deciding(stalling(10.0), _stalled(3.0)),
+                deciding(_slow, stalling(10.0), _stalled(3.0)),
                 magnitude=3.0,
                 why="three stalls in the warm stretch of 8 s are as many as the comparison bears; it takes longer then",
             ),
             Shape(
                 "first requests: a stall of three margins under a heavy tail",
                 "apart",
-                _deciding(heavy_tailed, _stalled(3.0)),
+                deciding(_slow, heavy_tailed, _stalled(3.0)),
                 magnitude=3.0,
                 why="a warm instance whose answers take 0.1 s now and then hides a first one of 0.3 s",
             ),
         ]
         return [*nulls, *curve, *others, *apart]
-
-
-def _as_it_is(_rng: np.random.Generator, life: Requests) -> Requests:
-    return life
-
-
-def _deciding(make: Make, spoil: Spoil = _as_it_is) -> Callable[[np.random.Generator], Status]:
-    def decision(rng: np.random.Generator) -> Status:
-        made = history(rng, make)
-        openings, warm = History(tuple(spoil(rng, life) for life in made.lives), made.steady).seen()
-        return decide(slow_harm(openings, warm, PENALTY_MS), QUICK).status
-
-    return decision
 
 
 def _stalled(times: float) -> Spoil:
