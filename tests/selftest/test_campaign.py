@@ -13,7 +13,7 @@ from proofload.scenarios import load_scenario
 from proofload.selftest import Case, Shape, Trial
 from proofload.selftest import report as selftest_report
 from proofload.selftest.campaign import Trialled, campaign, trials
-from proofload.selftest.real import Run, cases, folder_of, plan
+from proofload.selftest.real import Run, cases, folder_of, plan, shortfalls
 from proofload.selftest.simulated import tally
 from proofload.targets import load_target
 from proofload.verdict.causes import CAUSES
@@ -94,13 +94,30 @@ def test_a_failure_that_names_another_cause_is_not_right() -> None:
     assert not Run(Case("soak", "fastapi"), 0, Status.INCONCLUSIVE, (), (), "", "0").right
 
 
-def test_every_case_gets_as_many_runs_as_asked_and_a_folder_that_tells_nothing() -> None:
+def test_every_defect_and_every_scenario_gets_as_many_runs_as_asked_and_a_folder_that_tells_nothing() -> None:
     bad, good = Case("soak", "a", "leak-memory", expect=("memory-leak",)), Case("soak", "a")
-    planned = list(plan([bad, good], 2, 3))
-    assert planned == [(bad, 0), (good, 0), (bad, 1), (good, 1), (good, 2)]
+    other, third = Case("soak", "b"), Case("skew", "a")
+    planned = list(plan([bad, good, other, third], 2, 3))
+    assert planned[:4] == [(bad, 0), (good, 0), (other, 0), (third, 0)]
+    assert planned[4:] == [(bad, 1), (good, 1), (third, 1), (third, 2)]
     folders = {folder_of(Path("x"), case, number) for case, number in planned}
     assert len(folders) == len(planned)
     assert not any("leak" in str(folder) for folder in folders)
+
+
+def test_what_was_promised_of_real_runs_and_not_kept_is_said() -> None:
+    bad, good = Case("soak", "a", "leak-memory", expect=("memory-leak",)), Case("skew", "a")
+    found = Run(bad, 0, Status.FAIL, ("memory-leak",), (), "", "0")
+    fine = [Run(good, number, Status.PASS, (), (), "", "0") for number in range(9)]
+    assert shortfalls([found, *fine, Run(good, 9, Status.INCONCLUSIVE, (), (), "", "0")]) == []
+    assert shortfalls([Run(bad, 1, Status.PASS, (), (), "", "0")]) == [
+        "soak on a, run 2: leak-memory was not found and named (pass)"
+    ]
+    assert shortfalls([*fine, Run(good, 9, Status.FAIL, (), (), "", "0")]) == [
+        "skew on a, run 10: failed, and nothing harmful was planted"
+    ]
+    [told] = shortfalls([*fine[:8], *[Run(good, number, None, (), (), "gone", "0") for number in (8, 9)]])
+    assert told.startswith("skew: 8 of 10 runs")
 
 
 def test_trials_and_plantings_all_load_and_name_what_exists() -> None:
@@ -149,6 +166,6 @@ def test_what_was_decided_is_not_decided_again_and_the_outcome_is_the_same(
     (tmp_path / "b").write_text("".join(lines[:4]) + lines[4][:20])  # the first line is empty
     assert run(6, "b") == whole
     assert len((tmp_path / "b").read_text().splitlines()) == len(lines) + 1, "three were known, one was cut off"
-    monkeypatch.setattr("proofload.selftest.campaign._fingerprint", lambda: "changed")
+    monkeypatch.setattr("proofload.selftest.campaign._fingerprint", lambda _: "changed")
     run(6, "a")
     assert len((tmp_path / "a").read_text().splitlines()) == 2 * len(lines) - 1, "other code decides afresh"

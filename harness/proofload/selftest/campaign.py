@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,8 +87,8 @@ def campaign(
     is decided is kept in the file `kept`, and not decided again as long as the code is the same.
     """
     shapes = [(name, trial, shape) for name, trial in chosen.items() for shape in trial.shapes()]
-    code = _fingerprint()
-    known = _known(kept, code, seed, histories)
+    codes = {name: _fingerprint(trial) for name, trial in chosen.items()}
+    known = _known(kept, codes, seed, histories)
     size = max(1, min(_PART, -(-histories // (os.cpu_count() or 1))))
     with multiprocessing.get_context("fork").Pool(os.cpu_count()) as pool, kept.open("a", encoding="utf-8") as file:
         for number, (name, trial, shape) in enumerate(shapes):
@@ -98,30 +99,47 @@ def campaign(
                     (name, shape.name, first, min(size, histories - first), seed) for first in range(0, histories, size)
                 ]
                 counts = _summed(pool.starmap(_part, parts, chunksize=1))
-                row = {"code": code, "seed": seed, "histories": histories, "trial": name, "shape": shape.name}
+                row = {"code": codes[name], "seed": seed, "histories": histories, "trial": name, "shape": shape.name}
                 file.write("\n" + json.dumps({**row, "counts": {str(key): count for key, count in counts.items()}}))
                 file.flush()
             yield Trialled(trial.scenario, trial.decides, name, Tally(shape, histories, counts))
 
 
-def _fingerprint() -> str:
-    """Of the code that decisions and their histories are made of."""
-    root = Path(proofload.__file__).parent
+def _fingerprint(trial: Trial) -> str:
+    """Of the code that a trial's histories and decisions are made of: its module, and all of ours that it imports."""
+    root = Path(proofload.__file__).parent.parent
+    waiting, files = [type(trial).__module__, f"{__package__}.simulated"], set[Path]()
+    while waiting:
+        module = root.joinpath(*waiting.pop().split("."))
+        for file in (module.with_suffix(".py"), module / "__init__.py"):
+            if file.exists() and file not in files:
+                files.add(file)
+                waiting += _imported(file)
     digest = hashlib.sha256()
-    parts = ("analysis", "verdict", "procedures", "selftest")
-    for path in sorted(path for part in parts for path in (root / part).rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    for file in sorted(files):
+        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _known(kept: Path, code: str, seed: int, histories: int) -> dict[tuple[str, str], dict[Status, int]]:
+def _imported(file: Path) -> Iterator[str]:
+    """The modules of ours that a file imports, by any name that could be one."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("proofload"):
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("proofload."))
+
+
+def _known(kept: Path, codes: Mapping[str, str], seed: int, histories: int) -> dict[tuple[str, str], dict[Status, int]]:
     """What was decided before by the same code, of the same histories. A line cut off by a kill is left out: a line
     begins with its line break, so that none is ever appended to half a line."""
     found: dict[tuple[str, str], dict[Status, int]] = {}
     for line in kept.read_text(encoding="utf-8").splitlines() if kept.exists() else ():
         with suppress(json.JSONDecodeError):
             row = json.loads(line)
-            if (row["code"], row["seed"], row["histories"]) == (code, seed, histories):
+            if (row["code"], row["seed"], row["histories"]) == (codes.get(row["trial"]), seed, histories):
                 counts = {Status(status): count for status, count in row["counts"].items()}
                 found[row["trial"], row["shape"]] = counts
     return found

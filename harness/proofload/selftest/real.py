@@ -33,7 +33,8 @@ from proofload.target_model import Target
 from proofload.targets import load_target
 
 ALLOW = "PROOFLOAD_ALLOW_FAULTS"
-_INDEX = "case.json"
+PASSED = 0.9
+"""The part of runs on harmless servers that has to pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,38 @@ def cases(scenario: str | None = None) -> list[Case]:
 
 
 def plan(chosen: Sequence[Case], runs: int, healthy: int) -> Iterator[tuple[Case, int]]:
-    """`runs` of each case with a defect, `healthy` of each without; in rounds, so that an interrupted self-test has
-    tried everything about equally often."""
-    for number in range(max(runs, healthy)):
+    """`runs` of each case with a defect, and of each scenario `healthy` without, dealt out among its harmless cases;
+    in rounds, so that an interrupted self-test has tried everything about equally often."""
+    wanted = {id(case): runs for case in chosen if case.expect}
+    for scenario in dict.fromkeys(case.scenario for case in chosen):
+        harmless = [case for case in chosen if case.scenario == scenario and not case.expect]
+        for place, case in enumerate(harmless):
+            wanted[id(case)] = healthy // len(harmless) + (place < healthy % len(harmless))
+    for number in range(max(wanted.values(), default=0)):
         for case in chosen:
-            if number < (runs if case.expect else healthy):
+            if number < wanted[id(case)]:
                 yield case, number
+
+
+def shortfalls(made: Sequence[Run]) -> list[str]:
+    """What was promised of real runs and not kept: each defect found and named, no harmless server failed, and nine
+    in ten of a scenario's runs on harmless servers passed."""
+    told = []
+    for run in made:
+        planted = run.case.fault or run.case.note or "a defect"
+        where = f"{run.case.scenario} on {run.case.target}, run {run.number + 1}"
+        if run.case.expect and not run.right:
+            told.append(f"{where}: {planted} was not found and named ({run.status or 'not run'})")
+        elif not run.case.expect and run.status is Status.FAIL:
+            told.append(f"{where}: failed, and nothing harmful was planted")
+    for scenario in dict.fromkeys(run.case.scenario for run in made):
+        harmless = [run for run in made if run.case.scenario == scenario and not run.case.expect]
+        passed = sum(run.right for run in harmless)
+        if passed < PASSED * len(harmless):
+            told.append(
+                f"{scenario}: {passed} of {len(harmless)} runs on harmless servers passed, fewer than nine in ten"
+            )
+    return told
 
 
 def folder_of(base: Path, case: Case, number: int) -> Path:

@@ -11,7 +11,7 @@ from proofload.records import Status
 from proofload.selftest import Case
 from proofload.selftest.campaign import SLACK, Trialled
 from proofload.selftest.picture import curves_picture
-from proofload.selftest.real import Run
+from proofload.selftest.real import Run, shortfalls
 from proofload.selftest.simulated import CONFIDENCE, Tally
 
 CURVES = "selftest-curves.svg"
@@ -73,6 +73,8 @@ def _summary(trialled: Sequence[Trialled], runs: Sequence[Run], unseen: int) -> 
             f"- Healthy servers and negative controls: {failed} of {len(healthy)} runs failed (false alarms "
             f"{_bounds(failed, len(healthy))}), {sum(run.right for run in healthy)} passed."
         )
+    for told in shortfalls(runs):
+        yield f"  - not kept: {told}"
     if unseen:
         yield f"- {unseen} real runs that were planned have not been made: nothing is said of them."
 
