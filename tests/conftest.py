@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import docker
 import pytest
 
 REQUIRE_ALL = "PROOFLOAD_REQUIRE_ALL"
@@ -30,6 +33,35 @@ def required_program() -> Callable[..., str]:
         pytest.skip(reason)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def container_engine() -> Iterator[docker.DockerClient]:
+    """A client of the container engine that the environment names (DOCKER_HOST; else its usual socket).
+
+    Where none answers, the test is skipped, or fails if PROOFLOAD_REQUIRE_ALL is set.
+    """
+    if problem := _engine_problem():
+        reason = f"no container engine answers at {os.environ.get('DOCKER_HOST', 'its usual socket')}: {problem}"
+        if os.environ.get(REQUIRE_ALL):
+            pytest.fail(f"{reason}, and {REQUIRE_ALL} is set")
+        pytest.skip(reason)
+    client = docker.from_env(timeout=60)
+    yield client
+    client.close()
+
+
+def _engine_problem() -> str:
+    """Why no engine answers; empty where one does."""
+    problem = ""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # docker's client forgets the socket that did not connect
+        try:
+            docker.from_env(timeout=60).close()
+        except docker.errors.DockerException as error:
+            problem = str(error)
+        gc.collect()
+    return problem
 
 
 @pytest.fixture(scope="session")
