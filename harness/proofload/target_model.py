@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator
@@ -78,12 +78,27 @@ class Start(Table):
     ready_timeout_s: Annotated[float, Field(gt=0)] = 30.0
 
 
+Port = Annotated[int, Field(gt=0, lt=65536)]
+
+
 class Container(Table):
-    """[container]: what `--runtime container` starts."""
+    """[container]: what `--runtime container` starts. Of [start], only `ready_timeout_s` counts for it."""
 
     image: Annotated[str, Field(min_length=1)]
     command: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """What follows the image's entry point; empty: the image's own."""
     env: dict[str, str] = Field(default_factory=dict)
+    """`env:NAME` is looked up on the host."""
+    port: Port | None = None
+    """What it listens on inside where {port} is published; absent: the same number."""
+    ports: dict[str, Port] = Field(default_factory=dict)
+    """The same for {port:NAME}."""
+    network: Literal["bridge", "host"] = "bridge"
+    """bridge: its ports are published on 127.0.0.1; host: it shares the host's network, and binds them itself."""
+    hardened: bool = False
+    """Read-only root file system with a /tmp in memory, no capabilities, no new privileges."""
+    volumes: dict[str, str] = Field(default_factory=dict)
+    """Host path (relative to the target file) or volume name: path inside, ":ro" after it for read-only."""
 
 
 class Limits(Table):
