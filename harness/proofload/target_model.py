@@ -82,7 +82,7 @@ Port = Annotated[int, Field(gt=0, lt=65536)]
 
 
 class Container(Table):
-    """[container]: what `--runtime container` starts. Of [start], only `ready_timeout_s` counts for it."""
+    """[container]: what `--runtime container` starts."""
 
     image: Annotated[str, Field(min_length=1)]
     command: Annotated[tuple[str, ...], Field(strict=False)] = ()
@@ -98,7 +98,9 @@ class Container(Table):
     hardened: bool = False
     """Read-only root file system with a /tmp in memory, no capabilities, no new privileges."""
     volumes: dict[str, str] = Field(default_factory=dict)
-    """Host path (relative to the target file) or volume name: path inside, ":ro" after it for read-only."""
+    """Path inside: a host path (absolute, or relative with a "./" before it) or a volume's name, with ":ro" after it to
+    keep it from being written."""
+    ready_timeout_s: Annotated[float, Field(gt=0)] = 60.0
 
 
 class Limits(Table):
