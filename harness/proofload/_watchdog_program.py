@@ -5,6 +5,7 @@ Standard input is the read end of a pipe whose write end only the lab has. Lines
     adopt PID START_TICKS       end this tree when the lab ends
     release PID                 it has ended, or is no longer ours
     folder PATH                 remove this (control group) folder at the end, if empty
+    engine ENDPOINT             remove the containers there that carry the lab's token
     end                         the lab is through
 
 The end of the pipe, `end`, or the end of the lab's process all mean the same: end everything, exit.
@@ -20,7 +21,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from proofload import _process_trees as trees
@@ -36,6 +37,7 @@ def main(lab_pid: int, token: str, grace_s: float) -> int:
         signal.signal(signum, signal.SIG_IGN)  # its life is bounded by the lab's; nothing else may end it early
     roots: dict[int, trees.Root] = {}
     folders: list[str] = []
+    engines: dict[str, None] = {}
     for line in _lines(lab_pid):
         word, _, rest = line.partition(" ")
         if word == "adopt":
@@ -45,15 +47,32 @@ def main(lab_pid: int, token: str, grace_s: float) -> int:
             roots.pop(int(rest), None)
         elif word == "folder":
             folders.append(rest)
+        elif word == "engine":
+            engines[rest] = None
         elif word == "end":
             break
     ending = trees.end(lambda: trees.belonging(list(roots.values()), token, spare=(lab_pid,)), grace_s)
     for folder in folders:
         with suppress(OSError):
             os.rmdir(folder)  # noqa: PTH106  pathlib would double the start
-    if ending.survivors:
+    containers, stuck = _swept(engines, token)
+    if ending.survivors or stuck:
         return SURVIVORS
-    return LEFTOVERS if ending.terminated or ending.killed else 0
+    return LEFTOVERS if ending.terminated or ending.killed or containers else 0
+
+
+def _swept(engines: Iterable[str], token: str) -> tuple[int, int]:
+    """How many containers were still there, and how many still are, as far as can be told."""
+    there = stuck = 0
+    for endpoint in engines:
+        from proofload import _container_sweep  # only where containers were used: it would double the start
+
+        try:
+            found, left = _container_sweep.sweep(endpoint, token)
+        except Exception:  # noqa: BLE001  whatever it is, nobody hears it: what counts is that it is no success
+            found, left = 0, 1
+        there, stuck = there + found, stuck + left
+    return there, stuck
 
 
 def _lines(lab_pid: int) -> Iterator[str]:

@@ -97,6 +97,7 @@ class Fleet:
             pids=berth.server.pids,
             metrics_url=target.metrics_url or "",
             live_url=target.live_url or target.ready_url or "",
+            container_id=berth.server.container_id,
         )
         probes = [(name, probe) for name, module in _probes() if (probe := module.create(subject)) is not None]
         berth.loops.append(ProbeLoop(probes, folder.add_readings, folder.add_event).__enter__())

@@ -94,6 +94,10 @@ class Watchdog:
         """Remove this empty folder (a control group's) when the lab ends."""
         self._tell(f"folder {path}")
 
+    def adopt_engine(self, endpoint: str) -> None:
+        """Remove every container there that is labelled with `token` when the lab ends. See _container_sweep.py."""
+        self._tell(f"engine {endpoint}")
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

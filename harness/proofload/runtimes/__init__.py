@@ -47,8 +47,13 @@ class Server(Protocol):
         """Root process ids for the process probe; empty when unknown."""
 
     @property
+    def container_id(self) -> str:
+        """For the container probe; empty where it is none."""
+
+    @property
     def timeline(self) -> Mapping[str, int]:
-        """Instants of coming up: spawn_ns, port_bound_ns, ready_ns (those that were seen)."""
+        """Instants of coming up: spawn_ns, port_bound_ns, live_ns, ready_ns (those that were seen); of a container
+        created_ns and started_ns too, its spawn being the moment in which it was asked for."""
 
     @property
     def cpus(self) -> Sequence[int]:

@@ -19,9 +19,15 @@ def known_values(target: Target, placement: Placement) -> dict[str, str]:
 
 
 def environment(target: Target, placement: Placement) -> dict[str, str]:
-    """The environment of a started target: ours, the file's (`env:NAME` looked up), then the lab's."""
+    """The environment of a started process: ours, the file's (`env:NAME` looked up), then the lab's."""
     own: Mapping[str, str] = target.start.env if target.start is not None else {}
-    return {**os.environ, **{name: _looked_up(target, name, value) for name, value in own.items()}, **placement.env}
+    return {**os.environ, **_looked_up(target, "start", own), **placement.env}
+
+
+def container_environment(target: Target, placement: Placement) -> dict[str, str]:
+    """What a container gets besides its image's: the file's (`env:NAME` looked up), then the lab's; none of ours."""
+    own: Mapping[str, str] = target.container.env if target.container is not None else {}
+    return {**_looked_up(target, "container", own), **placement.env}
 
 
 def refuse_unfilled(target: Target, why: str) -> None:
@@ -36,17 +42,18 @@ def refuse_unfilled(target: Target, why: str) -> None:
     raise InputError(f"target {target.name}: {{{left[0]}}} has no value", cause=why, remedy=remedy)
 
 
-def _looked_up(target: Target, name: str, value: str) -> str:
-    if not value.startswith("env:"):
-        return value
-    variable = value.removeprefix("env:")
-    if variable not in os.environ:
-        raise InputError(
-            f"target {target.name}: the environment variable {variable} is not set",
-            evidence=f"start.env.{name} = {value!r}",
-            remedy=f"export {variable}=… before the run",
-        )
-    return os.environ[variable]
+def _looked_up(target: Target, table: str, env: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in env.items():
+        variable = value.removeprefix("env:")
+        if variable != value and variable not in os.environ:
+            raise InputError(
+                f"target {target.name}: the environment variable {variable} is not set",
+                evidence=f"{table}.env.{name} = {value!r}",
+                remedy=f"export {variable}=… before the run",
+            )
+        found[name] = value if variable == value else os.environ[variable]
+    return found
 
 
 def _fixtures() -> str:

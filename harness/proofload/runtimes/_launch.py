@@ -49,7 +49,7 @@ class Launch:
         limit = None if filled.limits.memory_mib is None else memory_group(filled.limits.memory_mib)
         group = limit if isinstance(limit, MemoryGroup) else None
         command = list(filled.start.command) if filled.start else []
-        log = LogFile(self.placement.log_dir / _log_name(filled.name, self.placement.arm, attempt))
+        log = LogFile(self.placement.log_dir / log_name(filled.name, self.placement.arm, attempt))
         timeline = {"spawn_ns": self.clock.now_ns()}
         try:
             if group is not None:
@@ -135,6 +135,6 @@ def _limits(target: Target, cores: Cores, memory: MemoryGroup | NotEnforced | No
     return facts
 
 
-def _log_name(target: str, arm: int, attempt: int) -> str:
+def log_name(target: str, arm: int, attempt: int) -> str:
     again = f"-attempt{attempt}" if attempt > 1 else ""
     return f"{arm}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', target)}{again}.log"

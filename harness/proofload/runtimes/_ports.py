@@ -59,7 +59,17 @@ def free_ports(names: Iterable[str]) -> dict[str, int]:
 
 def listening(port: int) -> frozenset[int]:
     """Socket inodes that listen on this port where 127.0.0.1 or ::1 reaches them; empty: nobody does."""
-    return frozenset(inode for found, inode in _listeners() if found == port)
+    return frozenset(inode for found, address, inode in _listeners("/proc/net") if found == port and address in _HERE)
+
+
+def listening_inside(pid: int, port: int) -> frozenset[str]:
+    """Addresses, as the kernel prints them, that a port listens on in the network namespace of a process."""
+    return frozenset(address for found, address, _ in _listeners(f"/proc/{pid}/net") if found == port)
+
+
+def only_itself(addresses: Iterable[str]) -> bool:
+    """Whether all of these are loopback addresses: a port published from outside does not reach them."""
+    return set(addresses) <= _HERE - {"00000000", "0" * 32}
 
 
 def holder(port: int) -> Holder | None:
@@ -110,18 +120,18 @@ def _ephemeral_start() -> int:
         return 32_768
 
 
-def _listeners() -> Iterator[tuple[int, int]]:
+def _listeners(net: str) -> Iterator[tuple[int, str, int]]:
+    """Port, address and inode of every listening socket."""
     for table in ("tcp", "tcp6"):
         try:
-            text = Path(f"/proc/net/{table}").read_text(encoding="ascii")
+            text = Path(f"{net}/{table}").read_text(encoding="ascii")
         except OSError:
             continue  # a kernel without IPv6
         for line in text.splitlines()[1:]:
             fields = line.split()
             if fields[3] == _LISTEN:
                 address, _, port = fields[1].partition(":")
-                if address in _HERE:
-                    yield int(port, 16), int(fields[9])
+                yield int(port, 16), address, int(fields[9])
 
 
 def _name(pid: int) -> str:

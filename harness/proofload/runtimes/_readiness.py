@@ -68,6 +68,8 @@ class Readiness:
     target: Target
     clock: Clock
     timeline: dict[str, int]
+    bound: Callable[[], bool] | None = None
+    """Whether its port listens, where that cannot be seen from outside: a published port listens before it does."""
     last: str = field(default="nothing was seen of it yet", init=False)
     """What was seen last, in words, for the message when patience ends."""
     _client: httpx.Client = field(init=False)
@@ -109,6 +111,10 @@ class Readiness:
             self.timeline["port_bound_ns"] = self.clock.now_ns()
 
     def _listens(self, address: Address) -> bool:
+        if self.bound is not None:
+            found = self.bound()
+            self.last = self.last if found else f"nothing listens yet behind {address}"
+            return found
         if address.is_loopback and listening(address.port):
             return True
         refusal = address.accepts()  # not in our table and yet there: another host, or another network namespace

@@ -44,6 +44,10 @@ class Started:
     def pids(self) -> Sequence[int]:
         return (self.process.pid,)
 
+    @property
+    def container_id(self) -> str:
+        return ""
+
     def check_alive(self) -> None:
         """Raises TargetError, with the end of its log, when the root has ended."""
         exit_code = self.process.poll()

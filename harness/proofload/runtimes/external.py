@@ -73,6 +73,10 @@ class Found:
         return () if self.seen_pid is None else (self.seen_pid,)
 
     @property
+    def container_id(self) -> str:
+        return ""
+
+    @property
     def timeline(self) -> Mapping[str, int]:
         """Empty: nobody saw it come up."""
         return {}

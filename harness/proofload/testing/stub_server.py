@@ -1,6 +1,6 @@
 """A model server small enough to see through, for conformance kits: standard library, no proofload.
 
-    python stub_server.py PORT
+    python stub_server.py PORT          (on 127.0.0.1, or on STUB_ADDRESS of the environment)
 
 POST: doubles "value". GET /ready, /live: 200. GET /metrics: a few Prometheus series. SIGTERM ends it.
 """
@@ -8,6 +8,8 @@ POST: doubles "value". GET /ready, /live: 200. GET /metrics: a few Prometheus se
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -51,4 +53,6 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     sys.stderr.write("stub server starting\n")
-    ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+    if os.getpid() == 1:  # the first process of a container is spared what it does not ask for
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    ThreadingHTTPServer((os.environ.get("STUB_ADDRESS", "127.0.0.1"), int(sys.argv[1])), Handler).serve_forever()

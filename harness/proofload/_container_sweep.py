@@ -1,0 +1,65 @@
+"""Removing the containers that a run left behind. Standard library only: the watchdog imports it.
+
+Containers are found by their label, so that one made in the instant in which the lab was killed is found too.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from contextlib import closing
+from urllib.parse import quote, urlsplit
+
+LABEL = "io.proofload.run"
+"""Label of every container that a run creates; its value is the run's token."""
+_PATIENCE_S = 20.0
+
+
+def reachable(endpoint: str) -> bool:
+    """Whether an engine at this address can be spoken to here: a local socket, or TCP without TLS."""
+    return urlsplit(endpoint).scheme in {"unix", "tcp", "http"}
+
+
+def ping(endpoint: str) -> None:
+    """Raises OSError or HTTPException when no engine answers there."""
+    status, _ = _ask(endpoint, "GET", "/_ping")
+    if status != http.HTTPStatus.OK:
+        raise OSError(f"it answered {status}")
+
+
+def sweep(endpoint: str, token: str) -> tuple[int, int]:
+    """Remove all containers with the token, running or not: how many were there, and how many could not be removed.
+
+    Raises OSError or HTTPException when the engine does not answer.
+    """
+    filters = quote(json.dumps({"label": [f"{LABEL}={token}"]}))
+    status, body = _ask(endpoint, "GET", f"/containers/json?all=1&filters={filters}")
+    if status != http.HTTPStatus.OK:
+        raise OSError(f"the container engine answered {status}")
+    found = [one["Id"] for one in json.loads(body)]
+    removed = [_ask(endpoint, "DELETE", f"/containers/{one}?force=1&v=1")[0] for one in found]
+    gone = {http.HTTPStatus.NO_CONTENT, http.HTTPStatus.NOT_FOUND, http.HTTPStatus.CONFLICT}  # or someone is at it
+    return len(found), sum(status not in gone for status in removed)
+
+
+def _ask(endpoint: str, method: str, path: str) -> tuple[int, bytes]:
+    with closing(_connection(endpoint)) as connection:
+        connection.request(method, path, headers={"Host": "engine"})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+def _connection(endpoint: str) -> http.client.HTTPConnection:
+    parts = urlsplit(endpoint)
+    if parts.scheme != "unix":
+        return http.client.HTTPConnection(parts.hostname or "", parts.port or 2375, timeout=_PATIENCE_S)
+    connection = http.client.HTTPConnection("engine", timeout=_PATIENCE_S)
+    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.sock.settimeout(_PATIENCE_S)
+    try:
+        connection.sock.connect(parts.path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
