@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
 
-.PHONY: help setup demo test mutants selftest check format bench fixtures wheel clean
+.PHONY: help setup demo test mutants selftest check format bench cells fixtures wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ format: setup ## Put the code into the house's format
 
 bench: setup fixtures ## Ratios against peers, measured in one run (nginx, wrk and hey are used if installed)
 	@$(BIN)/python benchmarks/run_all.py
+
+cells: setup fixtures ## Five scenarios × four servers, in containers and as processes (half an hour; goes on where it stopped)
+	@$(BIN)/python benchmarks/runtime_cells.py --report reports/containers.md
 
 wheel: setup ## Build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
