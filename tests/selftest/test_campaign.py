@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from proofload.discovery import implementations
+from proofload.progress import PlainProgress
 from proofload.records import Status
 from proofload.scenarios import load_scenario
-from proofload.selftest import Case, Shape, Trial
+from proofload.selftest import Case, Shape, Trial, real
 from proofload.selftest import report as selftest_report
 from proofload.selftest.campaign import Trialled, campaign, trials
 from proofload.selftest.real import Run, cases, folder_of, plan, shortfalls
@@ -169,3 +173,19 @@ def test_what_was_decided_is_not_decided_again_and_the_outcome_is_the_same(
     monkeypatch.setattr("proofload.selftest.campaign._fingerprint", lambda _: "changed")
     run(6, "a")
     assert len((tmp_path / "a").read_text().splitlines()) == 2 * len(lines) - 1, "other code decides afresh"
+
+
+def test_an_invalid_run_is_made_again_and_its_attempts_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(real, "_run", lambda *_: None)
+    monkeypatch.setattr(real, "stripped", lambda _: None)
+    case = Case("soak", "a")
+    for attempt in range(1, 4):
+        real.record(tmp_path, case, 0, progress=PlainProgress(io.StringIO()), version="1")
+        note = orjson.loads(folder_of(tmp_path, case, 0).with_suffix(".json").read_bytes())
+        assert note["attempts"] == attempt
+    invalid = Run(case, 0, Status.INVALID, (), ("send-lag",), "late", "1", attempts=2)
+    assert real.again(invalid)
+    assert not real.again(replace(invalid, attempts=real.ATTEMPTS))
+    assert not real.again(replace(invalid, status=Status.INCONCLUSIVE))

@@ -11,8 +11,9 @@ import typer
 from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from proofload.selftest import Case
     from proofload.selftest.campaign import Trialled
     from proofload.selftest.real import Run
 
@@ -102,16 +103,23 @@ def _real(scenario: str | None, runs: int, healthy: int, out: Path) -> tuple[lis
     base = out / "runs"
     base.mkdir(parents=True, exist_ok=True)
     with progress_on(Console(stderr=True, highlight=False)) as progress:
-        for place, (case, number) in enumerate(planned):
-            if recorded(base, case, number):
-                continue
+        for place, (case, number) in enumerate(_rounds(base, planned)):
             what = f"{case.scenario} on {case.target}: {case.fault or 'healthy'}"
-            say(f"real run {place + 1} of {len(planned)}: {what}")
+            say(f"real run {place + 1}, {len(planned)} planned: {what}")
             record(base, case, number, progress=progress, version=__version__)
             one = seen(base, case, number)
             say(f"  {one.status or 'not run'} {', '.join(one.causes)}{'' if one.right else '  <- ' + one.why[:300]}")
     made = [seen(base, case, number) for case, number in planned if recorded(base, case, number)]
     return made, len(planned)
+
+
+def _rounds(base: Path, planned: Sequence[tuple[Case, int]]) -> Iterator[tuple[Case, int]]:
+    """What has no record, in order; then, over and over, what came out invalid and may be made again."""
+    from proofload.selftest.real import again, recorded, seen
+
+    yield from (one for one in planned if not recorded(base, *one))
+    while waiting := [one for one in planned if again(seen(base, *one))]:
+        yield from waiting
 
 
 def _tell(trialled: Sequence[Trialled], made: Sequence[Run], written: Path, json_to: str | None) -> None:

@@ -33,6 +33,8 @@ from proofload.target_model import Target
 from proofload.targets import load_target
 
 ALLOW = "PROOFLOAD_ALLOW_FAULTS"
+ATTEMPTS = 3
+"""How often a run is made that comes out invalid, for then the machine was not quiet, and nothing was judged."""
 PASSED = 0.9
 """The part of runs on harmless servers that has to pass."""
 
@@ -51,6 +53,8 @@ class Run:
     why: str
     recorded: str
     """The version that recorded it."""
+    attempts: int = 1
+    """How often it was made, until it was valid or given up."""
 
     @property
     def right(self) -> bool:
@@ -116,11 +120,18 @@ def recorded(base: Path, case: Case, number: int) -> bool:
 
 
 def record(base: Path, case: Case, number: int, *, progress: Progress, version: str) -> None:
-    """Run one case and keep what was measured; an earlier attempt that did not reach its end is thrown away."""
+    """Run one case and keep what was measured; an earlier attempt, invalid or cut short, is thrown away and counted."""
     folder = folder_of(base, case, number)
+    before = orjson.loads(folder.with_suffix(".json").read_bytes())["attempts"] if recorded(base, case, number) else 0
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    note: dict[str, Any] = {"fault": case.fault, "number": number, "version": version, "error": ""}
+    note: dict[str, Any] = {
+        "fault": case.fault,
+        "number": number,
+        "version": version,
+        "attempts": before + 1,
+        "error": "",
+    }
     try:
         with _faults_allowed():
             _run(case, folder, number, progress)
@@ -130,12 +141,17 @@ def record(base: Path, case: Case, number: int, *, progress: Progress, version: 
     write_json(folder.with_suffix(".json"), note)
 
 
+def again(run: Run) -> bool:
+    """Whether a recorded run is to be made once more."""
+    return run.status is Status.INVALID and run.attempts < ATTEMPTS
+
+
 def seen(base: Path, case: Case, number: int) -> Run:
     """What the analysis makes of a recorded run, now."""
     folder = folder_of(base, case, number)
     note = orjson.loads(folder.with_suffix(".json").read_bytes())
     if note["error"]:
-        return Run(case, number, None, (), (), note["error"], note["version"])
+        return Run(case, number, None, (), (), note["error"], note["version"], note["attempts"])
     result = judge(RunRecord(folder))
     failed = [check for check in result.checks if check.status is Status.FAIL]
     return Run(
@@ -146,6 +162,7 @@ def seen(base: Path, case: Case, number: int) -> Run:
         invalid=tuple(item.code for item in result.validity if not item.ok),
         why=_why(result.status, result.checks, [item.detail for item in result.validity if not item.ok]),
         recorded=note["version"],
+        attempts=note["attempts"],
     )
 
 
@@ -166,7 +183,7 @@ def _run(case: Case, folder: Path, number: int, progress: Progress) -> None:
     if healthy.model is not None and healthy.uses("fixtures"):
         ensure_fixtures(healthy.model, progress.message)
     rollout = "canary" in type(scenario).model_fields
-    defective = _with_fault(healthy, case.fault) if case.fault else healthy
+    defective = with_fault(healthy, case.fault) if case.fault else healthy
     target = healthy if rollout and not case.everywhere else defective
     run_scenario(
         scenario,
@@ -180,15 +197,21 @@ def _run(case: Case, folder: Path, number: int, progress: Progress) -> None:
     )
 
 
-def _with_fault(target: Target, fault: str) -> Target:
-    if target.start is None:
+def with_fault(target: Target, fault: str) -> Target:
+    """The reference server with a defect planted, however it is started. Raises Unavailable for one that the lab does
+    not start."""
+    if target.is_external:
         raise Unavailable(
             f"target {target.name} is not started by the lab, so nothing can be planted in it",
             remedy="let the case name a target whose file has [start]",
         )
-    command = (*target.start.command, "--fault", fault)
-    env = {**target.start.env, ALLOW: "1"}
-    return target.model_copy(update={"start": target.start.model_copy(update={"command": command, "env": env})})
+    changes: dict[str, Any] = {}
+    for table in ("start", "container"):
+        started = getattr(target, table)
+        if started is not None:
+            command, env = (*started.command, "--fault", fault), {**started.env, ALLOW: "1"}
+            changes[table] = started.model_copy(update={"command": command, "env": env})
+    return target.model_copy(update=changes)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from proofload.records import Status
 from proofload.selftest import Case
 from proofload.selftest.campaign import SLACK, Trialled
 from proofload.selftest.picture import curves_picture
-from proofload.selftest.real import Run, shortfalls
+from proofload.selftest.real import ATTEMPTS, Run, shortfalls
 from proofload.selftest.simulated import CONFIDENCE, Tally
 
 CURVES = "selftest-curves.svg"
@@ -72,6 +72,12 @@ def _summary(trialled: Sequence[Trialled], runs: Sequence[Run], unseen: int) -> 
         yield (
             f"- Healthy servers and negative controls: {failed} of {len(healthy)} runs failed (false alarms "
             f"{_bounds(failed, len(healthy))}), {sum(run.right for run in healthy)} passed."
+        )
+    repeated = sum(run.attempts - 1 for run in runs)
+    if repeated:
+        yield (
+            f"- {repeated} attempts came out invalid (the lab itself was disturbed, and judged nothing) and were made "
+            f"again, {ATTEMPTS} times in all at most."
         )
     for told in shortfalls(runs):
         yield f"  - not kept: {told}"

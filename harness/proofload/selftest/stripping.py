@@ -31,9 +31,8 @@ def stripped(folder: Path) -> None:
     run = orjson.loads((folder / "run.json").read_bytes())
     for member in ("target", "canary"):
         if run.get(member):
-            run[member].pop("start", None)
-            run[member].pop("source", None)
-            run[member].pop("description", None)
+            for telling in ("start", "container", "source", "description"):
+                run[member].pop(telling, None)
             run[member]["name"] = "canary" if member == "canary" else "target"
     run["scenario"] |= {key: plain(run["scenario"][key]) for key, plain in _PLAIN.items() if run["scenario"].get(key)}
     run["command"] = ""
