@@ -51,6 +51,7 @@ def onnx_providers() -> Finding:
     if util.find_spec("onnxruntime") is None:
         remedy = "pip install 'proofload[servers]' (or [servers-gpu]); not needed for servers of your own"
         return Finding("ONNX Runtime", Grade.DOUBT, "unavailable: not installed", remedy)
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # looking must not send a report to its maker
     try:
         import onnxruntime
 
