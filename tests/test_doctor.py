@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import sys
 import threading
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
@@ -15,6 +16,7 @@ from proofload import discovery, doctor
 from proofload.cli.app import invoke
 from proofload.doctor import Finding, Grade, conclusion, machine, software
 from proofload.doctor import limits as connection_limits
+from proofload.testing.fake_nvml import Board, FakeNvml
 
 
 def test_it_examines_everything_and_ends_with_what_to_type_next(capfd: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +64,7 @@ def test_a_question_that_cannot_be_answered_is_a_note(monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "getloadavg", no_such_call)
     sections = dict(doctor.examine())
     assert Finding("load average", Grade.NOTE, "cannot be told: OSError: not on this system") in sections["machine"]
-    assert len(sections["machine"]) == 6
+    assert len(sections["machine"]) == 7
 
 
 @pytest.mark.parametrize(
@@ -120,6 +122,18 @@ def test_docker_is_asked_through_its_socket(
         thread.join()
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     assert "No such file or directory" in software.docker_engine().says
+
+
+def test_accelerators_are_named_or_what_is_missing_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(Board(name="Imaginary 9")))
+    assert machine.accelerators().grade is Grade.GOOD
+    assert "name Imaginary 9, memory gib 80.0, compute capability 9.0" in machine.accelerators().says
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(loaded=False))
+    nothing = machine.accelerators()
+    assert (nothing.grade, nothing.says) == (
+        Grade.NOTE,
+        "none to be read (NVML: NVML error 9); only --device cpu will work",
+    )
 
 
 def test_the_conclusion_names_the_doubts() -> None:

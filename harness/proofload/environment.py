@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 import proofload
+from proofload.accelerators import described
 
 _LIBRARIES = (
     *("numpy", "scipy", "pyarrow", "uvloop", "orjson"),
@@ -34,6 +35,7 @@ def environment() -> Mapping[str, Any]:
         "local_ports": _first_line("/proc/sys/net/ipv4/ip_local_port_range").replace("\t", "-"),
         "clock_source": _first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         "load_average_before": [round(value, 2) for value in os.getloadavg()],
+        "accelerators": dict(described()),
         "libraries": {name: version for name in _LIBRARIES if (version := _version(name))},
     }
 

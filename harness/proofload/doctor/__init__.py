@@ -15,7 +15,13 @@ def examine() -> Iterator[tuple[str, Sequence[Finding]]]:
     yield (
         "machine",
         _asked(
-            machine.cores, machine.memory, machine.shared_memory, machine.governor, machine.steal, machine.load_average
+            machine.cores,
+            machine.memory,
+            machine.shared_memory,
+            machine.accelerators,
+            machine.governor,
+            machine.steal,
+            machine.load_average,
         ),
     )
     yield "limits", _asked(limits.open_files, limits.local_ports, limits.time_wait)

@@ -6,7 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from proofload.accelerators import described, opened
 from proofload.doctor.findings import Finding, Grade, first_line
+from proofload.errors import Unavailable
 
 _ENOUGH_SHM_BYTES = 64 << 20
 
@@ -56,6 +58,19 @@ def governor() -> Finding:
         return Finding("CPU governor", Grade.GOOD, says)
     remedy = "for steady numbers: sudo cpupower frequency-set -g performance"
     return Finding("CPU governor", Grade.DOUBT, f"{says}: the clock rate follows the load", remedy)
+
+
+def accelerators() -> Finding:
+    try:
+        with opened():
+            pass
+    except Unavailable as exc:
+        return Finding("accelerators", Grade.NOTE, f"none to be read ({exc.evidence}); only --device cpu will work")
+    found = described()
+    says = "; ".join(
+        ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in one.items()) for one in found.values()
+    )
+    return Finding("accelerators", Grade.GOOD if found else Grade.DOUBT, says or "there, and they do not answer")
 
 
 def steal() -> Finding:
