@@ -18,7 +18,8 @@ from proofload.clock import NS_PER_S, Clock
 from proofload.engine.client import Stretch
 from proofload.errors import InputError
 from proofload.procedures import Bench
-from proofload.procedures._cold_start.page_cache import drop, family, files_in_use, files_named
+from proofload.procedures._cold_start import layers
+from proofload.procedures._cold_start.page_cache import below, drop, family, files_in_use, files_named
 from proofload.procedures._cold_start.processes import look
 from proofload.procedures._cold_start.requests import requests_of
 from proofload.procedures._cold_start.restarting import Start
@@ -122,7 +123,7 @@ class Lives:
         if not up:
             return not (last or self.hopeless)
         self._load(number)
-        self._files |= files_in_use(family(self._pids))
+        self._files |= files_in_use(family(self._pids)) | self._named()
         if last or self.hopeless or (number + 1 >= self._least and self._budget_is_spent()):
             self.warm_instance_is_up = True
             return False
@@ -215,7 +216,7 @@ class Lives:
             env[self.scenario.compile_cache_env] = str(folder)
         page_cache = condition.page_cache
         if page_cache == "cold":
-            dropped = drop(self._files | self._named())
+            dropped = drop(self._files)
             gone = dropped.before_bytes - dropped.after_bytes
             self.bench.note("page-cache", number=number, **dropped.told())
             if not gone:
@@ -223,8 +224,13 @@ class Lives:
         return Condition(page_cache, condition.compile_cache), env
 
     def _named(self) -> set[Path]:
+        """Files that its start names: a server that reads its model and closes it again has it no longer open."""
         target = self.bench.target
         assert target is not None  # the restarter asked
+        contained = [pid for pid in self._pids if layers.inside(pid)]
+        if contained:
+            own = {file for pid in contained for path in layers.named(pid) for file in below(path)}
+            return own | files_named((), self.scenario.cache_files)
         words = [*target.start.command, *target.start.env.values()] if target.start else []
         return files_named(words, self.scenario.cache_files)
 

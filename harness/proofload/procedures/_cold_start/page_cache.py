@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from proofload import _process_trees as trees
+from proofload.procedures._cold_start import layers
 
 MOST_FILES = 5000
 _MINCORE = ctypes.CDLL(None, use_errno=True).mincore
@@ -45,19 +46,26 @@ def family(pids: Sequence[int]) -> list[int]:
 
 
 def files_in_use(pids: Iterable[int]) -> set[Path]:
-    """Regular files that the processes have mapped or open now."""
-    found: set[str] = set()
+    """Regular files that the processes have mapped or open now; of those in a container, the files of its image and
+    volumes as this host names them."""
+    found: set[Path] = set()
     for pid in pids:
-        with suppress(OSError):
-            for line in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace").splitlines():
-                fields = line.split(maxsplit=5)
-                if len(fields) == 6 and fields[5].startswith("/"):
-                    found.add(fields[5])
-        with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
-            for entry in entries:
-                with suppress(OSError):
-                    found.add(os.readlink(entry.path))  # noqa: PTH115  a link to what may be no path
-    return {Path(name) for name in found if name.startswith("/") and Path(name).is_file()}
+        found.update(layers.here(pid, _names_in_use(pid)))
+    return {path for path in found if path.is_file()}
+
+
+def _names_in_use(pid: int) -> set[str]:
+    found: set[str] = set()
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace").splitlines():
+            fields = line.split(maxsplit=5)
+            if len(fields) == 6 and fields[5].startswith("/"):
+                found.add(fields[5])
+    with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
+        for entry in entries:
+            with suppress(OSError):
+                found.add(os.readlink(entry.path))  # noqa: PTH115  a link to what may be no path
+    return {name for name in found if name.startswith("/")}
 
 
 def files_named(words: Iterable[str], patterns: Iterable[str]) -> set[Path]:
@@ -69,10 +77,10 @@ def files_named(words: Iterable[str], patterns: Iterable[str]) -> set[Path]:
     found: set[Path] = set()
     for word in words:
         if "/" in word:
-            found.update(_below(Path(word)))
+            found.update(below(Path(word)))
     for pattern in patterns:
         for name in glob.iglob(pattern, recursive=True):  # noqa: PTH207  patterns may be absolute
-            found.update(_below(Path(name)))
+            found.update(below(Path(name)))
     return found
 
 
@@ -97,7 +105,8 @@ def drop(paths: Iterable[Path]) -> Dropped:
     return Dropped(files, before, after)
 
 
-def _below(path: Path) -> Iterator[Path]:
+def below(path: Path) -> Iterator[Path]:
+    """The file, or the files below the folder, unless that is one of programs."""
     if path.is_file():
         yield path
     elif path.is_dir() and path.is_absolute() and len(path.parts) > 2 and "bin" not in path.parts:
