@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from proofload.selftest import Case
     from proofload.selftest.campaign import Trialled
     from proofload.selftest.real import Run
+    from proofload.selftest.windows import Replayed
 
 
 def selftest(
@@ -55,11 +56,11 @@ def selftest(
     _refuse_unknown(scenario)
     command = as_typed(context.obj or sys.argv[1:])
     trialled = _simulated(scenario, histories, seed, out) if histories else []
-    made, planned = _real(scenario, runs, healthy, out)
+    made, replays, unseen = _real(scenario, runs, healthy, out)
     folder = report_in or out
     folder.mkdir(parents=True, exist_ok=True)
     written = report.write(
-        folder, trialled, made, command=command, made_with=f"proofload {__version__}", unseen=planned - len(made)
+        folder, trialled, made, replays, command=command, made_with=f"proofload {__version__}", unseen=unseen
     )
     _tell(trialled, made, written, json_to)
     if not trialled and not made:
@@ -90,14 +91,15 @@ def _simulated(scenario: str | None, histories: int, seed: int, out: Path) -> li
     return list(campaign(trials(scenario), histories, seed=seed, kept=kept, told=told))
 
 
-def _real(scenario: str | None, runs: int, healthy: int, out: Path) -> tuple[list[Run], int]:
-    """The runs that there are afterwards, and how many were planned."""
+def _real(scenario: str | None, runs: int, healthy: int, out: Path) -> tuple[list[Run], list[Replayed], int]:
+    """The runs that there are afterwards, what the windows of long ones showed, and how many could not be made."""
     from rich.console import Console
 
     from proofload import __version__
     from proofload.cli.speaking import say
     from proofload.progress import progress_on
-    from proofload.selftest.real import cases, plan, record, recorded, seen
+    from proofload.selftest.real import cases, folder_of, plan, record, recorded, seen
+    from proofload.selftest.windows import replay
 
     planned = list(plan(cases(scenario), runs, healthy))
     base = out / "runs"
@@ -109,8 +111,11 @@ def _real(scenario: str | None, runs: int, healthy: int, out: Path) -> tuple[lis
             record(base, case, number, progress=progress, version=__version__)
             one = seen(base, case, number)
             say(f"  {one.status or 'not run'} {', '.join(one.causes)}{'' if one.right else '  <- ' + one.why[:300]}")
-    made = [seen(base, case, number) for case, number in planned if recorded(base, case, number)]
-    return made, len(planned)
+    there = [(case, number) for case, number in planned if recorded(base, case, number)]
+    made = [seen(base, case, number) for case, number in there if not case.windows_s]
+    long = [(case, folder_of(base, case, number)) for case, number in there if case.windows_s]
+    replays = [replay(folder, case) for case, folder in long if (folder / "run.json").exists()]
+    return made, replays, len(planned) - len(made) - len(replays)
 
 
 def _rounds(base: Path, planned: Sequence[tuple[Case, int]]) -> Iterator[tuple[Case, int]]:
@@ -118,7 +123,8 @@ def _rounds(base: Path, planned: Sequence[tuple[Case, int]]) -> Iterator[tuple[C
     from proofload.selftest.real import again, recorded, seen
 
     yield from (one for one in planned if not recorded(base, *one))
-    while waiting := [one for one in planned if again(seen(base, *one))]:
+    runs = [one for one in planned if not one[0].windows_s]
+    while waiting := [one for one in runs if again(seen(base, *one))]:
         yield from waiting
 
 

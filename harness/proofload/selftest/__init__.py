@@ -68,4 +68,6 @@ class Case:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Scenario keys in place of the quick ones, as `--set` takes them."""
     everywhere: bool = False
+    windows_s: float = 0.0
+    """Recorded once, for longer than a quick run; then each window of this length is judged by itself. 0: a run."""
     note: str = ""

@@ -79,7 +79,9 @@ def plan(chosen: Sequence[Case], runs: int, healthy: int) -> Iterator[tuple[Case
     in rounds, so that an interrupted self-test has tried everything about equally often."""
     wanted = {id(case): runs for case in chosen if case.expect}
     for scenario in dict.fromkeys(case.scenario for case in chosen):
-        harmless = [case for case in chosen if case.scenario == scenario and not case.expect]
+        own = [case for case in chosen if case.scenario == scenario and not case.expect]
+        wanted |= {id(case): min(1, healthy) for case in own if case.windows_s}
+        harmless = [case for case in own if not case.windows_s]
         for place, case in enumerate(harmless):
             wanted[id(case)] = healthy // len(harmless) + (place < healthy % len(harmless))
     for number in range(max(wanted.values(), default=0)):

@@ -13,6 +13,7 @@ from proofload.selftest.campaign import SLACK, Trialled
 from proofload.selftest.picture import curves_picture
 from proofload.selftest.real import ATTEMPTS, Run, shortfalls
 from proofload.selftest.simulated import CONFIDENCE, Tally
+from proofload.selftest.windows import STRIDE, Replayed
 
 CURVES = "selftest-curves.svg"
 
@@ -27,7 +28,14 @@ def curves(trialled: Sequence[Trialled]) -> Mapping[str, list[Tally]]:
 
 
 def write(
-    out: Path, trialled: Sequence[Trialled], runs: Sequence[Run], *, command: str, made_with: str, unseen: int
+    out: Path,
+    trialled: Sequence[Trialled],
+    runs: Sequence[Run],
+    replays: Sequence[Replayed] = (),
+    *,
+    command: str,
+    made_with: str,
+    unseen: int,
 ) -> Path:
     """Writes selftest.md and its picture into `out`. `unseen`: real runs that were planned and not made."""
     drawn = curves(trialled)
@@ -40,6 +48,8 @@ def write(
         lines += ["", f"![Share of fail and pass decisions against magnitude]({CURVES})"]
     if runs:
         lines += ["", "## Real servers", "", *_real(runs)]
+    if replays:
+        lines += ["", "## Windows of long recordings of healthy servers", "", *_windows(replays)]
     path = out / "selftest.md"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -142,6 +152,26 @@ def _real(runs: Sequence[Run]) -> Iterator[str]:
                 planted = run.case.fault or "healthy"
                 what = f"{run.case.target}, {planted}, run {run.number + 1}: {run.status or 'not run'}"
                 yield f"\n{what}: {_plain(run.why)}"
+
+
+def _windows(replays: Sequence[Replayed]) -> Iterator[str]:
+    yield (
+        "Each window is judged as a run of its length. One begins after the one before by "
+        f"{STRIDE:.0%} of that, so they are not independent; as many as fit side by side are."
+    )
+    yield ""
+    yield "| scenario | target | recorded | windows | side by side | fail | pass | inconclusive | invalid |"
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    states = (Status.FAIL, Status.PASS, Status.INCONCLUSIVE, Status.INVALID)
+    for one in replays:
+        counts = " | ".join(str(one.counts.get(status, 0)) for status in states)
+        yield (
+            f"| {one.case.scenario} | {one.case.target} | {one.recorded_s:.0f} s | {sum(one.counts.values())} | "
+            f"{one.side_by_side} | {counts} |"
+        )
+    for one in replays:
+        for why in one.whys:
+            yield f"\n{one.case.target}, {_plain(why)}"
 
 
 def _key(case: Case) -> tuple[str, str, str, str]:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from proofload.selftest import Case
 
+_QUICK_S = 38
+_LONG_S = 420
+
 
 def create() -> Sequence[Case]:
     return (
@@ -21,4 +24,11 @@ def create() -> Sequence[Case]:
         Case("soak", "flask"),
         Case("soak", "grpc"),
         Case("soak", "kafka"),
+        *(_long(target) for target in ("fastapi", "flask", "grpc", "kafka")),
     )
+
+
+def _long(target: str) -> Case:
+    """A healthy server for as long as patience allows, to be judged in windows as long as a quick run."""
+    settings = {"duration_s": _LONG_S, "another_s": 0, "idle_s": 0}
+    return Case("soak", target, settings=settings, windows_s=_QUICK_S)
