@@ -5,8 +5,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
+DOCKER ?= docker
+# DOCKER_BUILD_FLAGS: such as '--network host', where a build needs it
 
-.PHONY: help setup demo test mutants selftest check format bench cells fixtures wheel clean
+.PHONY: help setup demo test mutants selftest check format bench cells fixtures images wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,7 +54,7 @@ check: setup ## Lint, format and type gates
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy tests fixtures benchmarks docs
+	@$(BIN)/mypy tests fixtures benchmarks docs reference_servers/build_images.py reference_servers/slim_environment.py
 
 format: setup ## Put the code into the house's format
 	@$(BIN)/ruff check --fix .
@@ -63,6 +65,9 @@ bench: setup fixtures ## Ratios against peers, measured in one run (nginx, wrk a
 
 cells: setup fixtures ## Five scenarios × four servers, in containers and as processes (half an hour; goes on where it stopped)
 	@$(BIN)/python benchmarks/runtime_cells.py --report reports/containers.md
+
+images: setup fixtures ## Build the servers' container images and tell their sizes (GPU=1: the one for GPUs, too)
+	@DOCKER="$(DOCKER)" DOCKER_BUILD_FLAGS="$(DOCKER_BUILD_FLAGS)" $(BIN)/python reference_servers/build_images.py $(if $(GPU),--gpu)
 
 wheel: setup ## Build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
