@@ -1,6 +1,11 @@
 """Removing the containers that a run left behind. Standard library only: the watchdog imports it.
 
 Containers are found by their label, so that one made in the instant in which the lab was killed is found too.
+
+    python -m proofload._container_sweep ENDPOINT CONTAINER TOKEN
+
+waits for CONTAINER to end, and then removes all with the token: for a lab that is itself in a container, whose
+watchdog ends with it.
 """
 
 from __future__ import annotations
@@ -8,6 +13,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import sys
 from contextlib import closing
 from urllib.parse import quote, urlsplit
 
@@ -43,23 +49,35 @@ def sweep(endpoint: str, token: str) -> tuple[int, int]:
     return len(found), sum(status not in gone for status in removed)
 
 
-def _ask(endpoint: str, method: str, path: str) -> tuple[int, bytes]:
-    with closing(_connection(endpoint)) as connection:
+def outlive(endpoint: str, container: str, token: str) -> int:
+    """Wait for the end of `container`, then sweep. The number of containers that could not be removed."""
+    status, _ = _ask(endpoint, "POST", f"/containers/{container}/wait?condition=not-running", patience_s=None)
+    if status not in {http.HTTPStatus.OK, http.HTTPStatus.NOT_FOUND}:  # removed before we could ask
+        raise OSError(f"the container engine answered {status}")
+    return sweep(endpoint, token)[1]
+
+
+def _ask(endpoint: str, method: str, path: str, patience_s: float | None = _PATIENCE_S) -> tuple[int, bytes]:
+    with closing(_connection(endpoint, patience_s)) as connection:
         connection.request(method, path, headers={"Host": "engine"})
         answer = connection.getresponse()
         return answer.status, answer.read()
 
 
-def _connection(endpoint: str) -> http.client.HTTPConnection:
+def _connection(endpoint: str, patience_s: float | None) -> http.client.HTTPConnection:
     parts = urlsplit(endpoint)
     if parts.scheme != "unix":
-        return http.client.HTTPConnection(parts.hostname or "", parts.port or 2375, timeout=_PATIENCE_S)
-    connection = http.client.HTTPConnection("engine", timeout=_PATIENCE_S)
+        return http.client.HTTPConnection(parts.hostname or "", parts.port or 2375, timeout=patience_s)
+    connection = http.client.HTTPConnection("engine", timeout=patience_s)
     connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.sock.settimeout(_PATIENCE_S)
+    connection.sock.settimeout(patience_s)
     try:
         connection.sock.connect(parts.path)
     except OSError:
         connection.close()
         raise
     return connection
+
+
+if __name__ == "__main__":
+    sys.exit(outlive(*sys.argv[1:]))

@@ -19,6 +19,7 @@ from proofload.runtimes._broker import Broker, broker_for
 from proofload.runtimes._contained import Contained, first_process, started_ns
 from proofload.runtimes._container_engine import endpoint, engine, image_of, translated
 from proofload.runtimes._container_launch import creation, inside_ports
+from proofload.runtimes._container_reaper import outlived
 from proofload.runtimes._filling import container_environment, known_values, refuse_unfilled
 from proofload.runtimes._launch import log_name
 from proofload.runtimes._log_file import LogFile
@@ -58,6 +59,7 @@ class ContainerRuntime:
             image = image_of(client, target.container.image)
             watchdog = placement.watchdog or stack.enter_context(Watchdog())
             watchdog.adopt_engine(endpoint())
+            stack.enter_context(outlived(client, watchdog.token))
             broker = stack.enter_context(broker_for(target, placement, watchdog))
             values = {**known_values(target, placement), **broker.values}
             berth = Berth(client, image, target, placement, values, broker, watchdog.token, self.clock)
