@@ -13,6 +13,7 @@ from proofload.records import Capacity, Check, PhaseSummary, Quantile, Result, S
 from proofload.report import numbers
 from proofload.report.reduce.load_curve import share_of
 from proofload.report.text import printable
+from proofload.verdict.causes import CAUSES
 
 _PERCENTILE = re.compile(r"^(?:slo\.)?p(\d+(?:_\d+)?)(?:_ms)?$")
 
@@ -218,7 +219,8 @@ def _failure(check: Check) -> str:
     name = percentile or printable(check.name.removeprefix("slo."), 80).replace("_", " ").replace("-", " ")
     if check.observed is None or check.limit is None:
         return f"Failed: {name}{': ' + evidence if evidence else ''}."
-    return f"Failed: {name} is {observed_phrase(check)}, the limit is {limit_text(check)}."
+    because = f": {CAUSES[check.cause].meaning}" if check.cause in CAUSES else ""
+    return f"Failed: {name} is {observed_phrase(check)}, the limit is {limit_text(check)}{because}."
 
 
 def observed_phrase(check: Check) -> str:

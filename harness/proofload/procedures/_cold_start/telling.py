@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from proofload.procedures._cold_start.settings import Settings
 
 INSTANTS = (
+    "created", "started",
     "port_bound", "live", "ready", "first_request", "first_answer", "first_correct", "last_worker_warm", "steady",
 )  # fmt: skip
-"""In the order in which a sound server passes them."""
+"""In the order in which a sound server passes them; the first two are a container's."""
 _QUANTILES = (0.5, 0.9, 0.95)
 
 

@@ -104,6 +104,20 @@ def _bounded(quantile: Mapping[str, Any]) -> str:
     return f"{value} (≤ {numbers.significant(quantile['high'])})"
 
 
+_TITLES = {
+    "created": "created (s)",
+    "started": "started (s)",
+    "port_bound": "port (s)",
+    "live": "live (s)",
+    "ready": "ready (s)",
+    "first_answer": "first answer (s)",
+    "first_correct": "first correct (s)",
+    "last_worker_warm": "last cold (s)",
+    "steady": "steady (s)",
+}
+_OF_CONTAINERS = frozenset({"created", "started"})
+
+
 def _caveats(found: Mapping[str, Any]) -> list[str]:
     said = []
     if found["unseen_s"] is not None:
@@ -114,10 +128,8 @@ def _caveats(found: Mapping[str, Any]) -> list[str]:
     caches = list(found["page_cache"].values())
     if caches:
         before, after = (max(one[name] for one in caches) / 2**20 for name in ("before_bytes", "after_bytes"))
-        said.append(
-            f"Cold page cache: of {before:,.0f} MiB that the target's files held in it, {after:,.0f} MiB stayed, "
-            "because other processes have them mapped."
-        )
+        stayed = f"{after:,.0f} MiB stayed, because other processes have them mapped" if after else "nothing stayed"
+        said.append(f"Cold page cache: of {before:,.0f} MiB that the target's files held in it, {stayed}.")
     if found["join_impossible"]:
         said.append(f"No second instance joined: {found['join_impossible']}.")
     return said
@@ -144,19 +156,16 @@ def _joining(found: Mapping[str, Any]) -> tuple[Block, ...]:
 
 
 def _life_table(lives: Sequence[Mapping[str, Any]]) -> Table:
-    columns = [Column("restart"), Column("condition")]
-    columns += [
-        Column(title, "number")
-        for title in ("port (s)", "live (s)", "ready (s)", "first answer (s)", "first correct (s)", "last cold (s)",
-                      "steady (s)", "slowest first (ms)", "failed at first")
-    ]  # fmt: skip
-    names = ("port_bound", "live", "ready", "first_answer", "first_correct", "last_worker_warm", "steady")
+    seen = {name for life in lives for name, at in life["instants_s"].items() if at is not None}
+    names = [name for name in _TITLES if name in seen or name not in _OF_CONTAINERS]
+    titles = [*(_TITLES[name] for name in names), "slowest first (ms)", "failed at first"]
+    columns = [Column("restart"), Column("condition"), *(Column(title, "number") for title in titles)]
     rows = []
     for life in lives:
         opening = life["opening"] or {"worst_ms": None, "bad": None}
         instants = [numbers.significant(life["instants_s"].get(name)) for name in names]
         if life["outcome"] != "ready":
-            instants[2] = str(life["outcome"])
+            instants[names.index("ready")] = str(life["outcome"])
         worst, bad = numbers.significant(opening["worst_ms"]), numbers.count(opening["bad"])
         rows.append((str(life["number"] + 1), life["condition"], *instants, worst, bad))
     return table("Each restart: instants since its spawn", columns, rows)

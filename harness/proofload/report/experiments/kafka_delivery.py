@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 _BINS = 150
 _POINTS = 2500
-_MARKED = {"stop": "SIGTERM", "halt": "halted", "kill": "SIGKILL", "join": "second worker", "started": "ready"}
+_MARKED = {
+    "stop": "SIGTERM",
+    "halt": "halted",
+    "kill": "SIGKILL",
+    "join": "second worker",
+    "started": "ready",
+    "broker-stop": "broker SIGTERM",
+    "broker-started": "broker ready",
+}
 
 
 def create() -> DeliveryExperiment:
@@ -69,7 +77,7 @@ class DeliveryExperiment:
                 alt=f"{run.label}: messages sent and answered over time, and how long each waited. {_told(found)}",
                 caption=f"{run.label}: messages sent and answered (hatched: answered again); below, how long messages "
                 "waited for their first answer, by when they were sent (a sample of them). Shaded: phases. "
-                "Dashed: what was done to a worker.",
+                "Dashed: what was done to a worker, or to the broker.",
             ),
             _stretches(found),
             _facts(found),

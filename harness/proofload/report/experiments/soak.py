@@ -119,6 +119,8 @@ def _amount(signal: Mapping[str, Any], per_s: float | None, *, per: str = "min")
 
 
 def _left(signal: Mapping[str, Any]) -> str:
+    if signal.get("reached"):
+        return _reached(signal["reached"])
     if signal["of_limit"] is not None and signal["of_limit"] >= 0.9:
         return f"reached: {numbers.share(signal['of_limit'])} of {signal['limit_told']}"
     exhausted = signal["exhausted_s"]
@@ -126,6 +128,14 @@ def _left(signal: Mapping[str, Any]) -> str:
         return ""
     latest = "never" if exhausted[2] is None else numbers.seconds(exhausted[2])
     return f"{numbers.seconds(exhausted[0])} ({numbers.seconds(exhausted[1])}–{latest})"
+
+
+def _reached(found: Mapping[str, Any]) -> str:
+    said = f"reached after {numbers.seconds(found['at_s'])}: killed"
+    if not found["foretold_s"]:
+        return said
+    expected, soonest, latest = (numbers.seconds(at) if at is not None else "never" for at in found["foretold_s"])
+    return f"{said}; foretold after {numbers.seconds(found['foretold_by_s'])}: {expected} ({soonest}–{latest})"
 
 
 def _sketch(signal: Mapping[str, Any]) -> str:

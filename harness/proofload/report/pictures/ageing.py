@@ -51,7 +51,7 @@ def _signal(axes: Axes, signal: Mapping[str, Any], found: Mapping[str, Any], loo
     reach = end
     if signal["window_s"] and rate is not None:
         at, level = signal["middle"]
-        grows = project and signal["status"] == "fail"
+        grows = project and signal["status"] == "fail" and not signal.get("reached")
         if grows:
             reach = end + _AHEAD * (found["main_s"][1] - found["main_s"][0])
             if signal["exhausted_s"] is not None and signal["exhausted_s"][0] is not None:

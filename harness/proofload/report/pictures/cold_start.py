@@ -14,6 +14,8 @@ from proofload.report.pictures.canvas import INK, LIMIT, QUIET, counting, draw, 
 
 MOST_BARS = 40
 PARTS = {
+    "created": ("container created", "#ffffff", "xx"),
+    "started": ("container started", "#e4e6ec", ""),
     "port_bound": ("until its port is bound", "#b9bdc9", ""),
     "live": ("live", "#9ec5de", ""),
     "ready": ("ready", "#0072b2", ""),
@@ -54,14 +56,14 @@ def cold_start_picture(key: str, lives: Sequence[Mapping[str, Any]], limit_s: fl
         counting(axes.xaxis, 7)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0, labelsize=8)
-        axes.set_xlabel("since the start of the process (s)")
+        axes.set_xlabel("since it was asked to start (s)")
         handles = [
             Patch(facecolor=colour, hatch=hatch, edgecolor=QUIET, linewidth=0.4, label=name)
             for part, (name, colour, hatch) in PARTS.items()
             if part in used
         ]
         figure.legend(
-            handles=handles, loc="outside upper left", ncols=4, columnspacing=1.0, handlelength=1.2, fontsize=8
+            handles=handles, loc="outside upper left", ncols=3, columnspacing=1.0, handlelength=1.2, fontsize=8
         )
 
     return draw(key, 1.25 + 0.24 * len(shown), paint)

@@ -17,6 +17,8 @@ from proofload.report.reduce.time_bins import NOT_OK, TimeSeries
 from proofload.report.view import EventMark, RunView
 
 MAX_MARKS = 12
+_NEAR = 0.3
+"""A limit is drawn where so much of it was used; further away it would press what was used to the ground."""
 _OUTCOMES = {
     "wrong": ("#b0569a", "-"),
     "late": ("#8a6d00", (0, (6, 1.5))),
@@ -162,17 +164,30 @@ def _inside(run: RunView, look: Look) -> list[_Panel]:
             _legend(axes)
 
         panels.append(_Panel(1.05, paint_server))
-    for name, title, scale in (("cpu_share", "CPU (cores)", 1.0), ("uss_bytes", "USS (MiB)", 2.0**20)):
-        found = next((gauge for gauge in run.gauges if gauge.name == name and gauge.arm == 0), None)
+    memory = ("anon_bytes", "memory (MiB)") if _read(run, "anon_bytes") else ("uss_bytes", "USS (MiB)")
+    for (name, title), scale, limit in (
+        (("cpu_share", "CPU (cores)"), 1.0, "cpu_limit_cores"),
+        (("throttled_share", "throttled (%)"), 0.01, ""),
+        (memory, 2.0**20, "memory_limit_bytes"),
+    ):
+        found, most = _read(run, name), _read(run, limit)
         if found is not None and len(found.t_s) > 1:
-            panels.append(_Panel(0.95, _gauge(found, title, scale, look)))
+            near = most is not None and found.peak >= _NEAR * most.last
+            panels.append(_Panel(0.95, _gauge(found, title, scale, look, most.last if most and near else None)))
     return panels
 
 
-def _gauge(found: Gauge, title: str, scale: float, look: Look) -> Callable[[Axes], None]:
+def _read(run: RunView, name: str) -> Gauge | None:
+    """Of the target; of its container where both that and its processes tell."""
+    return next((gauge for gauge in run.gauges if gauge.name == name and gauge.arm == 0), None)
+
+
+def _gauge(found: Gauge, title: str, scale: float, look: Look, limit: float | None) -> Callable[[Axes], None]:
     def paint(axes: Axes) -> None:
         axes.plot(found.t_s, found.mean / scale, color=look.colour, linewidth=1.3)
-        axes.set_ylim(0, max(float(found.mean.max()) / scale * 1.15, 1e-9))
+        axes.set_ylim(0, max(float(found.mean.max()), limit or 0.0, 1e-9 * scale) / scale * 1.15)
+        if limit is not None:
+            limit_line(axes, limit / scale, f"limit {numbers.plain(limit / scale)}")
         counting(axes.yaxis, 3)
         axes.set_ylabel(short(title))
 

@@ -21,6 +21,21 @@ _TOLD = {
     "threads": ("threads", 1.0),
     "sockets": ("sockets", 1.0),
 }
+CONTAINER = "container"
+_OF_CONTAINER = {
+    "cpu_share": ("container: CPU (cores)", 1.0),
+    "cpu_limit_cores": ("container: CPU limit (cores)", 1.0),
+    "throttled_share": ("container: stopped by its CPU limit (% of scheduler periods)", 0.01),
+    "memory_bytes": ("container: memory, working set (MiB)", _MIB),
+    "anon_bytes": ("container: memory that cannot be given back (MiB)", _MIB),
+    "memory_limit_bytes": ("container: memory limit (MiB)", _MIB),
+    "oom_kills": ("container: processes killed at that limit", 1.0),
+    "restarts": ("container: restarts", 1.0),
+    "pids": ("container: processes and threads", 1.0),
+    "rx_bytes_per_s": ("container: received (KiB/s)", 1024.0),
+    "tx_bytes_per_s": ("container: sent (KiB/s)", 1024.0),
+}
+"""What else is read of a container follows from these."""
 
 
 def section(page: Page) -> Section:
@@ -98,7 +113,10 @@ def _resources(page: Page) -> Block:
     for run in page.runs:
         ordered = sorted(run.gauges, key=lambda gauge: (gauge.arm, gauge.source, _place(gauge), gauge.name))
         for gauge in ordered:
-            title, scale = _TOLD.get(gauge.name, (printable(f"{gauge.source} {gauge.name}", 60), 1.0))
+            known = _names(gauge)
+            if gauge.source == CONTAINER and gauge.name not in known:
+                continue
+            title, scale = known.get(gauge.name, (printable(f"{gauge.source} {gauge.name}", 60), 1.0))
             figures = (gauge.first, gauge.average, gauge.peak, gauge.last)
             rows.append((run.label, title, *(numbers.significant(figure / scale) for figure in figures)))
     if not rows:
@@ -108,5 +126,10 @@ def _resources(page: Page) -> Block:
     return table("What the target's processes used", columns, rows)
 
 
+def _names(gauge: Gauge) -> Mapping[str, tuple[str, float]]:
+    return _OF_CONTAINER if gauge.source == CONTAINER else _TOLD
+
+
 def _place(gauge: Gauge) -> int:
-    return list(_TOLD).index(gauge.name) if gauge.name in _TOLD else len(_TOLD)
+    known = list(_names(gauge))
+    return known.index(gauge.name) if gauge.name in known else len(known)
