@@ -30,6 +30,7 @@ class Card:
     features: tuple[Mapping[str, Any], ...]
     schema_sha256: str
     files: Mapping[str, str]  # file name -> sha256 in hexadecimal
+    reference: Mapping[str, Any]  # what healthy traffic looks like (see drift), empty where the card does not say
 
     @property
     def model_file(self) -> Path:
@@ -84,4 +85,5 @@ def read_card(folder: Path) -> Card:
         features=tuple(card.get("features", ())),
         schema_sha256=str(card.get("schema_sha256", "")),
         files=card["files"],
+        reference=card.get("reference", {}),
     )

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from .answer import Answer
 from .batcher import Batcher, Result, Work
 from .card import Card, find_model, read_card
+from .drift import watch
 from .kinds import Kind, input_of, kind_of
 from .metrics import Metrics
 from .model import LoadedModel, load
@@ -37,6 +38,7 @@ class Service:
         self.settings = settings
         self.card = seams.card(card)
         self.metrics = Metrics()
+        self._drift = watch(card, self.metrics)
         self.seams = seams
         self._turn_away = seams.begin_drain(self._stop_being_ready)
         self._is_ready = seams.ready(lambda: self._state == "ready")
@@ -255,6 +257,8 @@ class Service:
 
     def _finish(self, work: Work, prediction: Any, queue_ms: float, compute_ms: float) -> Answer:
         card = self.card
+        if self._drift is not None:
+            self._drift.see(work.row, prediction)
         return Answer(work.id, prediction, card.name, card.version, queue_ms, compute_ms, work.features)
 
     def begin_drain(self) -> None:
