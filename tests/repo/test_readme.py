@@ -130,7 +130,7 @@ def test_a_command_too_long_to_run_names_what_exists(
     settings = [words[index + 1] for index, word in enumerate(words) if word == "--set"]
     targets = [words[index + 1] for index, word in enumerate(words) if word == "--target"]
     assert {word for word in words if word.startswith("--")} <= {
-        "--quick", "--target", "--set", "--out", "--canary", "--reference", "--serving", "--key",
+        "--quick", "--target", "--set", "--out", "--canary", "--reference", "--serving", "--key", "--runtime",
     }  # fmt: skip
     pairs = dict(setting.split("=", 1) for setting in settings)
     own = {key.removeprefix("target."): value for key, value in pairs.items() if key.startswith("target.")}
