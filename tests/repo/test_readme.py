@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from proofload import errors
+from proofload.overrides import parsed
 from proofload.scenarios import load_scenario
 from proofload.targets import load_target
 
@@ -132,11 +133,10 @@ def test_a_command_too_long_to_run_names_what_exists(
     assert {word for word in words if word.startswith("--")} <= {
         "--quick", "--target", "--set", "--out", "--canary", "--reference", "--serving", "--key", "--runtime",
     }  # fmt: skip
-    pairs = dict(setting.split("=", 1) for setting in settings)
-    own = {key.removeprefix("target."): value for key, value in pairs.items() if key.startswith("target.")}
-    load_scenario(words[1], quick="--quick" in words)
+    changes = parsed(settings)
+    load_scenario(words[1], quick="--quick" in words, overrides=changes.scenario)
     for target in targets:
-        load_target(target, overrides=own)
+        load_target(target, overrides=changes.target)
 
 
 @pytest.mark.parametrize("name", [name for name in files() if name.endswith(".toml")])
