@@ -39,6 +39,9 @@ class _Changed:
         row = self._kind.prepare(given if self._before is None else self._before(given))
         return row if self._change is None else self._change(list(row), self._places)
 
+    def identity(self, row: Any) -> bytes:
+        return self._kind.identity(row)
+
     def explain(self, row: Any) -> Mapping[str, Any]:
         return self._kind.explain(row)
 

@@ -28,7 +28,8 @@ SHORTEST_RETRY_S = 0.05
 
 @dataclass(slots=True)
 class Work:
-    """One admitted request. `row` is what the kind of model prepared; `done` is called once, on the batching thread."""
+    """One admitted request. `row` is what the kind of model prepared; `done` is called once, on the batching thread,
+    or with a cache on the cache's or the caller's."""
 
     id: str
     request_id: str

@@ -81,6 +81,11 @@ class Metrics:
             self._queue.observe(seconds)
             self._compute.observe(compute_s)
 
+    def recalled(self, waited_s: float) -> None:
+        """One request whose prediction was there already: its wait, and no computation."""
+        self._queue.observe(waited_s)
+        self._compute.observe(0.0)
+
     def shed(self, count: int = 1) -> None:
         """Requests refused at admission."""
         self._shed.inc(count)

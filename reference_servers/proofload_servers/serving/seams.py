@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from .batcher import Batcher, Compute, Finish, Work
+    from .cache.keys import KeyOf
     from .card import Card
     from .kinds import Kind
     from .model import LoadedModel
@@ -48,7 +49,9 @@ class Seams:
     compute: Callable[[Compute], Compute] = unchanged
     """Rows to predictions, on the batching thread; the warm-up does not come by here."""
     finish: Callable[[Finish], Finish] = unchanged
-    """From one prediction to its answer, on the batching thread."""
+    """From one prediction to its answer, on the batching thread, or for a cached one where it was found."""
+    cache_key: Callable[[KeyOf], KeyOf] = unchanged
+    """Under what a prediction is kept, and found again, where there is a cache."""
     batcher: Callable[[type[Batcher]], type[Batcher]] = unchanged
     """The queue: its bounds, its thread, what it drops."""
     admit: Callable[[Admit], Admit] = unchanged

@@ -10,7 +10,12 @@ from concurrent.futures import Future
 from typing import Any, Literal
 
 from .answer import Answer
-from .batcher import Batcher, Result, Work
+from .batcher import Batcher, Finish, Result, Work
+from .cache import Cache, open_cache
+from .cache.address import told
+from .cache.admission import CachedAdmission
+from .cache.counts import CacheCounts
+from .cache.keys import keys_of
 from .card import Card, find_model, read_card
 from .drift import watch
 from .kinds import Kind, input_of, kind_of
@@ -25,6 +30,7 @@ from .settings import Settings
 State = Literal["starting", "ready", "draining", "stopped", "failed"]
 LOG = logging.getLogger("proofload_servers.service")
 LONGEST_ID = 128
+CACHE_END_S = 1.0
 
 
 class Service:
@@ -46,6 +52,8 @@ class Service:
         self._kind = seams.kind(kind)
         self._model: LoadedModel | None = None
         self._batcher: Batcher | None = None
+        self._cache: Cache | None = None
+        self._cached: CachedAdmission | None = None
         self._failure: StartupError | None = None
         self._state: State = "starting"
         self._state_lock = threading.Lock()
@@ -85,16 +93,20 @@ class Service:
     def _open(self, model: LoadedModel) -> None:
         settings = self.settings
         policy = (adaptive if settings.adaptive else static)(model.max_batch, settings.max_delay_ms / 1e3)
+        finish = self.seams.finish(self._finish)
         self._model = model
-        self._batcher = self.seams.batcher(Batcher)(
+        batcher = self.seams.batcher(Batcher)(
             self.seams.compute(model.compute),
-            self.seams.finish(self._finish),
+            finish,
             policy,
             self.metrics,
             max_queue=settings.max_queue,
             max_wait_s=settings.max_wait_ms / 1e3,
             item_s=model.item_s,
         )
+        if settings.cache != "none":
+            self._open_cache(model, batcher, finish)
+        self._batcher = batcher
         self.metrics.watch_depth(lambda: self.queue_depth)
         card = self.card
         self.metrics.model(card.name, card.version, card.framework, settings.device, card.schema_sha256)
@@ -102,6 +114,21 @@ class Service:
             if self._state == "starting":
                 self._state = "ready"
         LOG.info("ready", extra={"model": card.name, "version": card.version, "device": settings.device})
+
+    def _open_cache(self, model: LoadedModel, batcher: Batcher, finish: Finish) -> None:
+        settings = self.settings
+        counts = CacheCounts(self.metrics.registry, remote=settings.cache != "memory")
+        key_of = keys_of(self.card, self._kind, device=settings.device, runtime=model.runtime)
+        self._cache = open_cache(settings, counts)
+        self._cached = CachedAdmission(
+            self._cache,
+            self.seams.cache_key(key_of),
+            batcher.put,
+            finish,
+            counts=counts,
+            metrics=self.metrics,
+            most_held=settings.max_queue,
+        )
 
     @property
     def state(self) -> State:
@@ -128,7 +155,8 @@ class Service:
     @property
     def in_flight(self) -> int:
         """Requests admitted and not yet answered."""
-        return self._batcher.pending if self._batcher is not None else 0
+        held = self._cached.held if self._cached is not None else 0
+        return held + (self._batcher.pending if self._batcher is not None else 0)
 
     def wait_ready(self, timeout_s: float | None = None) -> None:
         """Blocks until warm. Raises StartupError when that fails or takes longer."""
@@ -158,6 +186,13 @@ class Service:
                 "max_queue": settings.max_queue,
                 "max_wait_ms": settings.max_wait_ms,
             },
+            "cache": {
+                "kept_in": told(settings.cache),
+                "entries": settings.cache_entries if settings.cache == "memory" else None,
+                "ttl_s": settings.cache_ttl_s,
+            }
+            if settings.cache != "none"
+            else None,
         }
 
     def submit(
@@ -253,7 +288,7 @@ class Service:
             for _ in works:
                 self.metrics.expired()
             raise Expired
-        batcher.put(works)
+        (self._cached or batcher.put)(works)
 
     def _finish(self, work: Work, prediction: Any, queue_ms: float, compute_ms: float) -> Answer:
         card = self.card
@@ -273,7 +308,12 @@ class Service:
     def drain(self, timeout_s: float) -> bool:
         """Not ready, nothing more admitted, waits for what is in flight. False when some of it had to be refused."""
         self.begin_drain()
-        settled = self._batcher.close(timeout_s) if self._batcher is not None else True
+        until_s = time.monotonic() + timeout_s
+        if self._cached is not None:
+            self._cached.settle(timeout_s)
+        settled = self._batcher.close(max(0.0, until_s - time.monotonic())) if self._batcher is not None else True
+        if self._cache is not None:
+            self._cache.close(CACHE_END_S)
         if self._failure is None:
             self._state = "stopped"
         return settled

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from .cache.address import FORMS, checked
 from .refusals import StartupError
 
 DEVICES = ("cpu", "cuda", "tensorrt")
@@ -52,6 +53,10 @@ class Settings:
     access_log: bool = False
     trt_cache: str = ""  # folder for built TensorRT engines; "" builds anew at every start
     spinning: bool = False  # threads of the session that have no work keep their core
+    cache: str = "none"  # of predictions: none, memory, or the address of a Redis
+    cache_entries: int = 10_000  # of the cache in memory, in each worker
+    cache_ttl_s: float = 3600.0  # 0: as long as there is room
+    cache_budget_ms: float = 20.0  # how long a request waits for a Redis at most
     fault: tuple[str, ...] = ()  # defects planted on purpose, see proofload_servers.faults
 
     @classmethod
@@ -90,6 +95,10 @@ def arguments(prog: str, description: str) -> argparse.ArgumentParser:
     add_switch(parser, "--access-log", default=False, help="one log line per request")
     flag("--trt-cache", str, "folder that keeps built TensorRT engines")
     add_switch(parser, "--spinning", default=False, help="let idle threads of the session keep their core")
+    flag("--cache", _cache, f"where predictions are kept to be given again: {FORMS}")
+    flag("--cache-entries", _positive, "predictions that the cache in memory holds")
+    flag("--cache-ttl-s", _not_negative, "how long a prediction is kept; 0: as long as there is room")
+    flag("--cache-budget-ms", _above_zero, "longest that a request waits for a Redis before it is computed instead")
     parser.add_argument("--fault", action=_PlantFault, metavar="NAME[:KEY=VALUE,...]", help=FAULT_HELP)
     return parser
 
@@ -172,6 +181,17 @@ def _port(text: str) -> int:
 
 def _positive(text: str) -> int:
     return _whole(text, 1, 1_000_000)
+
+
+def _above_zero(text: str) -> float:
+    return _number_within(text, 0.001, 86_400_000.0)
+
+
+def _cache(text: str) -> str:
+    try:
+        return checked(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from None
 
 
 def _count(text: str) -> int:

@@ -6,6 +6,8 @@ thread. Rows stay small while they wait: an image waits as its bytes, not as its
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -25,6 +27,9 @@ class Kind(Protocol):
 
     def prepare(self, given: Any) -> Any:
         """The row of one request's input. Raises InvalidInput, whose message names the field and echoes no value."""
+
+    def identity(self, row: Any) -> bytes:
+        """Equal for rows that the model cannot tell apart, different for all others: what a cache may go by."""
 
     def explain(self, row: Any) -> Mapping[str, Any]:
         """The model's features by name, None for a missing one; empty where a model has no named features."""
@@ -66,6 +71,14 @@ def input_of(request: Mapping[str, Any], member: str) -> Any:
             f"this model takes exactly the member {member!r}" + (f", not {', '.join(given)}" if given else "")
         )
     return request[member]
+
+
+def float32_identity(row: Sequence[float]) -> bytes:
+    """The numbers as `stack` gives them to the model; all NaNs, which stand for missing, are one."""
+    numbers = array("f", row)
+    if math.isnan(sum(numbers)):
+        numbers = array("f", [math.nan if math.isnan(number) else number for number in numbers])
+    return numbers.tobytes()
 
 
 def scalars(outputs: NDArray[Any], column: int) -> list[float]:

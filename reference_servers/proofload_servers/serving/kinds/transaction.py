@@ -13,7 +13,7 @@ from proofload_servers.serving import features
 from proofload_servers.serving.card import Card
 from proofload_servers.serving.refusals import InvalidInput, StartupError
 
-from . import scalars
+from . import float32_identity, scalars
 
 
 class TransactionKind:
@@ -37,6 +37,9 @@ class TransactionKind:
             return features.compute(given)
         except features.InvalidTransaction as exc:
             raise InvalidInput(f"transaction.{exc.field}: {exc.problem}") from exc
+
+    def identity(self, row: list[float]) -> bytes:
+        return float32_identity(row)
 
     def explain(self, row: list[float]) -> Mapping[str, Any]:
         return {name: None if math.isnan(value) else value for name, value in zip(self._names, row, strict=True)}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from proofload_servers.serving.card import Card
 from proofload_servers.serving.refusals import InvalidInput
 
-from . import scalars
+from . import float32_identity, scalars
 
 LARGEST = float(np.finfo(np.float32).max)
 _NUMBERS = {int, float}
@@ -37,6 +37,9 @@ class VectorKind:
             if type(value) not in _NUMBERS or not -LARGEST <= value <= LARGEST:
                 raise InvalidInput(f"values[{position}] must be a finite number within float32")
         return values
+
+    def identity(self, row: list[float]) -> bytes:
+        return float32_identity(row)
 
     def explain(self, row: list[float]) -> Mapping[str, Any]:
         return dict(zip(self._names, row, strict=False))
