@@ -13,6 +13,7 @@ from proofload_servers.serving.logs import configure
 from proofload_servers.serving.side_port import SidePort
 
 from .clients import find_topics, make_producer
+from .exactly_once import ExactlyOnceWorker
 from .options import add_kafka_flags, kafka_options
 from .readiness import StreamService
 from .worker import Worker, client_error
@@ -39,7 +40,13 @@ def main(argv: Sequence[str]) -> int:
         LOG.info("health and metrics", extra={"port": side_port.port})
         producer = make_producer(options, client_error)
         mock, replies = find_topics(producer, options)
-        worker = service.seams.stream_worker(Worker)(service, options, producer, mock=mock, replies=replies)
+        if mock and options.guarantee == "exactly-once":
+            raise StartupError(
+                f"--guarantee exactly-once: the broker at {options.broker} is librdkafka's mock, which shows readers "
+                "what no transaction has committed; give a real one: --broker HOST:PORT"
+            )
+        kind = ExactlyOnceWorker if options.guarantee == "exactly-once" else Worker
+        worker = service.seams.stream_worker(kind)(service, options, producer, mock=mock, replies=replies)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
         service.wait_ready()

@@ -1,8 +1,9 @@
-"""The Kafka clients, set up for at-least-once and short waits, and what has to be known of the broker first."""
+"""The Kafka clients, set up for short waits and what is guaranteed, and what has to be known of the broker first."""
 
 from __future__ import annotations
 
 import logging
+import secrets
 import time
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +21,7 @@ FETCH_WAIT_MOCK_MS = 1  # librdkafka's mock cluster answers an empty fetch only 
 PREFETCHED = 1000  # messages read ahead of need: bounds memory, and how long one waits in this process unseen
 PREFETCHED_KIB = 16 * 1024
 ASKING_S = 0.1
+SHORTEST_TRANSACTION_MS = 1000  # the client takes no shorter time-out
 
 ErrorCallback = Callable[[Any], None]
 
@@ -31,8 +33,19 @@ def make_producer(options: KafkaOptions, on_error: ErrorCallback) -> Any:
             **_common(options, on_error),
             "enable.idempotence": True,
             "linger.ms": options.linger_ms,
+            **(_transactional(options) if options.guarantee == "exactly-once" else {}),
         }
     )
+
+
+def _transactional(options: KafkaOptions) -> dict[str, Any]:
+    """An id of this process's own: a former owner of its work is shut out by the group's generation, which goes with
+    the offsets (KIP-447). What a killed worker left open blocks its readers and its successor until it times out,
+    so that is as long as the group waits for the worker itself."""
+    return {
+        "transactional.id": f"{options.group}-{secrets.token_hex(6)}",
+        "transaction.timeout.ms": max(SHORTEST_TRANSACTION_MS, round(options.session_s * 1000)),
+    }
 
 
 def make_consumer(options: KafkaOptions, *, mock: bool, on_error: ErrorCallback, on_commit: Callable[..., None]) -> Any:
@@ -45,6 +58,7 @@ def make_consumer(options: KafkaOptions, *, mock: bool, on_error: ErrorCallback,
             "heartbeat.interval.ms": round(min(3.0, options.session_s / 3) * 1000),
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
+            "isolation.level": "read_committed",  # and offsets only once no transaction can change them any more
             "auto.offset.reset": "error",  # every start is explicit; what the broker forgot must not pass unseen
             "on_commit": on_commit,
             "fetch.wait.max.ms": FETCH_WAIT_MOCK_MS if mock else FETCH_WAIT_MS,

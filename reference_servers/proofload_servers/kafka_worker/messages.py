@@ -30,6 +30,8 @@ class Incoming:
     age_ns: int
     read_ns: int
     """time.monotonic_ns"""
+    share: int
+    """Under which of this worker's shares of the topic it was read (see assignment.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Reply:
     headers: list[tuple[str, bytes]]
 
 
-def read(message: Any) -> Incoming:
+def read(message: Any, share: int = 0) -> Incoming:
     """Never raises for anything a peer may have put into a message.
 
     The correlation id is the header's, else the message's key, else a new one: an answer nobody can match is
@@ -61,6 +63,7 @@ def read(message: Any) -> Incoming:
         timeout=None if timeout is None else timeout.decode("utf-8", "replace"),
         age_ns=age_ns,
         read_ns=time.monotonic_ns(),
+        share=share,
     )
 
 

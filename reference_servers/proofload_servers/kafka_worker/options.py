@@ -8,6 +8,8 @@ from typing import Literal, cast
 
 from proofload_servers.serving import add_flag
 
+Guarantee = Literal["at-least-once", "exactly-once"]
+
 
 @dataclass(frozen=True, slots=True)
 class KafkaOptions:
@@ -21,6 +23,8 @@ class KafkaOptions:
     linger_ms: float
     connect_s: float
     session_s: float
+    guarantee: Guarantee = "at-least-once"
+    transaction_ms: float = 0.0
 
 
 def add_kafka_flags(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +43,20 @@ def add_kafka_flags(parser: argparse.ArgumentParser) -> None:
     add_flag(
         parser, "--session-timeout-s", default=45.0, kind=float, help="after this silence the group gives the work away"
     )
+    add_flag(
+        parser,
+        "--guarantee",
+        default="at-least-once",
+        choices=("at-least-once", "exactly-once"),
+        help="what a reader of committed replies sees of each request; exactly-once needs a broker with transactions",
+    )
+    add_flag(
+        parser,
+        "--transaction-ms",
+        default=0.0,
+        kind=float,
+        help="exactly-once: how long a reply waits at least for company in its transaction",
+    )
     add_flag(parser, "--connect-s", default=30.0, kind=float, help="how long to look for the broker at start")
 
 
@@ -52,4 +70,6 @@ def kafka_options(namespace: argparse.Namespace) -> KafkaOptions:
         linger_ms=namespace.linger_ms,
         connect_s=namespace.connect_s,
         session_s=namespace.session_timeout_s,
+        guarantee=cast("Guarantee", namespace.guarantee),
+        transaction_ms=namespace.transaction_ms,
     )

@@ -17,6 +17,7 @@ from proofload_servers.serving.logs import access
 from . import messages
 from .assignment import Assignment
 from .clients import make_consumer
+from .in_order import Done, InOrder
 from .messages import Incoming, Reply
 from .options import KafkaOptions
 from .readiness import StreamService
@@ -53,6 +54,7 @@ class Worker:
         self._full_since: float | None = None
         self._paused = False
         self._commit_due = 0.0
+        self._in_order = InOrder() if service.settings.cache != "none" else None
         self._stopping = False
         self._failure = ""
         self._assignment = Assignment(from_the_end=options.start_at == "latest", settle=self._settle)
@@ -79,8 +81,7 @@ class Worker:
             on_lost=assignment.on_lost,
         )
         while not (self._stopping or self._failure):
-            self._producer.poll(0)
-            self._commit_sometimes()
+            self._turn()
             if not self._service.reading or not assignment.given:
                 self._service.reading = assignment.fetching(consumer)
             room = self._room()
@@ -92,7 +93,7 @@ class Worker:
         return self._leave()
 
     def _taken(self, room: int) -> list[Any]:
-        first = self._consumer.poll(POLL_S if self._service.reading else STEP_S)
+        first = self._consumer.poll(self._patience_s())
         if first is None:
             return []
         return [first, *self._consumer.consume(room - 1, 0)] if room > 1 else [first]
@@ -113,7 +114,7 @@ class Worker:
         return room
 
     def _hold(self) -> None:
-        self._producer.poll(STEP_S)
+        self._wait()
         if self._full_since is not None and time.monotonic() - self._full_since > PAUSE_AFTER_S:
             if not self._paused:
                 self._consumer.pause(self._consumer.assignment())
@@ -130,10 +131,12 @@ class Worker:
         if error is not None:
             self._reading_failed(error, message)
             return
-        incoming = messages.read(message)
+        incoming = messages.read(message, self._assignment.share)
         self._assignment.take(incoming.partition, incoming.offset)
         self._in_flight += 1
-        done = partial(self._answer, incoming)
+        done: Done = partial(self._answer, incoming)
+        if self._in_order is not None:
+            done = self._in_order.next(incoming.partition, done)
         try:
             request, deadline_ns = messages.request_of(incoming, self._settings.max_body_kib * 1024)
             self._service.submit_to(request, done, deadline_ns=deadline_ns, request_id=incoming.request_id)
@@ -170,6 +173,9 @@ class Worker:
             self._failure = f"the producer gave up: {exc.args[0]}"
 
     def _send(self, incoming: Incoming, reply: Reply) -> None:
+        self._produce(incoming, reply, on_delivery=partial(self._delivered, incoming))
+
+    def _produce(self, incoming: Incoming, reply: Reply, **reported: Any) -> None:
         """Same partition number as the request's: replies keep its order, and fill few message sets."""
         while True:
             try:
@@ -179,21 +185,42 @@ class Worker:
                     key=incoming.correlation,
                     headers=reply.headers,
                     partition=incoming.partition % self._reply_partitions,
-                    on_delivery=partial(self._delivered, incoming.partition, incoming.offset),
+                    **reported,
                 )
             except BufferError:
                 time.sleep(QUEUE_FULL_S)
             else:
                 return
 
-    def _delivered(self, partition: int, offset: int, error: KafkaError | None, _message: Any) -> None:
+    def _delivered(self, incoming: Incoming, error: KafkaError | None, _message: Any) -> None:
         self._in_flight -= 1
         if error is None:
-            self._assignment.finish(partition, offset)
+            if incoming.share == self._assignment.share:
+                self._assignment.finish(incoming.partition, incoming.offset)
         elif not self._failure:
             self._failure = f"a reply could not be delivered: {error}"
 
-    # Commits and the end.
+    # Time passing, commits and the end.
+
+    def _patience_s(self) -> float:
+        """How long to wait for the next request."""
+        return POLL_S if self._service.reading else STEP_S
+
+    def _turn(self) -> None:
+        """What is to be done before the next requests are taken."""
+        self._producer.poll(0)
+        self._commit_sometimes()
+
+    def _wait(self) -> None:
+        """Let replies get on their way, without taking requests."""
+        self._producer.poll(STEP_S)
+
+    def _owed(self, partitions: Sequence[int]) -> int:
+        """Requests of these partitions that are not answered for sure."""
+        return self._assignment.in_flight(partitions)
+
+    def _commit(self) -> None:
+        self._assignment.commit(self._consumer, wait=True)
 
     def _commit_sometimes(self) -> None:
         now = time.monotonic()
@@ -202,22 +229,23 @@ class Worker:
             self._commit_due = now + COMMIT_EVERY_S
 
     def _settle(self, partitions: Sequence[int]) -> None:
-        """The group takes partitions away: finish what is in flight of them, within reason."""
+        """The group takes partitions away: finish what is in flight of them, within reason, and commit it."""
         until = time.monotonic() + min(SETTLE_S, self._settings.drain_s)
-        while self._assignment.in_flight(partitions) and time.monotonic() < until and not self._failure:
-            self._producer.poll(STEP_S)
+        while self._owed(partitions) and time.monotonic() < until and not self._failure:
+            self._wait()
+        self._commit()
 
     def _leave(self) -> bool:
         """Nothing more is read; finish, commit, leave the group."""
         self._service.begin_drain()
         until = time.monotonic() + self._settings.drain_s
         while self._in_flight and not self._failure and time.monotonic() < until:
-            self._producer.poll(STEP_S)
+            self._wait()
         if self._failure:
             LOG.error("%s; what was not committed will be read again", self._failure)
         elif self._in_flight:
             LOG.error("%d requests were not answered within the drain time", self._in_flight)
-        self._assignment.commit(self._consumer, wait=True)
+        self._commit()
         self._consumer.close()
         self._service.reading = False
         drained = self._service.drain(timeout_s=max(0.1, until - time.monotonic()))
