@@ -21,8 +21,11 @@ from proofload.placeholders import misspelt_placeholder, names_in, replaced
 from proofload.toml_input import Table
 
 HIDDEN = "(hidden)"
+KAFKA_IMAGE = "apache/kafka:4.1.0"
+"""The broker that `broker = "container"` brings."""
 _SECRET_NAME = re.compile(r"authorization|cookie|key|token|secret|password|credential", re.IGNORECASE)
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._:+-]{0,99}$")
+_BROUGHT = re.compile(r"container(?::(?!\d+$)(?P<image>.+))?")
 _URL = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://[^/\s]")
 
 
@@ -121,7 +124,7 @@ class Target(Table):
     payloads: str | None = None
     """A JSONL file, relative to the target file; see `payloads_path`."""
     broker: str | None = None
-    """kafka: "host:port" of a broker to use in place of the embedded one."""
+    """kafka: "host:port" of a broker to use in place of the embedded one; or "container", "container:IMAGE"."""
     request: RequestTable = Field(default_factory=RequestTable)
     response: ResponseTable = Field(default_factory=ResponseTable)
     health: Health = Field(default_factory=Health)
@@ -177,6 +180,12 @@ class Target(Table):
         return self._on_own_address("probe.metrics", self.probe.metrics)
 
     @property
+    def broker_image(self) -> str | None:
+        """What `broker` asks the lab to bring in a container; None where it is an address, or absent."""
+        found = _BROUGHT.fullmatch(self.broker or "")
+        return None if found is None else found["image"] or KAFKA_IMAGE
+
+    @property
     def is_external(self) -> bool:
         """Nothing says how to start it: it must be running already."""
         return self.start is None and self.container is None
@@ -189,7 +198,7 @@ class Target(Table):
         known = {"python": sys.executable}
         if self.model is not None:
             known["model"] = replaced(self.model, values)
-        if self.broker is not None:
+        if self.broker is not None and self.broker_image is None:
             known["broker"] = self.broker
         known |= values
         plain = self.model_dump()

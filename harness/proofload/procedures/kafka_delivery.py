@@ -2,7 +2,8 @@
 
 A worker alone is watched first. Then, one after another and under steady load, what `disturbances` names: it is
 stopped and another started ("restart"), killed in the midst of its work and another started ("kill"), a second one
-joins its group ("join"), the older one is stopped ("leave").
+joins its group ("join"), the older one is stopped ("leave"), the broker between them is stopped and started again
+("broker-restart").
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class KafkaDelivery:
             _settle(bench, scenario)
             undisturbed = not (scenario.disturbances and workers.startable)
             missing = _steady(bench, scenario, scenario.enough_s if undisturbed else scenario.duration_s)
+            workers.broker.check_alive()
             stuck = ""
             for number, (name, what) in enumerate(scenario.plan(), start=2):
                 why = stuck or _hindrance(scenario, name, what, workers, began_s)
@@ -63,6 +65,7 @@ class KafkaDelivery:
                     continue
                 with _phase(bench, scenario, name, number) as watch:
                     _ACTS[what](bench, scenario, workers, watch)
+                workers.broker.check_alive()
                 missing += watch.missing
                 stuck = "" if watch.recovered else f"the stream did not come back after {name}"
             bench.pause(scenario.drain_s if missing else _STRAYS_S)  # late answers are late, not lost
@@ -105,12 +108,15 @@ def _steady(bench: Bench, scenario: Settings, duration_s: float) -> int:
 
 def _hindrance(scenario: Settings, name: str, what: Disturbance, workers: Workers, began_s: float) -> str:
     """Why this cannot or need not be done; empty: do it."""
-    if not workers.startable:
+    if what == "broker-restart":
+        if workers.broker.restart is None:
+            return "the lab can restart a broker that it brought in a container only: `--set target.broker=container`"
+    elif not workers.startable:
         return "the lab did not start this worker, so it cannot stop it and start another"
     if what in SHARED and workers.embedded:
         return (
             "the embedded broker refuses commits while a group of two is shared out anew, which no real one does; "
-            "`--set target.broker=HOST:PORT` names a real one"
+            "`--set target.broker=container` brings a real one, HOST:PORT names one"
         )
     if name != what and time.monotonic() - began_s > scenario.repeat_within_s:
         return REPEAT
@@ -167,9 +173,17 @@ def _leave(bench: Bench, _scenario: Settings, workers: Workers, _watch: Watch) -
     workers.stop(oldest)
 
 
+def _broker_restart(bench: Bench, _scenario: Settings, workers: Workers, _watch: Watch) -> None:
+    assert workers.broker.restart is not None  # else it was hindered
+    bench.note("disturbance", what="broker-stop")
+    workers.broker.restart()
+    bench.note("disturbance", what="broker-started")
+
+
 _ACTS: Mapping[Disturbance, Callable[[Bench, Settings, Workers, Watch], None]] = {
     "restart": _restart,
     "kill": _kill,
     "join": _join,
     "leave": _leave,
+    "broker-restart": _broker_restart,
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proofload import _process_trees as trees
-from proofload.errors import TargetError
+from proofload.errors import InputError, TargetError
 from proofload.runtimes import Placement
 from proofload.runtimes._readiness import Address
 from proofload.target_model import Target
@@ -24,12 +24,30 @@ class Broker:
     facts: Mapping[str, Any] = field(default_factory=dict)
     check_alive: Callable[[], None] = field(default=lambda: None)
     """Raises TargetError when a broker of ours is gone."""
+    restart: Callable[[], None] | None = None
+    """Stops it and starts it again on what it stored; None where that is not the lab's to do."""
+
+
+def refuse_bringing(target: Target) -> None:
+    """Raises InputError where a broker in a container is asked for, and nothing is started that could use it."""
+    if target.broker_image is not None:
+        raise InputError(
+            f"target {target.name} runs already, so a broker brought now is not the one that it uses",
+            evidence=f"target.broker = {target.broker!r}",
+            remedy="give the address of its broker: `--set target.broker=HOST:PORT`",
+        )
 
 
 @contextmanager
 def broker_for(target: Target, placement: Placement, watchdog: Watchdog) -> Iterator[Broker]:
-    """The embedded broker is started when {broker} is used and the target names none of its own."""
-    if target.broker is not None:
+    """The embedded broker is started when {broker} is used and the target names none; a real one, in a container,
+    when it asks for that."""
+    if target.broker_image is not None:
+        from proofload.runtimes._broker_container import container_broker
+
+        with container_broker(target.broker_image, placement.log_dir, watchdog) as brought:
+            yield Broker({"broker": brought.bootstrap}, brought.facts(), brought.check_alive, brought.restart)
+    elif target.broker is not None:
         _refuse_unreachable(target, target.broker)
         yield Broker({"broker": target.broker}, {"kind": "external", "bootstrap": target.broker})
     elif not target.uses("broker"):
@@ -46,7 +64,7 @@ def broker_for(target: Target, placement: Placement, watchdog: Watchdog) -> Iter
                     raise TargetError(
                         "the embedded Kafka broker died",
                         evidence=f"process {embedded.pid} is gone; its log is in {placement.log_dir}",
-                        remedy="run again, or use a broker of your own: `--set target.broker=HOST:PORT`",
+                        remedy="run again, or use another: `--set target.broker=container`, or HOST:PORT of your own",
                     )
 
             try:

@@ -12,6 +12,7 @@ from proofload import _process_trees as trees
 from proofload.clock import Clock, MonotonicClock
 from proofload.errors import TargetError
 from proofload.runtimes import Placement, Server
+from proofload.runtimes._broker import refuse_bringing
 from proofload.runtimes._filling import known_values, refuse_unfilled
 from proofload.runtimes._listener import listener
 from proofload.runtimes._readiness import Address, Readiness, watched_address
@@ -41,6 +42,7 @@ class ExternalRuntime:
 
     @contextmanager
     def _found(self, target: Target, placement: Placement) -> Iterator[Server]:
+        refuse_bringing(target)
         filled = target.filled(known_values(target, placement))
         refuse_unfilled(filled, "nothing is started for an external target, so only you know it")
         who = _process(filled)

@@ -72,6 +72,7 @@ def consumer(servers: str, *, name: str, mock: bool, max_answer_bytes: int, on_e
             "group.id": name,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
+            "isolation.level": "read_committed",  # what a transaction gives up was never an answer
             "auto.offset.reset": "error",  # replies that the broker has forgotten must be known about
             "fetch.wait.max.ms": FETCH_WAIT_MOCK_MS if mock else FETCH_WAIT_MS,
             "fetch.error.backoff.ms": 50,

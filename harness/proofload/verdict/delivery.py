@@ -33,7 +33,7 @@ class Stretch:
     name: str
     delivery: PhaseDelivery
     what: str = ""
-    """"restart", "kill", "join", "leave"; empty: the workers were left alone."""
+    """"restart", "kill", "join", "leave", "broker-restart"; empty: nothing was interfered with."""
     disturbed_ns: int = 0
     """When workers were first interfered with; 0: they were not."""
     reach_s: float = 0.0
@@ -78,9 +78,10 @@ def lost(stretches: Sequence[Stretch], guarantee: Guarantee, *, share: float) ->
             "lost", Status.INCONCLUSIVE, 0, sent, evidence,
             settle="raise drain_s and recovery_s above the group's session time-out (45 s by default in Kafka)",
         )  # fmt: skip
-    idle = [one.name for one in bound if one.crash and one.under_way == 0]
-    if idle:
-        evidence = f"{told}; but nothing was under way when a worker was killed ({', '.join(idle)})."
+    kills = [one for one in bound if one.crash]
+    if kills and not any(one.under_way for one in kills):  # one that hits nothing shows nothing
+        names = ", ".join(one.name for one in kills)
+        evidence = f"{told}; but nothing was under way when a worker was killed ({names})."
         return _check("lost", Status.INCONCLUSIVE, 0, sent, evidence, settle="raise rate_rps")
     return _nothing_seen("lost", told, sent, share)
 

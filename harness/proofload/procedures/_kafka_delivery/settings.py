@@ -9,7 +9,7 @@ from pydantic import Field
 from proofload.scenarios import Scenario, Share
 from proofload.verdict.delivery import Guarantee, rows_needed
 
-Disturbance = Literal["restart", "kill", "join", "leave"]
+Disturbance = Literal["restart", "kill", "join", "leave", "broker-restart"]
 Span = Annotated[float, Field(ge=0, le=3600)]
 SHARED: frozenset[Disturbance] = frozenset({"join", "leave"})
 """With two workers in one group."""

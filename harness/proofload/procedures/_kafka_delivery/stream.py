@@ -11,7 +11,8 @@ from proofload import _process_trees as trees
 from proofload import brokers
 from proofload.errors import InputError
 from proofload.procedures import Bench
-from proofload.runtimes import Server
+from proofload.runtimes import Placement, Server
+from proofload.runtimes._broker import Broker, broker_for
 from proofload.target_model import Target
 
 RUN = "{run}"
@@ -25,7 +26,7 @@ class Workers:
     """
 
     def __init__(
-        self, bench: Bench, target: Target, env: Mapping[str, str], *, patience_s: float, embedded: bool
+        self, bench: Bench, target: Target, env: Mapping[str, str], *, patience_s: float, broker: Broker, kind: str
     ) -> None:
         run = f"proofload-{secrets.token_hex(4)}"
         self._bench = bench
@@ -35,7 +36,8 @@ class Workers:
         self._starts = 0
         self.startable = False
         """Whether the lab can stop these workers and start others."""
-        self.embedded = embedded
+        self.broker = broker
+        self.embedded = kind == brokers.KIND
         """Whether the broker is librdkafka's mock, which has ways of its own (see proofload.brokers)."""
 
     @property
@@ -90,8 +92,8 @@ def send(processes: Sequence[trees.Root], signum: int) -> bool:
 def workers_of(bench: Bench, *, keys: int, env: Mapping[str, str], patience_s: float) -> Iterator[Workers]:
     """No worker yet; on leaving, none is left, then the broker goes, if it is the lab's.
 
-    All workers share one broker: the target's own, or an embedded one. Notes an event "stream". Raises InputError
-    for a target that is no stream.
+    All workers share one broker: the target's own, or one that the lab brings. Notes an event "stream". Raises
+    InputError for a target that is no stream.
     """
     target = bench.target
     if target is None or target.transport != "kafka":
@@ -101,30 +103,23 @@ def workers_of(bench: Bench, *, keys: int, env: Mapping[str, str], patience_s: f
             cause="it counts the messages of a stream",
             remedy='name a target with transport = "kafka": `--target kafka`, or a file of your own',
         )
-    with _broker(bench, target) as (broker, kind):
-        bench.note("stream", keys=keys, broker=kind)
+    with broker_for(target, Placement(bench.scratch("broker")), bench.watchdog) as broker:
+        address = broker.values.get("broker", target.broker)
+        kind = _kind(broker, address or target.url.partition("://")[2])
+        bench.note("stream", keys=keys, broker=kind, facts=dict(broker.facts))
         request = target.request.model_copy(update={"keys": keys})
-        asked = target.model_copy(update={"request": request, "broker": broker})
-        workers = Workers(bench, asked, env, patience_s=patience_s, embedded=kind == brokers.KIND)
+        asked = target.model_copy(update={"request": request, "broker": address})
+        workers = Workers(bench, asked, env, patience_s=patience_s, broker=broker, kind=kind)
         try:
             yield workers
         finally:
             workers.stop_all()
 
 
-@contextmanager
-def _broker(bench: Bench, target: Target) -> Iterator[tuple[str | None, str]]:
-    """(its address if the target's file asks for one, what it is)."""
-    if target.broker is not None or not target.uses("broker"):
-        address = target.broker or target.url.partition("://")[2]
-        yield target.broker, brokers.KIND if brokers.is_embedded(address) else "external"
-        return
-    with brokers.embedded_broker(bench.scratch("broker")) as broker:
-        bench.watchdog.adopt(broker.pid)
-        try:
-            yield broker.bootstrap, broker.kind
-        finally:
-            bench.watchdog.release(broker.pid)
+def _kind(broker: Broker, address: str) -> str:
+    """What it is, for the report and for what is asked of it. One that was given may be a mock, too."""
+    kind = str(broker.facts.get("kind", "external"))
+    return brokers.KIND if kind == "external" and brokers.is_embedded(address) else kind
 
 
 def _patient(target: Target, patience_s: float) -> Target:

@@ -16,6 +16,7 @@ _DONE = {
     "join": "joined by another",
     "leave": "left by the older one",
 }
+_BROKER = "broker-restart"
 _VERBS = {"lost": "loses messages", "duplicated": "answers messages twice", "reordered": "answers out of order"}
 
 
@@ -34,8 +35,12 @@ def headline(target: str, stretches: Sequence[Stretch], checks: Sequence[Check],
     if failed or any(found[name].status is not Status.PASS for name in ("lost", "duplicated") if name in found):
         return ()
     sent = sum(one.delivery.sent for one in stretches)
-    done = [_DONE[what] for what in dict.fromkeys(one.what for one in stretches) if what]
-    while_what = f" while its worker was {_listed(done)}" if done else ""
+    done = list(dict.fromkeys(one.what for one in stretches if one.disturbed_ns))
+    parts = (
+        [f"its worker was {_listed([_DONE[what] for what in done if what in _DONE])}"] if set(done) & set(_DONE) else []
+    )
+    parts += ["its broker was restarted"] if _BROKER in done else []
+    while_what = f" while {' and '.join(parts)}" if parts else ""
     surplus = sum(one.delivery.duplicated for one in stretches)
     twice = (
         f"{surplus:,} answers came twice, within what {scenario.guarantee} allows"
