@@ -48,6 +48,7 @@ def load(card: Card, kind: Kind, settings: Settings) -> LoadedModel:
         input_name=card.input.get("name"),
         output_name=card.output.get("name"),
         trt_cache=settings.trt_cache,
+        tf32=settings.tf32,
         spinning=settings.spinning,
     )
     compute = computation(kind, session)

@@ -17,6 +17,7 @@ from .cache.admission import CachedAdmission
 from .cache.counts import CacheCounts
 from .cache.keys import keys_of
 from .card import Card, find_model, read_card
+from .devices import check_device
 from .drift import watch
 from .kinds import Kind, input_of, kind_of
 from .metrics import Metrics
@@ -24,7 +25,6 @@ from .model import LoadedModel, load
 from .policy import adaptive, static
 from .refusals import Expired, InvalidInput, NotReady, StartupError
 from .seams import HEALTHY, Seams
-from .session import check_device
 from .settings import Settings
 
 State = Literal["starting", "ready", "draining", "stopped", "failed"]
@@ -334,7 +334,7 @@ def check(settings: Settings) -> tuple[Card, Kind]:
     Imports ONNX Runtime, which must not happen before a fork: its background threads are missing in the child, where
     ending the process then aborts.
     """
-    check_device(settings.device)
+    check_device(settings.device, tf32=settings.tf32)
     return check_card(settings)
 
 

@@ -52,6 +52,7 @@ class Settings:
     log_level: str = "info"
     access_log: bool = False
     trt_cache: str = ""  # folder for built TensorRT engines; "" builds anew at every start
+    tf32: bool = False  # a GPU may compute with fewer bits
     spinning: bool = False  # threads of the session that have no work keep their core
     cache: str = "none"  # of predictions: none, memory, or the address of a Redis
     cache_entries: int = 10_000  # of the cache in memory, in each worker
@@ -94,6 +95,7 @@ def arguments(prog: str, description: str) -> argparse.ArgumentParser:
     flag("--log-level", str, "least severe log line", LEVELS)
     add_switch(parser, "--access-log", default=False, help="one log line per request")
     flag("--trt-cache", str, "folder that keeps built TensorRT engines")
+    add_switch(parser, "--tf32", default=False, help="let a GPU compute with fewer bits: faster, not as the CPU does")
     add_switch(parser, "--spinning", default=False, help="let idle threads of the session keep their core")
     flag("--cache", _cache, f"where predictions are kept to be given again: {FORMS}")
     flag("--cache-entries", _positive, "predictions that the cache in memory holds")
