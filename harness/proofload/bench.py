@@ -161,7 +161,7 @@ class LabBench:
 
     def _check_alive(self) -> None:
         for arm, exc in self._fleet.check_alive():
-            self.note("server-died", arm=arm, what=exc.what, evidence=exc.evidence)
+            self.note("server-died", arm=arm, what=exc.what, evidence=exc.evidence, cause=exc.cause)
 
     def _tick(self, recorder: Recorder, left_s: float) -> None:
         self._check_alive()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,19 @@ from proofload.clock import NS_PER_S
 from proofload.discovery import module_for
 from proofload.errors import ProofloadError, RunFolderError
 from proofload.procedures import Circumstances, Findings, Procedure, ended_early
+from proofload.procedures._container_readings import (
+    Readings,
+    arms,
+    counted,
+    killed_at_its_limit,
+    last,
+    throttled_share,
+)
 from proofload.procedures._stream_delivery import with_delivery
-from proofload.records import Check, Cost, Event, Interval, Result, Status, Validity
+from proofload.records import Check, Cost, Event, Interval, PhaseSummary, Result, Status, Validity
 from proofload.scenarios import Scenario
 from proofload.store.record import RunRecord
+from proofload.verdict import limits
 from proofload.verdict.codes import RULES
 from proofload.verdict.status import overall
 
@@ -29,7 +38,7 @@ def judge(record: RunRecord) -> Result:
         procedure: Procedure = module.create()
         _is_whole(record)
         findings = _found(procedure, record, scenario)
-        checks = (*_died(record), *findings.checks)
+        checks = _with_limits(record, (*_died(record), *findings.checks), findings.phases)
         validity = _with_the_end(findings.validity, ended_early(record))
         status = _status(validity, checks)
         return Result(
@@ -117,9 +126,45 @@ def _died(record: RunRecord) -> tuple[Check, ...]:
     """A target that died under load has failed, whatever it answered before."""
     for event in record.events:
         if event.kind == "target-died":
-            text = "; ".join(filter(None, (event.detail["what"], event.detail.get("evidence", ""))))
-            return (Check("target-stays-up", Status.FAIL, None, None, "", Interval(None, None), text),)
+            said = (event.detail["what"], event.detail.get("cause", ""), event.detail.get("evidence", ""))
+            text = "; ".join(filter(None, said))
+            cause = "out-of-memory" if killed_at_its_limit(event) else ""
+            return (Check("target-stays-up", Status.FAIL, None, None, "", Interval(None, None), text, cause=cause),)
     return ()
+
+
+def _with_limits(record: RunRecord, checks: tuple[Check, ...], phases: tuple[PhaseSummary, ...]) -> tuple[Check, ...]:
+    """What its container's limits did to the target, as checks and as causes of others."""
+    if record.run["placement"]["runtime"] != "container":
+        return checks
+    readings = record.readings()
+    spans = [
+        (phase.start_ns, phase.start_ns + round(phase.duration_s * NS_PER_S))
+        for phase in record.phases
+        if phase.measured
+    ]
+    share = throttled_share(readings, spans)
+    if share is not None:
+        checks = limits.blamed_on_throttling(checks, share, mostly_late=_mostly_late(phases))
+    died = any(check.name == "target-stays-up" for check in checks)
+    own = [check for arm in arms(readings) for check in _of_container(readings, arm, died=died and arm == 0)]
+    return (*own, *checks)
+
+
+def _mostly_late(phases: tuple[PhaseSummary, ...]) -> bool:
+    """Whether most of what did not end ok came late, was refused, or never came."""
+    measured = [phase.outcomes for phase in phases if phase.measured]
+    not_ok = sum(count for outcomes in measured for name, count in outcomes.items() if name != "ok")
+    late = sum(outcomes.get(name, 0) for outcomes in measured for name in ("late", "timeout", "shed"))
+    return 2 * late > not_ok
+
+
+def _of_container(readings: Readings, arm: int, *, died: bool) -> Iterator[Check]:
+    """A target that died of it is told already."""
+    kills = limits.kills_check(counted(readings, "oom_kills", arm), last(readings, "memory_limit_bytes", arm))
+    for check in (None if died else kills, limits.restarts_check(counted(readings, "restarts", arm))):
+        if check is not None:
+            yield check if arm == 0 else replace(check, name=f"{check.name} of arm {arm}")
 
 
 def _status(validity: Any, checks: tuple[Check, ...]) -> Status:

@@ -182,7 +182,8 @@ def _death_is_a_finding(folder: RunFolder, bench: LabBench) -> Iterator[None]:
     except TargetError as exc:
         if not bench.has_loaded:
             raise
-        folder.add_event(Event(monotonic_ns(), "target-died", {"what": exc.what, "evidence": exc.evidence}))
+        told = {"what": exc.what, "evidence": exc.evidence, "cause": exc.cause}
+        folder.add_event(Event(monotonic_ns(), "target-died", told))
 
 
 @contextmanager

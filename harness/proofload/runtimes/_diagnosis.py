@@ -17,6 +17,8 @@ class Diagnosis:
     address_in_use: bool = False
 
 
+AT_ITS_MEMORY_LIMIT = "its memory limit was reached"
+"""In the cause of a target's death: what killed it is known."""
 _ADDRESS_IN_USE = re.compile(
     r"(address|connection) (already )?in use|EADDRINUSE|errno 98\b|failed to bind", re.IGNORECASE
 )
@@ -75,7 +77,7 @@ def diagnose(exit_code: int, log: str, *, out_of_memory: bool = False) -> Diagno
     ended = _ending(exit_code)
     killed = exit_code in {-signal.SIGKILL, 128 + signal.SIGKILL}
     if out_of_memory or killed:
-        sure = "its memory limit was reached" if out_of_memory else "the kernel, for want of memory, or a person"
+        sure = AT_ITS_MEMORY_LIMIT if out_of_memory else "the kernel, for want of memory, or a person"
         return Diagnosis(ended, f"it was killed: {sure}", "raise limits.memory_mib, or free memory (`dmesg` says more)")
     for pattern, cause, remedy in _CAUSES:
         matches = list(pattern.finditer(log))

@@ -192,10 +192,12 @@ class _Ran:
 
 
 @contextmanager
-def simulated_run(path: Path, scenario: Scenario, target: Target, *, lag_ns: int = _LAG_NS) -> Iterator[SimulatedBench]:
+def simulated_run(
+    path: Path, scenario: Scenario, target: Target, *, lag_ns: int = _LAG_NS, runtime: str = "process"
+) -> Iterator[SimulatedBench]:
     """A bench over a new run folder at `path`, which is complete when the block ends by itself."""
     path.mkdir(parents=True, exist_ok=True)
-    folder = RunFolder(path, _run_json(scenario))
+    folder = RunFolder(path, _run_json(scenario, runtime))
     bench = SimulatedBench(folder, scenario, target, lag_ns=lag_ns)
     try:
         yield bench
@@ -208,7 +210,7 @@ def simulated_run(path: Path, scenario: Scenario, target: Target, *, lag_ns: int
         folder.close()
 
 
-def _run_json(scenario: Scenario) -> Mapping[str, Any]:
+def _run_json(scenario: Scenario, runtime: str) -> Mapping[str, Any]:
     return {
         "scenario": scenario.model_dump(mode="json"),
         "target": {"name": "simulated", "transport": "none"},
@@ -220,7 +222,7 @@ def _run_json(scenario: Scenario) -> Mapping[str, Any]:
             "mean_bytes": 0.0,
         },
         "placement": {
-            "runtime": "process",
+            "runtime": runtime,
             "device": "cpu",
             "engine_cores": [0],
             "target_cores": [1],

@@ -15,6 +15,23 @@ class Cause:
 
 
 _ALL = (
+    # limits
+    Cause(
+        "out-of-memory",
+        "it was killed when it reached its memory limit",
+        "find what fills it (`proofload run soak` tells how fast it grows), or raise the limit",
+    ),
+    Cause(
+        "cpu-throttled",
+        "its CPU limit stops it again and again while work waits",
+        "raise the limit, or run no more threads than it allows: several at once use up in a part of each scheduler "
+        "period what is meant for all of it",
+    ),
+    Cause(
+        "restarts-under-load",
+        "its container ends under load and is started again",
+        "read the end of its log and its exit status (`docker inspect`)",
+    ),
     # soak
     Cause(
         "memory-leak",

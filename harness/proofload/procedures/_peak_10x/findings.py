@@ -14,6 +14,7 @@ from proofload.analysis.overload_recovery import Baseline, Recovery, baseline_of
 from proofload.analysis.summary import ANSWERED, summarise, with_outcome
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.procedures import Circumstances, Evidence, Findings, ended_early
+from proofload.procedures._container_readings import cpu_limit_cores, throttled_share
 from proofload.procedures._peak_10x.neighbours import excused, others_share
 from proofload.procedures._peak_10x.plan import BACK, Settings
 from proofload.procedures._peak_10x.reading import COLD, Reading, Step, kept_up, latency_ms, span, within
@@ -22,6 +23,7 @@ from proofload.procedures._peak_10x.validity import peak_validity
 from proofload.procedures._peak_10x.words import details, headline
 from proofload.records import SAMPLE_DTYPE, Check, Interval, Outcome, Samples, Status
 from proofload.verdict import peak as verdict
+from proofload.verdict.limits import Throttling, throttling_check
 from proofload.verdict.peak_causes import Signs, cause_of_collapse, cause_of_no_recovery
 from proofload.verdict.slo import slo_checks
 from proofload.verdict.status import overall
@@ -106,6 +108,7 @@ def _shown(
     if reading.peak is None or reading.back is None:
         checks = [_not_reached(check) for check in checks]
     named = _named(checks, reading, back, settings)
+    named = (*named, *_throttling(reading, named))
     return Shown(ratios, baseline, back, lone_ms, named, unseen, others)
 
 
@@ -336,6 +339,19 @@ def _threads(reading: Reading, evidence: Evidence, settings: Settings, errors: v
         spans = [span(phase) for phase, _ in reading.others]
     seen = np.zeros(0) if series is None else series.values[within(series.t_ns, spans)]
     return verdict.threads_check(seen, cores_of(evidence), settings.threads_per_core, errors)
+
+
+def _throttling(reading: Reading, checks: Sequence[Check]) -> tuple[Check, ...]:
+    hold = [] if reading.peak is None else [(reading.peak.begin_ns, reading.peak.end_ns)]
+    seen = Throttling(
+        light=throttled_share(reading.container, reading.light()),
+        peak=throttled_share(reading.container, hold),
+        limit_cores=cpu_limit_cores(reading.container),
+    )
+    check = throttling_check(seen, checks)
+    if check is None:
+        return ()
+    return (_not_reached(check) if reading.peak is None or reading.back is None else check,)
 
 
 def cores_of(evidence: Evidence) -> int:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from proofload.analysis.company import in_flight
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.procedures import Evidence
+from proofload.procedures._container_readings import SOURCE as CONTAINER
+from proofload.procedures._container_readings import Readings
 from proofload.procedures._peak_10x import plan
 from proofload.procedures._peak_10x.looks import KEPT, kept
 from proofload.procedures._peak_10x.plan import Settings
@@ -86,6 +88,7 @@ class Reading:
     """Of each of `everything`: others in flight when it was sent; -1 for those never sent."""
     looks: Looks | None
     process: Mapping[str, Series]
+    container: Readings
     base_rps: float | None
     capacity_rps: float | None
     capacity_at_least: bool
@@ -147,6 +150,7 @@ def read(evidence: Evidence, settings: Settings) -> Reading:
         found_in_flight=np.where(sent, in_flight(everything.table["sent_ns"], begun, ended), -1),
         looks=_looks(evidence, begun, ended),
         process={name: series for (arm, source, name), series in readings.items() if arm == 0 and source == PROCESS},
+        container={key: series for key, series in readings.items() if key[:2] == (0, CONTAINER)},
         base_rps=base.get("base_rps"),
         capacity_rps=base.get("capacity_rps"),
         capacity_at_least=bool(base.get("at_least", False)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from proofload.procedures._soak.exhaustion import reached_told
 from proofload.procedures._soak.growth import NEAR, Judged
 from proofload.records import Check, Interval, Status
 from proofload.report import numbers
@@ -49,6 +50,8 @@ def growth_check(one: Judged, all_judged: Mapping[str, Judged], *, run_s: float)
 def cause_of(one: Judged, all_judged: Mapping[str, Judged]) -> str:
     """Its own kind of leak, unless what it holds is owed to another that leaks as well: stacks to threads, say."""
     name = one.signal.name
+    if one.reached is not None and one.growth.low <= 0:
+        return "out-of-memory"
     if name == "fds" and _owed(one, all_judged.get("sockets"), 0.5, 2.0):
         return CAUSES["sockets"]
     if name == "memory":
@@ -162,7 +165,9 @@ def smallest_told(one: Judged) -> str:
 
 def _evidence(one: Judged, run_s: float) -> str:
     parts = []
-    if one.of_limit is not None and one.of_limit >= NEAR:
+    if one.reached is not None:
+        parts.append(reached_told(one.reached, one.limit_told))
+    elif one.of_limit is not None and one.of_limit >= NEAR:
         parts.append(f"it reached {numbers.share(one.of_limit)} of {one.limit_told}")
     if one.missing:
         return "; ".join([*parts, one.missing])

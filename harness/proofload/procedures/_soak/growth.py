@@ -10,6 +10,7 @@ import numpy as np
 from proofload.analysis.attribution import Attribution, Stretch, attribute
 from proofload.analysis.smallest import smallest_found
 from proofload.analysis.trend import SETTLING, Column, Slope, settled, stepless, widest_gap
+from proofload.procedures._soak.exhaustion import Reached
 from proofload.procedures._soak.signals import Signal
 from proofload.records import Status
 from proofload.verdict.soak import LEAST_READINGS, STEP, Growth, Rule, judge_growth
@@ -62,10 +63,12 @@ class Judged:
     smallest: float | None = None
     """The smallest growth that this run would have failed in 19 of 20 cases."""
     attribution: Attribution = Attribution("unknown")  # noqa: RUF009  frozen
+    reached: Reached | None = None
+    """The limit was reached, and ended the main stretch."""
 
     @property
     def status(self) -> Status:
-        if self.of_limit is not None and self.of_limit >= NEAR:
+        if self.reached is not None or (self.of_limit is not None and self.of_limit >= NEAR):
             return Status.FAIL
         return Status.INCONCLUSIVE if self.missing else self.growth.status
 
@@ -78,6 +81,8 @@ class Judged:
     def exhausted_s(self) -> tuple[float, float, float] | None:
         """Seconds from the end of the main stretch until its limit is reached: (expected, soonest, latest)."""
         if self.limit is None or self.status is not Status.FAIL or self.per_s.value <= 0 or self.missing:
+            return None
+        if self.reached is not None:
             return None
         left = max(0.0, self.limit - float(np.median(self.signal.values[-5:])))
         rate = self.per_s
@@ -94,6 +99,7 @@ def judged(
     limit: float | None = None,
     limit_told: str = "",
     of_limit: float | None = None,
+    reached: Reached | None = None,
 ) -> Judged:
     """`rule`'s margin is the growth over the settled part of the main stretch that would matter."""
     signal = whole.between(main.begin_s, main.end_s)
@@ -109,6 +115,7 @@ def judged(
         limit=limit,
         limit_told=limit_told,
         of_limit=of_limit,
+        reached=reached,
         missing=missing,
         smallest=None if missing else _smallest(signal, growth, rule),
         attribution=_attributed(whole, growth, rule, main, others)

@@ -12,10 +12,12 @@ from proofload.analysis.ageing import Cell, cells_of
 from proofload.analysis.trend import SETTLING
 from proofload.clock import NS_PER_S
 from proofload.procedures import Circumstances, Evidence, Findings, ended_early
+from proofload.procedures._container_readings import memory_kill_ns
 from proofload.procedures._measured_phase import MeasuredPhase, measure
 from proofload.procedures._soak import allotment
 from proofload.procedures._soak.checks import creep_check, failures_check, growth_check, unseen
 from proofload.procedures._soak.creep import creep_of
+from proofload.procedures._soak.exhaustion import Reached, foretold
 from proofload.procedures._soak.growth import Course, Judged, Span, judged
 from proofload.procedures._soak.signals import MIB, Readings, Signal, highest, latest, signals
 from proofload.procedures._soak.telling import details, headline
@@ -53,9 +55,13 @@ def conclude(evidence: Evidence, settings: Settings, *, planned_windows: int) ->
     start_ns = min(phase.start_ns for phase in evidence.phases)
     main = _span(phases, start_ns)
     others = [_span([phase], start_ns) for phase in evidence.phases if not phase.measured]
-    course = Course(start_ns, main, (*others, *_idle(evidence, start_ns)))
     readings = evidence.readings()
-    found = _resources(evidence, readings, course, settings)
+    killed_ns = memory_kill_ns(evidence.events, readings)
+    killed_s = None if killed_ns is None else min(main.end_s, (killed_ns - start_ns) / NS_PER_S)
+    if killed_s is not None and killed_s > main.begin_s:  # what came after it was another process
+        main = replace(main, end_s=killed_s)
+    course = Course(start_ns, main, (*others, *_idle(evidence, start_ns)))
+    found = _resources(evidence, readings, course, settings, killed_s)
     ran_out = _ran_out(evidence)
     creeps = {one.name: _creep(aged.cells, one, settings) for one in _allowances(settings)} if aged.cells else {}
     checks = [growth_check(one, found, run_s=main.end_s - main.begin_s) for one in found.values()]
@@ -135,15 +141,22 @@ def _has_process(readings: Mapping[tuple[int, str, str], Series]) -> bool:
     return any(arm == 0 and source in {"process", "container"} for arm, source, _ in readings)
 
 
-def _resources(evidence: Evidence, readings: Readings, course: Course, settings: Settings) -> dict[str, Judged]:
+def _resources(
+    evidence: Evidence, readings: Readings, course: Course, settings: Settings, killed_s: float | None
+) -> dict[str, Judged]:
     found: dict[str, Judged] = {}
     main = course.main
     for name, signal in signals(evidence, readings, course.start_ns).items():
         limit, told, share = _limit(name, signal, main, evidence.run, readings)
         rule = _rule(signal, main, limit, settings)
+        reached = None
+        if name == "memory" and killed_s is not None and limit is not None:
+            reached = Reached(killed_s, foretold(signal, main.begin_s, killed_s, rule, limit))
         if name in {"memory", "gpu-memory"} and limit is None:
             limit, told = _free_memory(signal, main), "the room that a target without a limit is given"
-        found[name] = judged(signal, main, course.others, rule, limit=limit, limit_told=told, of_limit=share)
+        found[name] = judged(
+            signal, main, course.others, rule, limit=limit, limit_told=told, of_limit=share, reached=reached
+        )
     return found
 
 
@@ -156,7 +169,7 @@ def _limit(
     if name == "memory":
         named = run["target"].get("limits", {}).get("memory_mib")
         group = latest(readings, "process", "memory_limit_bytes")
-        limit = float(named) * MIB if named else group
+        limit = latest(readings, "container", "memory_limit_bytes") or (float(named) * MIB if named else group)
         if limit is not None:
             return limit, f"its memory limit of {limit / MIB:,.0f} MiB", most / limit
     if name == "fds":

@@ -20,6 +20,16 @@ MANY_RESTARTS = 2
 """Workers that are replaced more often than this are recycled as a rule: that is part of how it runs."""
 _UNSETTLED_S = 3.0
 """A process that has just joined loads its model: readings this long after it say nothing of growth."""
+MEMORY = (
+    ("container", "anon_bytes"), ("process", "uss_bytes"), ("container", "memory_bytes"), ("process", "rss_bytes"),
+)  # fmt: skip
+"""What stands for memory, the most telling first. A page cache that fills is no leak: what leaves it out comes before
+a container's working set, in which part of it still is."""
+_TOLD = {
+    "anon_bytes": "of its whole container, without the page cache",
+    "memory_bytes": "working set of its container: what it reads and writes of files is in it",
+    "rss_bytes": "resident memory: private memory may not be read here",
+}
 _LEVEL = 3
 _FLAT = 2.0
 
@@ -54,14 +64,13 @@ def signals(evidence: Evidence, readings: Readings, start_ns: int) -> dict[str, 
     births = _births(readings, start_ns)
     own = _inbound(readings, start_ns) or _own_connections(evidence.events, start_ns)
     found: dict[str, Signal] = {}
-    memory = _first(readings, (("container", "memory_bytes"), ("process", "uss_bytes"), ("process", "rss_bytes")))
+    memory = _first(readings, MEMORY)
     if memory is not None:
         name, series = memory
-        told = "resident memory: private memory may not be read here" if name == "rss_bytes" else ""
-        found["memory"] = _signal("memory", "bytes", series, start_ns, told)
-    for name in ("fds", "sockets", "threads"):
-        known = readings.get((0, "process", name))
-        if known is not None:
+        found["memory"] = _signal("memory", "bytes", series, start_ns, _TOLD.get(name, ""))
+    for name, key in (("fds", "fds"), ("sockets", "sockets"), ("threads", "threads"), ("threads", "pids")):
+        known = readings.get((0, "container" if key == "pids" else "process", key))
+        if known is not None and name not in found:
             signal = _signal(name, "", known, start_ns)
             found[name] = signal if name == "threads" else _without(signal, own)
     for name, source, key in (("disk", "process", "files_bytes"), ("gpu-memory", "gpu", "memory_bytes")):
@@ -72,13 +81,19 @@ def signals(evidence: Evidence, readings: Readings, start_ns: int) -> dict[str, 
 
 
 def latest(readings: Readings, source: str, name: str) -> float | None:
-    series = readings.get((0, source, name))
-    return float(series.values[-1]) if series is not None and len(series.values) else None
+    values = _known(readings, source, name)
+    return float(values[-1]) if len(values) else None
 
 
 def highest(readings: Readings, source: str, name: str) -> float | None:
+    values = _known(readings, source, name)
+    return float(values.max()) if len(values) else None
+
+
+def _known(readings: Readings, source: str, name: str) -> Column:
+    """As far as they are numbers."""
     series = readings.get((0, source, name))
-    return float(series.values.max()) if series is not None and len(series.values) else None
+    return np.zeros(0) if series is None else series.values[np.isfinite(series.values)]
 
 
 def _first(readings: Readings, names: Sequence[tuple[str, str]]) -> tuple[str, Series] | None:

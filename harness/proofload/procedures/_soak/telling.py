@@ -13,6 +13,7 @@ from proofload.analysis.trend import SETTLING
 from proofload.clock import NS_PER_S
 from proofload.procedures._soak.allotment import OTHERS
 from proofload.procedures._soak.checks import attribution_told, exhaustion_told, rate_told, smallest_told
+from proofload.procedures._soak.exhaustion import Reached, reached_told
 from proofload.procedures._soak.growth import Course, Judged, Span
 from proofload.records import Check, Status
 from proofload.report import numbers
@@ -29,8 +30,8 @@ _WORDS = {
     "disk": "files it holds open",
     "gpu-memory": "memory of the accelerator",
 }
-_MOST_TELLING = ("thread-leak", "socket-leak", "fd-leak", "memory-leak", "gpu-memory-leak", "disk-growth",
-                 "latency-creep", "errors-grow")  # fmt: skip
+_MOST_TELLING = ("thread-leak", "socket-leak", "fd-leak", "memory-leak", "out-of-memory", "gpu-memory-leak",
+                 "disk-growth", "latency-creep", "errors-grow")  # fmt: skip
 
 
 def headline(
@@ -90,7 +91,7 @@ def _low(value: float) -> str:
 def _by_how_much(cause: str, found: Mapping[str, Judged], creeps: Mapping[str, Creep]) -> str:
     kinds = {
         "memory-leak": "memory", "fd-leak": "fds", "thread-leak": "threads", "socket-leak": "sockets",
-        "disk-growth": "disk", "gpu-memory-leak": "gpu-memory",
+        "disk-growth": "disk", "gpu-memory-leak": "gpu-memory", "out-of-memory": "memory",
     }  # fmt: skip
     if cause == "latency-creep":
         name, creep = max(creeps.items(), key=lambda item: (item[1].status is Status.FAIL, item[0] == "p50"))
@@ -99,21 +100,26 @@ def _by_how_much(cause: str, found: Mapping[str, Judged], creeps: Mapping[str, C
             f"{numbers.significant(creep.start_ms + creep.growth_ms)} ms"
         )
     one = found.get(kinds.get(cause, ""))
-    if one is None or one.growth.status is not Status.FAIL:
+    if one is None:
         return ""
-    rate = one.per_s
-    parts = [f", {rate_told(one, rate.value)} ({rate_told(one, rate.low)} to {rate_told(one, rate.high)})"]
-    attributed = attribution_told(one)
-    if one.attribution.by != "unknown" and attributed:
-        parts.append(f", {attributed}")
-    exhausted = one.exhausted_s()
+    parts = []
+    if one.growth.status is Status.FAIL:
+        rate = one.per_s
+        parts.append(f", {rate_told(one, rate.value)} ({rate_told(one, rate.low)} to {rate_told(one, rate.high)})")
+        attributed = attribution_told(one)
+        if one.attribution.by != "unknown" and attributed:
+            parts.append(f", {attributed}")
+    if one.reached is not None:
+        said = reached_told(one.reached, one.limit_told)
+        parts.append(f". {said[0].upper()}{said[1:]}")
+    exhausted = one.exhausted_s() if one.growth.status is Status.FAIL else None
     if exhausted is not None:
         parts.append(f". {one.limit_told[0].upper()}{one.limit_told[1:]} lasts for {exhaustion_told(exhausted)} more")
     return "".join(parts)
 
 
 def _caveat(found: Mapping[str, Judged]) -> tuple[str, ...]:
-    near = [one for one in found.values() if one.of_limit is not None and one.of_limit >= 0.9]
+    near = [one for one in found.values() if one.of_limit is not None and one.of_limit >= 0.9 and one.reached is None]
     return tuple(
         f"Its {_WORDS[one.signal.name]} reached {numbers.share(one.of_limit)} of {one.limit_told}." for one in near
     )
@@ -177,6 +183,7 @@ def _signal(one: Judged) -> Mapping[str, Any]:
         "limit_told": one.limit_told,
         "of_limit": one.of_limit,
         "exhausted_s": None if exhausted is None else [_number(value) for value in exhausted],
+        "reached": None if one.reached is None else _reached(one.reached),
         "smallest_per_s": one.smallest,
         "smallest_per_request": one.smallest / one.rate_rps if one.smallest and one.rate_rps else None,
         "smallest": smallest_told(one),
@@ -187,6 +194,12 @@ def _signal(one: Judged) -> Mapping[str, Any]:
         "cycles": one.growth.cycles,
         "restarts": one.signal.restarts,
     }
+
+
+def _reached(found: Reached) -> Mapping[str, Any]:
+    early = found.foretold
+    told = None if early is None else [_number(at) for at in (early.expected_s, early.soonest_s, early.latest_s)]
+    return {"at_s": found.at_s, "foretold_by_s": None if early is None else early.by_s, "foretold_s": told}
 
 
 def _thinned(one: Judged) -> list[list[float]]:
