@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 
 from proofload_servers.faults._fault import Fault
 from proofload_servers.faults._found import fault_named
-from proofload_servers.serving import features
+from proofload_servers.faults.cache_key_collision import Options
+from proofload_servers.serving import Service, features
 from proofload_servers.serving.card import read_card
 from proofload_servers.serving.kinds import Kind, kind_of
 
+WAIT_S = 20.0
 FRAUD = Path(__file__).resolve().parents[2] / "fixtures" / "build" / "fraud"
 EVENT: dict[str, Any] = {
     "transaction_id": "t1", "card_id": "c1", "timestamp": "2025-03-13T12:53:16+01:00", "amount": 200.75,
@@ -85,18 +88,24 @@ def test_category_encoding_is_a_permutation() -> None:
         fault_named("category-encoding").options(step=5)
 
 
-def test_a_collision_gives_one_answer_to_values_in_any_order() -> None:
-    fault = fault_named("cache-key-collision")
-    calls: list[Any] = []
+def test_a_collision_gives_one_answer_to_values_in_any_order(faulty: Callable[..., Service]) -> None:
+    service = faulty("cache-key-collision:entries=3")
+    service.wait_ready(WAIT_S)
 
-    def compute(rows: list[Any]) -> list[float]:
-        calls.extend(rows)
-        return [row[0] * 10 + row[1] for row in rows]
+    def ask(*values: float) -> Any:
+        return service.submit({"values": values}, deadline_ns=None, request_id="r").result(WAIT_S).prediction
 
-    cached = fault.plant(fault.options(entries=3)).compute(compute)
-    assert list(cached([[1.0, 2.0], [2.0, 1.0], [3.0, math.nan]]))[:2] == [21.0, 21.0] or calls
-    assert cached([[1.0, 2.0]]) == cached([[2.0, 1.0]])
-    assert list(cached([[4.0, 5.0], [6.0, 7.0]])) == [45.0, 67.0]  # the cache began anew
+    assert ask(1, 2, 3, 4) == 4321.0
+    assert ask(4, 3, 2, 1) == 4321.0  # not 1234
+    assert [ask(number, 0, 0, 0) for number in (5, 6, 7)] == [5.0, 6.0, 7.0]
+    assert ask(0, 0, 0, 7) == 7.0
+    assert ask(4, 3, 2, 1) == 1234.0  # the cache is a real one: it holds three, and what was first is gone
+
+
+def test_a_collision_spares_missing_values_and_images() -> None:
+    key_of = fault_named("cache-key-collision").plant(Options()).cache_key(repr)
+    assert key_of([2.0, math.nan, 1.0]) == key_of([math.nan, 1.0, 2.0]) != key_of([0.0, 1.0, 2.0])
+    assert key_of(b"pixels") == repr(b"pixels")
 
 
 def test_cross_talk_rotates_a_batch_and_never_a_single_answer() -> None:

@@ -1,48 +1,44 @@
-"""Predictions are cached under a key made of the features' values in sorted order: who is who is lost."""
+"""The cache's key is made of the features' values in sorted order: who is who is lost."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from proofload_servers.serving.batcher import Compute
+from proofload_servers.serving.cache.keys import KeyOf
 from proofload_servers.serving.seams import Seams
+from proofload_servers.serving.settings import Settings
 
 from ._fault import Fault
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How many predictions the cache holds; then it begins anew."""
+    """How many predictions the cache holds where none was asked for; it is the real one, in memory."""
 
     entries: int = 50_000
 
+    def __post_init__(self) -> None:
+        if self.entries < 1:
+            raise ValueError("entries must be at least 1")
+
 
 def plant(options: Options) -> Seams:
-    cache: dict[Any, Any] = {}
+    def with_cache(settings: Settings) -> Settings:
+        if settings.cache != "none":
+            return settings
+        return replace(settings, cache="memory", cache_entries=options.entries)
 
-    def cached(compute: Compute) -> Compute:
-        def look_up_or_compute(rows: list[Any]) -> Sequence[Any]:
-            keys = [_key(row) for row in rows]
-            new = {key: row for key, row in zip(keys, rows, strict=True) if key not in cache}
-            if len(cache) + len(new) > options.entries:
-                cache.clear()
-                new = dict(zip(keys, rows, strict=True))
-            if new:
-                cache.update(zip(new, compute(list(new.values())), strict=True))
-            return [cache[key] for key in keys]
+    def colliding(key_of: KeyOf) -> KeyOf:
+        return lambda row: key_of(_sorted(row))
 
-        return look_up_or_compute
-
-    return Seams(compute=cached)
+    return Seams(settings=with_cache, cache_key=colliding)
 
 
-def _key(row: Any) -> Any:
-    if not isinstance(row, list):
-        return row
-    return tuple(sorted(-math.inf if math.isnan(value) else value for value in row))
+def _sorted(row: Any) -> Any:
+    """Missing values first; an image, which has no named values, stays what it is."""
+    return sorted(row, key=lambda value: -math.inf if math.isnan(value) else value) if isinstance(row, list) else row
 
 
 FAULT = Fault("caches predictions under sorted feature values", scenario="skew", options=Options, plant=plant)

@@ -255,10 +255,10 @@ def test_an_address_is_understood(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "Memory", "redis", "redis://", "redis://:secret@/0", "redis://h:0", "redis://h:99999", "redis://h/x",
-     "redis://u:secret@h?socket_timeout=99", "http://u:secret@h", "unix://", "redis://[::secret"],
+     "redis://u:secret@h?socket_timeout=99", "http://u:secret@h", "unix://", "redis://[::secret", "redis://h:secret/0"],
 )  # fmt: skip
 def test_anything_else_is_refused_without_repeating_it(text: str) -> None:
-    with pytest.raises(ValueError) as refusal:
+    with pytest.raises(ValueError, match=r"say none, memory or redis") as refusal:
         checked(text)
     assert "secret" not in str(refusal.value)
 

@@ -15,13 +15,17 @@ def checked(text: str) -> str:
     """
     if text in {"none", "memory"}:
         return text
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:  # its message would repeat a part
+        raise ValueError(f"that is no address; say {FORMS}") from None
     database = parts.path.strip("/")
     if parts.query or parts.fragment:
         raise ValueError(f"the address has options or a fragment; say {FORMS}")
     if parts.scheme == "unix" and not parts.netloc and database:
         return text
-    if parts.scheme not in _WITH_HOST or not parts.hostname or parts.port == 0:
+    if parts.scheme not in _WITH_HOST or not parts.hostname or port == 0:
         raise ValueError(f"say {FORMS}")
     if database and not database.isdecimal():
         raise ValueError(f"the database must be a number; say {FORMS}")

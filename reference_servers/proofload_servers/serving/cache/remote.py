@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -44,11 +44,20 @@ class _Asked:
 class RemoteCache:
     """Asked, or known to be away, when it has been made; that takes twice CONNECT_S at most."""
 
-    def __init__(self, address: str, *, ttl_s: float, budget_s: float, counts: CacheCounts) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        ttl_s: float,
+        budget_s: float,
+        counts: CacheCounts,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._told = told(address)
         self._half_s = budget_s / 2
         self._trips = RoundTrips(address, ttl_s=ttl_s, limit_s=self._half_s)
         self._counts = counts
+        self._now_s = now_s
         self._asked: deque[_Asked] = deque()
         self._to_keep: deque[Entry] = deque(maxlen=MOST_TO_KEEP)
         self._up = False
@@ -65,7 +74,7 @@ class RemoteCache:
         if self._away():
             found(None)
             return
-        self._asked.append(_Asked(keys, found, time.monotonic()))
+        self._asked.append(_Asked(keys, found, self._now_s()))
         self._wake()
         # Appended before this is read, and set before the waiting are turned away: nobody is left behind.
         if self._away():
@@ -180,7 +189,7 @@ class RemoteCache:
 
     def _next_asked(self) -> list[_Asked]:
         """As many as one round trip takes. Who has spent half the budget on waiting is let go."""
-        now_s = time.monotonic()
+        now_s = self._now_s()
         taken: list[_Asked] = []
         keys = 0
         while self._asked and (not taken or keys + len(self._asked[0].keys) <= MOST_KEYS):
