@@ -304,7 +304,7 @@ def test_an_engine_that_does_not_answer_is_an_error_that_says_so(monkeypatch: py
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     probe = container.create(Subject(0, container_id=ID))
     assert probe is not None
-    with pytest.raises(TargetError, match="engine does not answer"):
+    with pytest.raises(TargetError, match="no container engine answers"):
         list(probe.read())
     probe.close()
     probe.close()

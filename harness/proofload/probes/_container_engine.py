@@ -5,15 +5,13 @@ The answers are parsed apart from the asking: see `state_of` and `usage_of`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from proofload.errors import TargetError
+from proofload.errors import InputError, TargetError
 from proofload.probes._container_usage import Usage
-
-PATIENCE_S = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,8 @@ class ContainerEngine:
 
     def __init__(self, container_id: str) -> None:
         self._id = container_id
-        self._client: Any = None
+        self._connection = ExitStack()
+        self._api: Any = None
 
     def state(self) -> State:
         return state_of(self._ask(lambda api: api.inspect_container(self._id)))
@@ -48,9 +47,8 @@ class ContainerEngine:
         return usage_of(self._ask(self._stats), state.limits)
 
     def close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._api = None
+        self._connection.close()
 
     def _stats(self, api: Any) -> Mapping[str, Any]:
         from docker.errors import InvalidVersion
@@ -59,18 +57,16 @@ class ContainerEngine:
             return dict(api.stats(self._id, stream=False, one_shot=True))
         return dict(api.stats(self._id, stream=False))
 
-    def _ask(self, question: Any) -> Any:
-        import docker
-        import requests
+    def _ask(self, question: Callable[[Any], Any]) -> Any:
+        from proofload.runtimes._container_engine import engine, translated
 
         try:
-            if self._client is None:
-                self._client = docker.from_env(timeout=PATIENCE_S)
-            return question(self._client.api)
-        except docker.errors.NotFound as exc:
-            raise TargetError(f"container {self._id[:12]} is gone", evidence=str(exc)) from exc
-        except (docker.errors.DockerException, requests.RequestException, OSError) as exc:
-            raise TargetError("the container engine does not answer", evidence=str(exc)) from exc
+            if self._api is None:
+                self._api = self._connection.enter_context(engine()).api
+        except InputError as exc:  # here, nobody asked for one
+            raise TargetError(exc.what, evidence=exc.evidence, cause=exc.cause, remedy=exc.remedy) from exc
+        with translated(f"container {self._id[:12]}"):
+            return question(self._api)
 
 
 def state_of(inspected: Mapping[str, Any]) -> State:
