@@ -182,6 +182,6 @@ def _target(run: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _duration_s(events: tuple[Event, ...]) -> float:
-    """From the first event to the last."""
-    instants = [event.t_ns for event in events]
+    """From the first event to the last; a phase is announced ahead of its time, and may not have come."""
+    instants = [event.t_ns for event in events if event.kind != "phase"]
     return (max(instants) - min(instants)) / NS_PER_S if instants else 0.0

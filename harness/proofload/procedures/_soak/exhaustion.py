@@ -41,13 +41,14 @@ def foretold(whole: Signal, begin_s: float, at_s: float, rule: Rule, limit: floa
     growth = judge_growth(early.t_s, early.values, rule)
     if not growth.window_s or growth.growth <= 0:
         return None
-    left = max(0.0, limit - float(np.median(early.values[-_LEVEL:])))
+    now_s, level = float(np.median(early.t_s[-_LEVEL:])), float(np.median(early.values[-_LEVEL:]))
+    left = max(0.0, limit - level)
     per_s, low, high = (value / growth.window_s for value in (growth.growth, growth.low, growth.high))
     return Foretold(
         by_s=by_s,
-        expected_s=by_s + left / per_s,
-        soonest_s=by_s + (left / high if np.isfinite(high) else 0.0),
-        latest_s=by_s + left / low if low > 0 else float("inf"),
+        expected_s=now_s + left / per_s,
+        soonest_s=now_s + (left / high if np.isfinite(high) else 0.0),
+        latest_s=now_s + left / low if low > 0 else float("inf"),
     )
 
 
