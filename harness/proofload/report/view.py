@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from proofload.clock import NS_PER_S
 from proofload.discovery import implementations
 from proofload.records import Event, Phase, PhaseSummary, Result, Samples
+from proofload.report.reduce.cache_share import CacheShare, cache_share
 from proofload.report.reduce.failures import Failure, Failures
 from proofload.report.reduce.load_curve import LoadPoint, load_curve
 from proofload.report.reduce.readings import Gauge, Readings, gauge
@@ -91,6 +92,7 @@ class RunView:
     load: tuple[LoadPoint, ...]
     means: ClientMeans | None
     server: ServerTime | None
+    cache: CacheShare | None
     gauges: tuple[Gauge, ...]
     experiment: Any = None
     """What the procedure's own section needs (see `proofload.report.experiments`)."""
@@ -115,6 +117,7 @@ def view(record: Recorded) -> RunView:
             tails.extend(_tails(phase, counted, summary, timeout_s))
         del samples, counted  # before the next phase is read
     readings = record.readings()
+    windows = [_window(phase) for phase in phases if phase.measured]
     marks, left_out = _events(record.events, bins.start_ns)
     return RunView(
         label=called(result),
@@ -132,7 +135,8 @@ def view(record: Recorded) -> RunView:
         versions=failures.versions,
         load=load_curve(result),
         means=means.found(),
-        server=server_time(readings, [_window(phase) for phase in phases if phase.measured], bins.start_ns),
+        server=server_time(readings, windows, bins.start_ns),
+        cache=cache_share(readings, windows),
         gauges=tuple(
             found
             for (arm, source, name), series in sorted(readings.items())

@@ -7,35 +7,9 @@ from collections.abc import Mapping
 from proofload.report import numbers
 from proofload.report.document import Block, Column, Note, Picture, Section, table
 from proofload.report.pictures.parts import parts_picture
-from proofload.report.reduce.readings import Gauge
+from proofload.report.sections.gauges import named, order
 from proofload.report.sections.page import Page
-from proofload.report.text import printable
 from proofload.report.view import RunView
-
-_MIB = 2.0**20
-_TOLD = {
-    "cpu_share": ("CPU (cores)", 1.0),
-    "uss_bytes": ("memory of its own, USS (MiB)", _MIB),
-    "rss_bytes": ("resident memory, RSS (MiB)", _MIB),
-    "fds": ("file descriptors", 1.0),
-    "threads": ("threads", 1.0),
-    "sockets": ("sockets", 1.0),
-}
-CONTAINER = "container"
-_OF_CONTAINER = {
-    "cpu_share": ("container: CPU (cores)", 1.0),
-    "cpu_limit_cores": ("container: CPU limit (cores)", 1.0),
-    "throttled_share": ("container: stopped by its CPU limit (% of scheduler periods)", 0.01),
-    "memory_bytes": ("container: memory, working set (MiB)", _MIB),
-    "anon_bytes": ("container: memory that cannot be given back (MiB)", _MIB),
-    "memory_limit_bytes": ("container: memory limit (MiB)", _MIB),
-    "oom_kills": ("container: processes killed at that limit", 1.0),
-    "restarts": ("container: restarts", 1.0),
-    "pids": ("container: processes and threads", 1.0),
-    "rx_bytes_per_s": ("container: received (KiB/s)", 1024.0),
-    "tx_bytes_per_s": ("container: sent (KiB/s)", 1024.0),
-}
-"""What else is read of a container follows from these."""
 
 
 def section(page: Page) -> Section:
@@ -74,6 +48,7 @@ def section(page: Page) -> Section:
             )
         )
     blocks += [Note(text) for run in page.runs if (text := _contradiction(run))]
+    blocks += [Note(text) for run in page.runs if (text := _cached(run))]
     blocks.append(_resources(page))
     return Section("server", "Where time went in the server", tuple(blocks))
 
@@ -104,6 +79,20 @@ def _contradiction(run: RunView) -> str:
     )
 
 
+def _cached(run: RunView) -> str:
+    """Empty unless the target counts the hits of a cache."""
+    cache = run.cache
+    if cache is None:
+        return ""
+    joined = f", {numbers.share(cache.joined / cache.asked)} shared an equal one's computation" if cache.joined else ""
+    skipped = f", {numbers.share(cache.skipped / cache.asked)} were not looked up" if cache.skipped else ""
+    return (
+        f"{run.label}: {numbers.share(cache.hit_share)} of {numbers.count(cache.asked)} requests were answered from "
+        f"its prediction cache{joined}{skipped}. How many a real one answers depends on how often real requests repeat; "
+        "here they repeat as often as they were drawn from the payload file."
+    )
+
+
 def _told(label: str, parts: Mapping[str, float]) -> str:
     return f"{label}: {', '.join(f'{name} {numbers.significant(value)} ms' for name, value in parts.items())}."
 
@@ -111,25 +100,13 @@ def _told(label: str, parts: Mapping[str, float]) -> str:
 def _resources(page: Page) -> Block:
     rows = []
     for run in page.runs:
-        ordered = sorted(run.gauges, key=lambda gauge: (gauge.arm, gauge.source, _place(gauge), gauge.name))
-        for gauge in ordered:
-            known = _names(gauge)
-            if gauge.source == CONTAINER and gauge.name not in known:
-                continue
-            title, scale = known.get(gauge.name, (printable(f"{gauge.source} {gauge.name}", 60), 1.0))
-            figures = (gauge.first, gauge.average, gauge.peak, gauge.last)
-            rows.append((run.label, title, *(numbers.significant(figure / scale) for figure in figures)))
+        for gauge in sorted(run.gauges, key=order):
+            title, scale = named(gauge)
+            if title:
+                figures = (gauge.first, gauge.average, gauge.peak, gauge.last)
+                rows.append((run.label, title, *(numbers.significant(figure / scale) for figure in figures)))
     if not rows:
         return Note("No probe read the target's processes, so its CPU and memory are unknown.")
     columns = [Column("target", "target"), Column("resource")]
     columns += [Column(name, "number") for name in ("at first", "mean", "peak", "at last")]
     return table("What the target's processes used", columns, rows)
-
-
-def _names(gauge: Gauge) -> Mapping[str, tuple[str, float]]:
-    return _OF_CONTAINER if gauge.source == CONTAINER else _TOLD
-
-
-def _place(gauge: Gauge) -> int:
-    known = list(_names(gauge))
-    return known.index(gauge.name) if gauge.name in known else len(known)
