@@ -228,6 +228,25 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
+class Energy:
+    """What the boards of the target's accelerators took while it answered; nothing of the rest of the machine."""
+
+    per_million_j: float
+    """Joules for a million correct predictions."""
+    interval: Interval
+    joules: float
+    predictions: int
+    covered_s: float
+    """For so long it was measured, and the predictions counted."""
+    mean_w: float
+    by: str
+    """ "counter": the boards' own; "power": readings of power, integrated."""
+    idle_share: float | None
+    """The part that the same boards would have taken without load; None: they were not read at rest."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """Money per million correct predictions, or why there is none."""
 
@@ -238,6 +257,8 @@ class Cost:
     detail: str
     """The arithmetic in words, prices with region, date and source; or why it is unpriced."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    energy: Energy | None = None
+    """Of the measured phase, whatever the verdict; None where no meter was read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from proofload.records import (
     ClientHealth,
     Cost,
     Distribution,
+    Energy,
     Interval,
     PhaseSummary,
     Quantile,
@@ -68,6 +69,18 @@ phases = st.builds(
     measured=st.booleans(),
     delivery=st.none() | st.dictionaries(st.sampled_from(["lost", "duplicated", "reordered"]), counts),
 )
+energies = st.builds(
+    Energy,
+    per_million_j=numbers,
+    interval=intervals,
+    joules=numbers,
+    predictions=counts,
+    covered_s=numbers,
+    mean_w=numbers,
+    by=st.sampled_from(["counter", "power"]),
+    idle_share=maybe,
+    detail=texts,
+)
 results = st.builds(
     Result,
     scenario=texts,
@@ -80,7 +93,7 @@ results = st.builds(
     ),
     phases=st.lists(phases, max_size=2).map(tuple),
     client=st.none() | st.builds(ClientHealth, distributions, maybe, st.integers(1, 64), maybe, counts, numbers),
-    cost=st.none() | st.builds(Cost, maybe, intervals, texts, st.booleans(), texts, plain),
+    cost=st.none() | st.builds(Cost, maybe, intervals, texts, st.booleans(), texts, plain, st.none() | energies),
     environment=plain,
     command=texts,
     started_at=texts,

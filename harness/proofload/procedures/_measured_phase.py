@@ -12,6 +12,7 @@ from proofload.analysis.health import client_health
 from proofload.analysis.lag import plain_percentiles
 from proofload.analysis.summary import ErrorKind, due_since, error_counts, latencies, summarise, with_outcome
 from proofload.analysis.warmup import Warmup, warmup_end
+from proofload.clock import NS_PER_S
 from proofload.procedures import Circumstances
 from proofload.records import Check, ClientHealth, Outcome, Phase, PhaseSummary, Samples, Status, Validity
 from proofload.scenarios import Scenario
@@ -23,6 +24,7 @@ from proofload.verdict.slo import slo_checks
 class MeasuredPhase:
     """What one phase showed."""
 
+    phase: Phase
     summary: PhaseSummary
     checks: tuple[Check, ...]
     validity: tuple[Validity, ...]
@@ -30,6 +32,12 @@ class MeasuredPhase:
     warmup: Warmup | None
     observed_ms: Mapping[str, float]
     """Plain latency percentiles, whatever the sample supports: for searching, never for reporting."""
+
+    @property
+    def span_ns(self) -> tuple[int, int]:
+        """From the end of its warm-up to its own end."""
+        cut_ns = 0 if self.warmup is None else self.warmup.cut_ns
+        return max(self.phase.start_ns, cut_ns), self.phase.start_ns + round(self.phase.duration_s * NS_PER_S)
 
     @property
     def valid(self) -> bool:
@@ -80,7 +88,7 @@ def measure(
     )
     observed, _ = latencies(due_since(samples, cut_ns), timeout_s=scenario.timeout_s)
     checks = tuple(_naming_errors(check, errors) for check in checks)
-    return MeasuredPhase(summary, checks, validity, health, warmup, plain_percentiles(observed))
+    return MeasuredPhase(phase, summary, checks, validity, health, warmup, plain_percentiles(observed))
 
 
 def _backlog(samples: Samples, around: Circumstances) -> validity_rules.Backlog:

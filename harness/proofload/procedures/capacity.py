@@ -102,7 +102,7 @@ class Capacity:
             capacity=answer,
             cost=None
             if answer.rate_rps is None
-            else priced(evidence, settings, main.summary, answer.rate_rps, answer.interval, at_capacity=True),
+            else priced(evidence, settings, main, answer.rate_rps, answer.interval, at_capacity=True),
             warmup={"excluded": main.summary.excluded},
         )
 

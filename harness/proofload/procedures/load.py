@@ -75,7 +75,7 @@ class Load:
             checks=main.checks,
             validity=main.validity,
             client=main.health,
-            cost=priced(evidence, scenario, main.summary, rate, Interval(rate, rate), at_capacity=False),
+            cost=priced(evidence, scenario, main, rate, Interval(rate, rate), at_capacity=False),
             warmup={**told, "excluded": main.summary.excluded},
         )
 

@@ -17,6 +17,7 @@ from proofload.records import (
     ClientHealth,
     Cost,
     Distribution,
+    Energy,
     Interval,
     PhaseSummary,
     Quantile,
@@ -191,8 +192,15 @@ def _capacity_back(item: Mapping[str, Any]) -> Capacity:
 
 
 def _cost(cost: Cost) -> dict[str, Any]:
-    return {**asdict(cost), "interval": _interval(cost.interval)}
+    document = {**asdict(cost), "interval": _interval(cost.interval)}
+    if cost.energy is None:
+        del document["energy"]
+    else:
+        document["energy"]["interval"] = _interval(cost.energy.interval)
+    return document
 
 
 def _cost_back(item: Mapping[str, Any]) -> Cost:
-    return Cost(**{**item, "interval": _interval_back(item["interval"])})
+    energy = item.get("energy")
+    told = energy and Energy(**{**energy, "interval": _interval_back(energy["interval"])})
+    return Cost(**{**item, "interval": _interval_back(item["interval"]), "energy": told})
