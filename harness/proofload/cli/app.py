@@ -17,6 +17,7 @@ import typer
 from proofload.cli import failure
 from proofload.cli.doctor import doctor
 from proofload.cli.fixtures import fixtures
+from proofload.cli.init import init
 from proofload.cli.listings import scenarios, targets
 from proofload.cli.report import report
 from proofload.cli.run import run
@@ -26,7 +27,7 @@ from proofload.cli.speaking import out, say
 from proofload.errors import EXIT_INTERRUPTED, EXIT_PASS, ProofloadError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
-for command in (run, report, targets, scenarios, doctor, fixtures, serve, selftest):
+for command in (run, report, targets, scenarios, doctor, fixtures, serve, selftest, init):
     app.command()(command)
 
 
