@@ -164,10 +164,10 @@ def _inside(run: RunView, look: Look) -> list[_Panel]:
             _legend(axes)
 
         panels.append(_Panel(1.05, paint_server))
-    memory = ("anon_bytes", "memory (MiB)") if _read(run, "anon_bytes") else ("uss_bytes", "USS (MiB)")
+    memory = ("anon_bytes", "RAM (MiB)") if _read(run, "anon_bytes") else ("uss_bytes", "USS (MiB)")
     for (name, title), scale, limit in (
         (("cpu_share", "CPU (cores)"), 1.0, "cpu_limit_cores"),
-        (("throttled_share", "throttled (%)"), 0.01, ""),
+        (("throttled_share", "throttled %"), 0.01, ""),
         (memory, 2.0**20, "memory_limit_bytes"),
     ):
         found, most = _read(run, name), _read(run, limit)
