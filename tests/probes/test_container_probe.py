@@ -51,10 +51,10 @@ VERSION_2 = {
     (UNIFIED, "pids.current"): "1\n",
 }
 SAME = Usage(
-    cpu_s=pytest.approx(2.555594),
+    cpu_s=2.555594,
     periods=53,
     throttled_periods=48,
-    throttled_s=pytest.approx(1.386028),
+    throttled_s=1.386028,
     cpu_limit_cores=0.5,
     used_bytes=1359872,
     reclaimable_bytes=307200,
@@ -66,7 +66,9 @@ SAME = Usage(
 
 
 def test_both_versions_of_control_groups_tell_the_same() -> None:
-    assert usage_of(VERSION_1) == SAME
+    first = usage_of(VERSION_1)
+    assert first.throttled_s == pytest.approx(1.386028488)  # in nanoseconds there
+    assert replace(first, throttled_s=SAME.throttled_s) == SAME
     assert usage_of(VERSION_2) == replace(SAME, oom_kills=2)
 
 
@@ -209,7 +211,8 @@ def test_the_engine_tells_the_same_of_a_container() -> None:
     state = engine_answers.state_of(INSPECTED)
     assert (state.running, state.pid, state.restarts, state.out_of_memory) == (True, 8836, 2, False)
     usage = engine_answers.usage_of(STATS, state.limits)
-    assert (usage.cpu_s, usage.periods, usage.throttled_periods) == (pytest.approx(2.61900361), 55, 50)
+    assert usage.cpu_s == pytest.approx(2.61900361)
+    assert (usage.periods, usage.throttled_periods) == (55, 50)
     assert (usage.memory_bytes, usage.memory_limit_bytes, usage.cpu_limit_cores) == (1052672, 256 * MIB, 0.5)
     assert (usage.rx_bytes, usage.tx_bytes, usage.pids) == (1043, 9, 1)
     assert (usage.anon_bytes, usage.oom_kills) == (None, None)

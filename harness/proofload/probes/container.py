@@ -67,6 +67,7 @@ class ContainerProbe:
 
     def read(self) -> Iterable[Reading]:
         now_ns = self._clock.now_ns()
+        usage: Usage | None
         try:
             usage = self._usage()
         except ProcessLookupError:
@@ -90,9 +91,7 @@ class ContainerProbe:
         state = self._engine.state()
         if not state.running or (self._life is not None and state.started_at != self._life.started_at):
             raise ProcessLookupError(f"container {self._id[:12]} has ended")
-        self._life = state
-        self._look([state.pid])
-        return self._engine.usage(state) if self._group is None else self._group.read()
+        return self._used(state)
 
     def _usage_of_another_life(self) -> Usage | None:
         """It was started again: what it uses now. None, once: it was killed at its memory limit."""
@@ -112,6 +111,10 @@ class ContainerProbe:
         self._killed_before, self._killed = self._killed_before + self._killed, 0
         self._told_its_end = False
         self._rates.forget()
+        return self._used(state)
+
+    def _used(self, state: State) -> Usage:
+        """By its files where this host shows them."""
         self._life = state
         self._look([state.pid])
         return self._engine.usage(state) if self._group is None else self._group.read()

@@ -186,6 +186,7 @@ class FoundServer:
     pids: Sequence[int] = ()
     timeline: Mapping[str, int] = field(default_factory=dict)
     cpus: Sequence[int] = ()
+    container_id: str = ""
 
     def check_alive(self) -> None: ...
 
