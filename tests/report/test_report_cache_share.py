@@ -49,7 +49,7 @@ def test_the_report_tells_the_share_and_warns_of_what_it_depends_on(make_run: Ca
     assert "requests were answered from its prediction cache" in told
     assert "shared an equal one's computation" in told
     assert "were not looked up" in told
-    assert "as often as they were drawn from the payload file" in told
+    assert "as often as requests were drawn from the payload file" in told
 
 
 def test_a_target_without_a_cache_has_no_share(make_run: Callable[..., Any]) -> None:

@@ -88,8 +88,8 @@ def _cached(run: RunView) -> str:
     skipped = f", {numbers.share(cache.skipped / cache.asked)} were not looked up" if cache.skipped else ""
     return (
         f"{run.label}: {numbers.share(cache.hit_share)} of {numbers.count(cache.asked)} requests were answered from "
-        f"its prediction cache{joined}{skipped}. How many a real one answers depends on how often real requests repeat; "
-        "here they repeat as often as they were drawn from the payload file."
+        f"its prediction cache{joined}{skipped}. Of real traffic the share depends on how often it "
+        "repeats itself; here it is as often as requests were drawn from the payload file."
     )
 
 
