@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,6 +51,16 @@ def container_engine() -> Iterator[docker.DockerClient]:
     client = docker.from_env(timeout=60)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def servers_image(container_engine: docker.DockerClient, required_program: Callable[..., str], checkout: Path) -> str:
+    """The tag of the reference servers' image, built from this checkout; built now unless it is up to date."""
+    required_program("docker")
+    build = [sys.executable, "reference_servers/build_images.py"]
+    done = subprocess.run(build, cwd=checkout, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr}"
+    return "proofload-servers:cpu"
 
 
 def _engine_problem() -> str:
