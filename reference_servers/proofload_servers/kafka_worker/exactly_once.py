@@ -192,6 +192,7 @@ class ExactlyOnceWorker(Worker):
             except KafkaException as exc:
                 if not exc.args[0].retriable() or time.monotonic() > until:
                     raise
+                time.sleep(STEP_S)
             else:
                 return
             if self._stopping:

@@ -24,7 +24,7 @@ class KafkaOptions:
     connect_s: float
     session_s: float
     guarantee: Guarantee = "at-least-once"
-    transaction_ms: float = 0.0
+    transaction_ms: float = 10.0
 
 
 def add_kafka_flags(parser: argparse.ArgumentParser) -> None:
@@ -53,9 +53,9 @@ def add_kafka_flags(parser: argparse.ArgumentParser) -> None:
     add_flag(
         parser,
         "--transaction-ms",
-        default=0.0,
+        default=10.0,  # a transaction that follows on the last at once is made to wait for its end, and longer
         kind=float,
-        help="exactly-once: how long a reply waits at least for company in its transaction",
+        help="exactly-once: how long after a transaction the next may begin",
     )
     add_flag(parser, "--connect-s", default=30.0, kind=float, help="how long to look for the broker at start")
 
