@@ -149,3 +149,10 @@ def test_a_pilot_tells_users_from_requests() -> None:
     assert spread.within == pytest.approx(1.0, rel=0.15)
     assert 0.9 < spread.foretold <= 0.99
     assert spread_of(np.array([1.0]), np.array([0])).between == 0.0
+
+
+def test_a_sequence_speaks_from_its_tenth_stretch_on_and_is_sure_of_what_never_varied() -> None:
+    assert radius(Difference(0.3, 0.01, 8, (500, 500), 1.0), 0.2, 0.05) == np.inf
+    assert radius(Difference(0.3, 0.01, 9, (500, 500), 1.0), 0.2, 0.05) < np.inf
+    assert radius(Difference(0.3, 0.0, 8, (500, 500), 1.0), 0.2, 0.05) == np.inf
+    assert radius(Difference(0.3, 0.0, 9, (500, 500), 1.0), 0.2, 0.05) == 0.0

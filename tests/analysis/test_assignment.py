@@ -67,3 +67,7 @@ def test_bounds_and_chances() -> None:
     assert not too_many(0, 10, tolerated=0.001, alpha=0.001)
     assert not too_many(1, 100, tolerated=0.001, alpha=0.001)
     assert too_many(2, 10, tolerated=0.001, alpha=0.001)
+
+
+def test_the_share_that_was_seen_is_of_units() -> None:
+    assert split_seen(np.arange(4), np.array([True, False, False, False]), 0.25).seen == 0.25

@@ -100,3 +100,19 @@ def test_a_request_that_nobody_answered_while_it_was_switched_is_lost() -> None:
 def test_what_a_version_dropped_at_its_end_is_counted() -> None:
     samples = rows((0, 9, 12, Outcome.ERROR, -1), (0, 9, 11, Outcome.OK, 200), (1, 9, 12, Outcome.ERROR, -1))
     assert lost_to_the_end(samples, 0, 10 * MS, 20 * MS) == (1, 2)
+
+
+def test_looks_are_quickest_about_a_beginning_and_an_outage_and_about_half_of_a_median() -> None:
+    side = requests([1.0, 1.0, 1.0])
+    found = guards(side, side, limits_from(side, slower=0.5, slower_ms=1.0, failed=0.01, tail=0.02))
+    assert found[FAILURES].taus == pytest.approx((0.04, 0.4))
+    assert found[TAIL].taus == pytest.approx((0.08, 0.8))
+    assert found[SLOWER].taus == (0.5,)
+
+
+def test_a_difference_knows_where_it_began_and_how_many_blocks_it_rests_on() -> None:
+    found = shares_difference(Counts(np.full(6, 100), np.full(6, 10)), Counts(np.full(9, 100), np.full(9, 30)))
+    assert found.baseline == pytest.approx(0.1)
+    assert found.effect == pytest.approx(0.2)
+    assert found.freedom == 13
+    assert found.users == (600, 900)

@@ -244,3 +244,22 @@ def test_the_knee_of_a_queue_is_before_the_wall() -> None:
 )
 def test_few_points_a_flat_and_a_straight_curve_have_no_knee(rates: list[float], latencies: list[float]) -> None:
     assert knee(rates, latencies) is None
+
+
+def test_the_search_comes_down_by_halves() -> None:
+    found = search(sharp(3.3))
+    assert [step["rate_rps"] for step in found.steps[:5]] == [20.0, 20.0, 10.0, 5.0, 2.5]
+
+
+def test_an_invalid_confirmation_is_repeated_as_it_was() -> None:
+    asked: list[float] = []
+
+    def blip(step: Step) -> tuple[Status, bool]:
+        if step.purpose == "confirm":
+            asked.append(step.rate_rps)
+            return (Status.INVALID, False) if len(asked) == 1 else (Status.PASS, True)
+        return sharp(640.0)(step)
+
+    assert search(blip).confirmed
+    assert len(asked) == 2
+    assert asked[0] == asked[1]

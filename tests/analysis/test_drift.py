@@ -83,3 +83,78 @@ def test_categories_that_training_never_has_are_told() -> None:
     cause, says = sign("shop", a, b)
     assert cause == "category-encoding"
     assert "such as A" in says
+
+
+def test_a_feature_that_one_side_never_has_is_missing_for_certain() -> None:
+    numbers, nothing = Values.of_numbers(RNG.normal(size=500)), Values.of_numbers(np.full(500, np.nan))
+    for found in (measure(numbers, nothing, RNG), measure(nothing, numbers, RNG)):
+        assert found is not None
+        assert found.effect == 1.0
+        assert found.p_value < 1e-9
+        assert found.wasserstein is None
+    neither = measure(nothing, nothing, RNG)
+    assert neither is not None
+    assert (neither.effect, neither.p_value) == (0.0, 1.0)
+
+
+def test_more_missing_ones_are_told_where_that_is_the_larger_change() -> None:
+    holes = np.where(np.arange(1000) % 5 == 0, np.nan, RNG.normal(size=1000))
+    found = measure(Values.of_numbers(RNG.normal(size=1000)), Values.of_numbers(holes), RNG)
+    assert found is not None
+    assert found.measure == "share missing"
+    assert found.effect == pytest.approx(0.2)
+    assert found.p_value < 1e-6
+
+
+def test_chi_square_of_categories_is_that_of_scipy_though_the_sides_differ_in_size() -> None:
+    counts = np.array([[500, 300, 200], [150, 60, 40]])
+    left, right = (Values.of_objects(RNG.permutation(np.repeat(["x", "y", "z"], side)).tolist()) for side in counts)
+    found = measure(left, right, RNG)
+    assert found is not None
+    worth = np.array(found.effective) / counts.sum(axis=1)  # rows count for a little less than one
+    table = counts * worth[:, None]
+    assert found.chi_square_p == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
+    assert found.p_value == found.chi_square_p
+
+
+def test_distances_are_the_same_in_both_directions_and_nothing_between_equals() -> None:
+    left = Values.of_objects(RNG.permutation(["x"] * 600 + ["y"] * 400).tolist())
+    right = Values.of_objects(RNG.permutation(["x"] * 300 + ["y"] * 500 + ["z"] * 200).tolist())
+    there, back, same = measure(left, right, RNG), measure(right, left, RNG), measure(left, left, RNG)
+    assert there is not None
+    assert back is not None
+    assert same is not None
+    assert there.divergence == pytest.approx(back.divergence)
+    assert there.psi == pytest.approx(back.psi)
+    assert (same.effect, same.psi, same.divergence, same.chi_square_p) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_psi_of_a_half_against_a_quarter() -> None:
+    """(½ − ¼) ln 2 + (½ − ¾) ln ⅔: by hand."""
+    left = Values.of_objects(RNG.permutation(["x"] * 20_000 + ["y"] * 20_000).tolist())
+    right = Values.of_objects(RNG.permutation(["x"] * 10_000 + ["y"] * 30_000).tolist())
+    found = measure(left, right, RNG)
+    assert found is not None
+    assert found.psi == pytest.approx(0.25 * np.log(2) - 0.25 * np.log(2 / 3), rel=0.001)
+
+
+@pytest.mark.parametrize(("factor", "cause"), [(60.0, "unit"), (1 / 60, "unit"), (1.2, "drift"), (0.8, "drift")])
+def test_a_factor_is_another_unit_if_it_is_large_either_way(factor: float, cause: str) -> None:
+    left, right = (Values.of_numbers(RNG.lognormal(3, 1, 2000) * by) for by in (1.0, factor))
+    found, says = sign("age", left, right)
+    assert found == cause
+    assert (says == "") is (cause == "drift")
+
+
+def test_what_is_filled_in_is_named_and_what_is_lost_without_is_not() -> None:
+    values = RNG.lognormal(3, 1, 1000)
+    holes = np.where(np.arange(1000) < 200, np.nan, values)
+    filled = Values.of_numbers(np.where(np.arange(1000) < 200, -1.0, values))
+    assert sign("age", Values.of_numbers(holes), filled) == (
+        "null-handling",
+        "20% more are missing in training; in serving they seem to be -1",
+    )
+    assert sign("age", Values.of_numbers(values), Values.of_numbers(holes)) == (
+        "null-handling",
+        "20% more are missing in serving",
+    )

@@ -337,3 +337,14 @@ def test_users_whom_the_baseline_always_failed_are_in_no_margin() -> None:
     table["outcome"][users == 1] = Outcome.ERROR
     found = margins_of(table, users=users, reference=reference)
     assert found[ERRORS].canary == 0.0
+
+
+def test_requests_before_the_first_block_are_in_no_margin() -> None:
+    table = rows(seconds=3.05, each=100)
+    failed = (table["arm"] == 1) & (table["intended_ns"] < 2 * NS_PER_S)
+    table["outcome"][failed] = Outcome.ERROR
+    watch = GuardWatch(RULES, NO_REFERENCE, NOBODY)
+    watch.begin(NS_PER_S)
+    watch.add(Samples(table))
+    watch.close()
+    assert excesses(watch, table, {ERRORS: 0.05}, 0.99, longest=0.2)[ERRORS].canary == pytest.approx(0.5)

@@ -75,3 +75,9 @@ def test_numbers_too_large_for_a_float_are_infinite_and_nothing_breaks() -> None
     values = Values.of_objects([10**400, -(10**400), [1, 2], {"a": 1}])
     assert values.kind.tolist() == [Kind.NUMBER, Kind.NUMBER, Kind.TEXT, Kind.TEXT]
     assert not compare(values, values, RTOL).any.any()
+
+
+@pytest.mark.parametrize(("left", "right"), [(None, "x"), ("x", None), (None, 1), ("1", 1), ("x", "y"), (1, 2)])
+def test_a_difference_is_of_one_kind(left: Any, right: Any) -> None:
+    found = compare(Values.of_objects([left]), Values.of_objects([right]), RTOL)
+    assert int(found.null[0]) + int(found.type[0]) + int(found.value[0]) == 1

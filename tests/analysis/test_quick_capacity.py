@@ -54,3 +54,9 @@ def test_a_burst_counts_what_was_drained_after_it() -> None:
     burst = burst_of(Samples(rows), 50.0)
     assert burst.goodput_rps == pytest.approx(25.0, rel=0.05)
     assert not burst.kept_up
+
+
+def test_nothing_is_asked_beyond_the_most_that_may_be() -> None:
+    assert next_rate([], first_rps=50.0, max_rps=20.0) == 20.0
+    assert next_rate([Burst(900.0, 900.0)], first_rps=50.0, max_rps=2000.0) == 2000.0
+    assert next_rate([Burst(2500.0, 2500.0)], first_rps=50.0, max_rps=2000.0) is None

@@ -54,3 +54,12 @@ def test_the_upper_bound_is_above_the_quantile_as_often_as_it_says(n: int, q: fl
         assert high is not None
         missed += high < truth
     assert missed / 2000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 2000)
+
+
+def test_a_quantile_is_the_nearest_rank() -> None:
+    found = restart_quantile(list(range(1, 31)), 0.9)
+    assert (found.value, found.high) == (27, 30)
+
+
+def test_no_number_of_restarts_bounds_the_slowest_of_all_and_one_is_made() -> None:
+    assert restarts_for(1.0) == 1

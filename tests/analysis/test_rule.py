@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from proofload.analysis.effective import design_effect, effective_size
+from proofload.analysis.effective import batch_count, design_effect, effective_size
 from proofload.analysis.rule import holds, requires
 from proofload.records import Status
 
@@ -108,3 +108,15 @@ def test_an_indicator_that_never_changes_shows_no_correlation() -> None:
 def test_three_samples_are_worth_one() -> None:
     hits = np.array([True, False, True])
     assert effective_size(3, design_effect(hits), 0.99) == 1.0
+
+
+@pytest.mark.parametrize(("n", "batches"), [(1, 0), (3, 1), (4, 2), (39, 19), (40, 20), (10**6, 20)])
+def test_batches_are_twenty_or_of_two_samples_each(n: int, batches: int) -> None:
+    assert batch_count(n) == batches
+
+
+def test_the_design_effect_is_the_variance_over_batches_to_that_of_chance() -> None:
+    hits = np.zeros(100, dtype=np.bool_)
+    hits[10:15] = True  # one of twenty batches of five
+    shares = np.array([1.0] + [0.0] * 19)
+    assert design_effect(hits) == pytest.approx(5 * shares.var(ddof=1) / (0.05 * 0.95))

@@ -108,3 +108,10 @@ def test_the_row_before_is_recognised_where_no_card_is_known() -> None:
     found = misplaced(joined({name: values[before] for name, values in wanted.items()}, wanted, None))
     assert found.lag == 1
     assert found.stale > 0.95
+
+
+def test_rows_of_others_are_recognised_through_the_dust_of_float32() -> None:
+    cards, wanted = rows_of_cards()
+    other = (np.arange(400) + 200) % 400
+    served = {name: values[other].astype(np.float32).astype(float) for name, values in wanted.items()}
+    assert misplaced(joined(served, wanted, cards)).foreign > 0.8

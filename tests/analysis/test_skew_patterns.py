@@ -107,8 +107,9 @@ def test_a_default_few_values_or_no_change_are_no_line() -> None:
     values = RNG.normal(15, 8, N)
     assert affine(values, np.full(N, 3.0)) is None
     assert affine(values, values) is None
-    assert affine(FIRST % 9 * 1.0, FIRST % 9 * 2.0 + 1) is None
-    assert affine(FIRST % 10 * 1.0, FIRST % 10 * 2.0 + 1) is not None
+    nine, ten = (FIRST % distinct + np.zeros(N) for distinct in (9, 10))
+    assert affine(nine, 2 * nine + 1) is None
+    assert affine(ten, 2 * ten + 1) is not None
 
 
 def test_an_hour_of_the_day_in_another_zone_is_off_modulo_24() -> None:

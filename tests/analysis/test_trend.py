@@ -121,3 +121,16 @@ def test_the_smallest_growth_that_is_found_is_searched_for_by_trying() -> None:
     found = smallest_found(T, noise[20:], T[20:], lambda t, y: bool((y[-1] - y[0]) > 10.0 + 0 * t[0]), start=0.01)
     assert found == pytest.approx(10.0 / T[-1], rel=0.1)
     assert smallest_found(T, noise[20:], T[20:], lambda t, y: bool(len(t) + len(y) < 0), start=1.0) is None
+
+
+def test_growth_by_both_is_shared_out() -> None:
+    both = attribute(Stretch(300.0, _exactly(6.0)), [Stretch(0.0, Slope(3.0, 2.7, 3.3))])
+    assert both.per_second == pytest.approx(3.0)
+    assert both.per_request == pytest.approx(3.0 / 300)
+
+
+@pytest.mark.parametrize("needed", [0.3, 0.7, 3.1])
+def test_the_smallest_growth_is_told_to_a_few_percent(needed: float) -> None:
+    found = smallest_found(T, np.zeros(60), T[20:], lambda t, y: bool(y[-1] / t[-1] >= needed), start=0.1)
+    assert found is not None
+    assert needed <= found <= 1.032 * needed

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import signal, stats
 
-from proofload.analysis.warmup import ALPHA, FIRST, Warmup, warmup_end
+from proofload.analysis.warmup import ALPHA, FIRST, Warmup, _stands_out, warmup_end
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -120,3 +120,11 @@ def test_nothing_ok_tells_nothing() -> None:
 
 def test_identical_latencies_have_no_warm_up() -> None:
     assert find(np.zeros(5000)).cut_ns == 0
+
+
+@pytest.mark.parametrize("stretches", [3, 5])
+def test_a_start_like_the_rest_stands_out_as_seldom_as_stated_among_few_stretches(stretches: int) -> None:
+    rng = np.random.default_rng(11)
+    repeats = 6000
+    found = sum(_stands_out(rng.normal(size=4 * (stretches + 1)), 4, ALPHA) for _ in range(repeats))
+    assert stats.binom.ppf(1e-4, repeats, ALPHA) <= found <= stats.binom.isf(1e-4, repeats, ALPHA)

@@ -177,7 +177,8 @@ def _statement(code: str, changed: frozenset[int]) -> frozenset[int]:
 
 
 def _first(statement: ast.stmt) -> int:
-    return min([statement.lineno, *(one.lineno for one in getattr(statement, "decorator_list", []))])
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    return min([statement.lineno, *(one.lineno for one in decorators)])
 
 
 def _survivors(drawn: Sequence[Mutant]) -> list[Mutant]:

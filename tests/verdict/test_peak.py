@@ -152,3 +152,12 @@ def test_causes_by_their_signs(changes: dict[str, object], collapse: str, no_rec
     assert cause_of_collapse(signs) == collapse
     assert cause_of_no_recovery(signs) == no_recovery
     assert {collapse, no_recovery} <= set(CAUSES)
+
+
+def test_the_speed_of_refusals_is_their_p95() -> None:
+    found = peak.refusal_check(np.arange(200.0, 0.0, -1.0), 1000.0, ERRORS)
+    assert found is not None
+    assert (found.observed, found.limit) == (190.0, 1000.0)
+    one = peak.refusal_check(np.array([7.0]), 1000.0, ERRORS)
+    assert one is not None
+    assert one.observed == 7.0

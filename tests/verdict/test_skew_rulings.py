@@ -8,7 +8,7 @@ import pytest
 from proofload.analysis.drift import Drift
 from proofload.analysis.parity import Stratum
 from proofload.records import Status
-from proofload.verdict.skew import rows_needed, rule, rule_drift, rule_feature
+from proofload.verdict.skew import rows_needed, rule, rule_drift, rule_exactly, rule_feature
 from proofload.verdict.skew_checks import check
 
 RATES = {"alpha_fail": 0.001, "alpha_pass": 0.05}
@@ -79,3 +79,24 @@ def test_drift_is_judged_by_effect_and_significance_and_never_by_a_handful(
     found: Drift, significant: bool, status: Status
 ) -> None:
     assert rule_drift(found, significant=significant, limit=0.1, **RATES)[0] is status
+
+
+@pytest.mark.parametrize(("bad", "status"), [(0, Status.PASS), (1, Status.PASS), (2, Status.FAIL), (100, Status.FAIL)])
+def test_what_was_counted_in_full_is_what_it_is(bad: int, status: Status) -> None:
+    ruling = rule_exactly(bad, 100, limit=0.01)
+    assert ruling.status is status
+    assert (ruling.share, ruling.interval.low, ruling.interval.high) == (bad / 100,) * 3
+    assert rule_exactly(0, 0, limit=0.01).status is Status.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(("bad", "n"), [(1, 100), (3, 400), (1, 1)])
+def test_the_rows_asked_for_would_settle_it_and_hardly_fewer_would(bad: int, n: int) -> None:
+    needs = rule(bad, n, limit=0.01, **RATES).needs
+    assert needs is not None
+    assert rule(bad, needs, limit=0.01, **RATES).status is Status.PASS
+    assert rule(bad, round(needs / 1.3), limit=0.01, **RATES).status is not Status.PASS
+
+
+def test_what_a_thousand_times_the_rows_would_not_settle_is_hopeless() -> None:
+    assert rule(1, 10, limit=1e-4, **RATES).needs is None
+    assert rule(1, 100, limit=1e-4, **RATES).needs is not None

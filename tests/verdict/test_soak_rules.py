@@ -96,3 +96,25 @@ def test_failures_that_set_in_late_are_found_and_steady_ones_are_not() -> None:
     assert judge_failures(many, many, 0.005, alpha_fail=1e-4, alpha_pass=0.01).status is not Status.FAIL
     assert judge_failures(few, few, 0.005, alpha_fail=1e-4, alpha_pass=0.01).status is Status.PASS
     assert judge_failures([], few, 0.005, alpha_fail=1e-4, alpha_pass=0.01).status is Status.INCONCLUSIVE
+
+
+def test_a_trend_begins_where_the_window_does() -> None:
+    t: Column = np.linspace(0.5, 19.5, 20)
+    for growth in (0.0, 0.8):
+        found = judge_creep(t, 40.0 + growth * t, P50, alpha_fail=1e-4, alpha_pass=0.01)
+        assert found.start_ms == pytest.approx(40.0 + growth * 0.5, abs=growth / 2)
+        assert found.growth_ms == pytest.approx(20 * growth)
+        assert found.allowed_ms == pytest.approx(0.25 * found.start_ms + 1.0)
+
+
+def test_one_batch_shows_no_growth_of_failures_and_bursts_show_less_than_what_is_spread() -> None:
+    def high(late: list[tuple[int, int]]) -> float:
+        return judge_failures([(0, 100)] * 10, late, 0.05, alpha_fail=1e-4, alpha_pass=0.01).high
+
+    assert judge_failures([(0, 1000)], [(0, 1000)], 0.05, alpha_fail=1e-4, alpha_pass=0.01).status is (
+        Status.INCONCLUSIVE
+    )
+    assert judge_failures([(0, 0)] * 2, [(0, 0)] * 2, 0.05, alpha_fail=1e-4, alpha_pass=0.01).status is (
+        Status.INCONCLUSIVE
+    )
+    assert high([(2, 100)] * 10) < high([(20, 100)] + [(0, 100)] * 9)

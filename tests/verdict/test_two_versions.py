@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from proofload.analysis.arm_difference import Shown
 from proofload.analysis.before_after import Counts, Guarded
@@ -136,3 +137,19 @@ def test_a_green_without_harm_passes_at_its_end() -> None:
     assert first_harm(guarded(0), alpha_fail=0.001) is None
     assert passed(None, rulings) is Status.PASS
     assert passed(first_harm(guarded(100), alpha_fail=0.001), rulings) is Status.FAIL
+
+
+@pytest.mark.parametrize("alpha_fail", [0.001, 0.05])
+def test_at_the_end_the_guards_share_half_of_the_error_rate(alpha_fail: float) -> None:
+    before = Counts(np.full(10, 200), np.full(10, 1))
+    seen = set()
+    for bad in range(1, 16):
+        after = Counts(np.full(14, 200), bad + np.arange(14) % 3)
+        one = Guarded(before, after, 0.005, (0.02, 0.2))
+        status = finally_seen(dict.fromkeys(guarded(0), one), alpha_fail=alpha_fail, alpha_pass=0.01)["tail"].status
+        difference = one.difference()
+        low = difference.effect - stats.t.isf(alpha_fail / 8, difference.freedom) * difference.variance**0.5
+        assert (status is Status.FAIL) == (low > 0.005)
+        seen.add(status)
+    assert Status.FAIL in seen
+    assert len(seen) > 1

@@ -65,9 +65,7 @@ def wanderers(user: NDArray[np.int64], on_canary: NDArray[np.bool_]) -> tuple[in
     who, arms = user[known], on_canary[known]
     if not len(who):
         return 0, 0
-    size = int(who.max()) + 1
-    there = np.bincount(who, weights=arms, minlength=size)
-    every = np.bincount(who, minlength=size)
+    there, every = np.bincount(who, weights=arms), np.bincount(who)
     return int(np.count_nonzero((there > 0) & (there < every))), int(np.count_nonzero(every > 1))
 
 

@@ -185,7 +185,7 @@ def _by_chance(p: NDArray[np.float64], one: float, other: float, rng: np.random.
 
 def _ks(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     if not len(a) or not len(b):
-        return 0.0 if len(a) == len(b) else 1.0
+        return 0.0  # what is missing on one side tells more
     a, b = np.sort(a), np.sort(b)
     at = np.concatenate([a, b])
     gap = np.searchsorted(a, at, side="right") / len(a) - np.searchsorted(b, at, side="right") / len(b)

@@ -76,8 +76,7 @@ def _completions(samples: Samples, start: int, width: int, bins: int) -> NDArray
     done_bin = samples.table["done_ns"][ok]
     done_bin -= start
     done_bin //= width
-    inside = done_bin[(done_bin >= 0) & (done_bin < bins)]
-    return np.bincount(inside, minlength=bins)
+    return np.bincount(done_bin[done_bin >= 0], minlength=bins)
 
 
 def _bin_percentiles(samples: Samples, edges: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
