@@ -143,6 +143,7 @@ def test_a_worker_killed_at_the_limit_is_a_finding_and_what_follows_it_is_not_ju
     assert (checks["memory_kills"].status, checks["memory_kills"].cause) == (Status.FAIL, "out-of-memory")
     assert "killed 2 processes" in checks["memory_kills"].evidence
     assert checks["memory-growth"].cause == "memory-leak"
+    assert "and a process of it was killed" in checks["memory-growth"].evidence
     assert memory(result)["reached"]["at_s"] == pytest.approx(KILLED_S, abs=0.6)
 
 

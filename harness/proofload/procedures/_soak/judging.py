@@ -12,7 +12,7 @@ from proofload.analysis.ageing import Cell, cells_of
 from proofload.analysis.trend import SETTLING
 from proofload.clock import NS_PER_S
 from proofload.procedures import Circumstances, Evidence, Findings, ended_early
-from proofload.procedures._container_readings import memory_kill_ns
+from proofload.procedures._container_readings import killed_at_its_limit, memory_kill_ns
 from proofload.procedures._measured_phase import MeasuredPhase, measure
 from proofload.procedures._soak import allotment
 from proofload.procedures._soak.checks import creep_check, failures_check, growth_check, unseen
@@ -151,7 +151,8 @@ def _resources(
         rule = _rule(signal, main, limit, settings)
         reached = None
         if name == "memory" and killed_s is not None and limit is not None:
-            reached = Reached(killed_s, foretold(signal, main.begin_s, killed_s, rule, limit))
+            lived_on = not any(killed_at_its_limit(event) for event in evidence.events)
+            reached = Reached(killed_s, foretold(signal, main.begin_s, killed_s, rule, limit), lived_on)
         if name in {"memory", "gpu-memory"} and limit is None:
             limit, told = _free_memory(signal, main), "the room that a target without a limit is given"
         found[name] = judged(
