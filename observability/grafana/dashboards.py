@@ -121,7 +121,7 @@ DASHBOARDS = (
     Dashboard(
         "proofload-slo",
         "proofload: objectives",
-        "How fast the error budgets are spent; observability/prometheus/rules/slo.yml says what is bad, and the source.",
+        "How fast the error budgets are spent; what is bad, and where the method is from, stands in rules/slo.yml.",
         [
             Panel(
                 "Alerts",
