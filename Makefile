@@ -5,10 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up
+GPU_VENV := .venv-gpu
+GPU_STAMP := $(GPU_VENV)/.set-up
 DOCKER ?= docker
 # DOCKER_BUILD_FLAGS: such as '--network host', where a build needs it
 
-.PHONY: help setup demo test mutants selftest check format bench cells fixtures images wheel clean
+.PHONY: help setup demo test mutants selftest check format bench gpu cells fixtures images wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,8 +71,22 @@ cells: setup fixtures ## Five scenarios × four servers, in containers and as pr
 images: setup fixtures ## Build the servers' container images and tell their sizes (GPU=1: the one for GPUs, too)
 	@DOCKER="$(DOCKER)" DOCKER_BUILD_FLAGS="$(DOCKER_BUILD_FLAGS)" $(BIN)/python reference_servers/build_images.py $(if $(GPU),--gpu)
 
+gpu: setup fixtures ## GPU tests, and CPU against CUDA against TensorRT into reports/gpu.md; without a GPU, says so
+	@$(BIN)/python benchmarks/gpu_comparison.py --look || { code=$$? ; [ $$code -eq 3 ] && exit 0 ; exit $$code ; } && \
+	  $(MAKE) --no-print-directory $(GPU_STAMP) && \
+	  PROOFLOAD_REQUIRE_GPU=1 $(GPU_VENV)/bin/python -m pytest -q -m gpu && \
+	  $(GPU_VENV)/bin/python benchmarks/gpu_comparison.py
+
+$(GPU_STAMP): requirements.txt requirements-gpu.txt pyproject.toml
+	@echo "installing the GPU set-up into $(GPU_VENV): about 3 GB"
+	@$(PYTHON) -m venv $(GPU_VENV)
+	@grep -v '^onnxruntime==' requirements.txt | $(GPU_VENV)/bin/python -m pip install --quiet \
+	  --disable-pip-version-check --no-deps -r /dev/stdin -r requirements-gpu.txt
+	@$(GPU_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
 wheel: setup ## Build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel
 
 clean: ## Remove what was built; run folders in out/ stay
-	@rm -rf $(VENV) dist fixtures/build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) $(GPU_VENV) dist fixtures/build .pytest_cache .mypy_cache .ruff_cache .hypothesis
