@@ -23,6 +23,19 @@ from proofload.runtimes._diagnosis import diagnose
         ("python3: can't open file '/srv/serve.py': [Errno 2] No such file or directory", "/srv/serve.py"),
         ("SyntaxError: invalid syntax", "invalid syntax"),
         ("libcudnn.so.9: cannot open shared object file", "GPU"),
+        (
+            "error: --device cuda needs CUDAExecutionProvider, which the installed onnxruntime 1 lacks",
+            "device cuda needs",
+        ),
+        ("error: --device cuda cannot be used: libcuda.so.1: No such file or directory; …", "device cuda needs"),
+        (
+            "error: --device cuda: no part of m.onnx can be computed there, all of it would be on CPU",
+            "for the device cuda",
+        ),
+        (
+            "error: --device tensorrt: a part of m.onnx would be computed on the CPU (2 × LSTM)",
+            "for the device tensorrt",
+        ),
         ("MemoryError", "out of memory"),
         ("PermissionError: [Errno 13] Permission denied", "may not do"),
     ],

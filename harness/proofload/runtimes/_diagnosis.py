@@ -48,6 +48,16 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "see who uses it with `nvidia-smi`",
     ),
     (
+        re.compile(r"--device (\w+): (?:no|a) part of .+ be computed"),
+        "its model, or a part of it, is not made for the device {0}",
+        "use `--device cpu`, or a model that is: `--set target.model=resnet50`",
+    ),
+    (
+        re.compile(r"--device (cuda|tensorrt) (?:needs|cannot be used|was asked for)"),
+        "what the device {0} needs is not installed where it was started",
+        "use `--device cpu`, or install the GPU set-up; `proofload doctor` says what is missing",
+    ),
+    (
         re.compile(r"libcud\w+\.so|libcublas|libnvinfer|CUDA driver version is ins|no CUDA-capable", re.IGNORECASE),
         "the GPU libraries or driver it needs are not there",
         "use `--device cpu`, or install the GPU set-up; `proofload doctor` says what is missing",
