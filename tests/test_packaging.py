@@ -10,6 +10,7 @@ import sysconfig
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -163,3 +164,85 @@ def test_installed_it_builds_a_model_starts_a_server_and_measures_it(installed: 
     assert (tmp_path / "models" / "scorer" / "payloads.jsonl").is_file()
     assert "USD" in json.dumps(result["cost"])
     assert (tmp_path / "elsewhere" / "measured" / "report.html").is_file()
+
+
+SERVER = """
+import json, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    def do_POST(self):
+        text = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"]
+        body = json.dumps({"label": "long" if len(text) > 10 else "short"}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *_): pass
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+TARGET = """
+name = "mine"
+transport = "http"
+url = "http://127.0.0.1:{port}/"
+payloads = "payloads.jsonl"
+[response]
+prediction = "$.label"
+[start]
+command = ["{python}", "../somebodys_server.py", "{port}"]
+"""
+
+
+@pytest.mark.real
+def test_in_an_empty_repository_init_and_pytest_give_a_verdict_on_somebodys_server(
+    installed: Installed, tmp_path: Path, site: Path
+) -> None:
+    repository = tmp_path / "elsewhere"
+    begun = installed(["-m", "proofload", "init"])
+    assert begun.returncode == 0, begun.stderr
+    (repository / "somebodys_server.py").write_text(SERVER, encoding="utf-8")
+    (repository / "targets" / "mine.target.toml").write_text(TARGET, encoding="utf-8")
+    payloads = '{"body": {"text": "hello"}, "expect": "short"}\n{"body": {"text": "good morning"}, "expect": "long"}\n'
+    (repository / "targets" / "payloads.jsonl").write_text(payloads, encoding="utf-8")
+    words = "-m pytest scenarios tests --junitxml=junit.xml --proofload-set=duration_s=2 --proofload-set=rate_rps=60"
+    run = installed(words.split())
+    assert run.returncode in {0, 1, 13}, run.stdout + run.stderr
+    document = ET.parse(repository / "junit.xml").getroot()
+    cases = as_ci_reads_it(document)
+    assert [case.attrib["name"] for case in cases] == ["steady[mine]", "test_it_holds_at_half_as_much_again"]
+    for case in cases:
+        told = {found.attrib["name"]: found.attrib["value"] for found in case.iter("property")}
+        assert told["proofload.status"] in {"pass", "fail", "inconclusive", "invalid"}
+        recorded = json.loads((Path(told["proofload.run_folder"]) / "result.json").read_text(encoding="utf-8"))
+        outcomes = recorded["phases"][-1]["outcomes"]
+        assert outcomes["ok"] > 0
+        assert outcomes["wrong"] == 0
+        assert recorded["environment"]["proofload"]
+    assert (repository / "out").is_dir()
+
+
+def as_ci_reads_it(root: ET.Element) -> list[ET.Element]:
+    """The test cases of a JUnit file whose elements, attributes and counts are those that CI systems rely on."""
+    assert root.tag == "testsuites"
+    (suite,) = root
+    assert suite.tag == "testsuite"
+    assert {"name", "tests", "failures", "errors", "skipped", "time", "timestamp", "hostname"} <= set(suite.attrib)
+    cases = list(suite)
+    ends = {"failure": "failures", "error": "errors", "skipped": "skipped"}
+    counted = dict.fromkeys(ends.values(), 0)
+    for case in cases:
+        assert case.tag == "testcase"
+        assert {"classname", "name", "time"} <= set(case.attrib)
+        assert float(case.attrib["time"]) > 0
+        tags = [child.tag for child in case]
+        assert set(tags) <= {"properties", "system-out", "system-err", *ends}
+        (*_, ended) = [tag for tag in tags if tag in ends] or [""]
+        assert len([tag for tag in tags if tag in ends]) <= 1
+        if ended:
+            counted[ends[ended]] += 1
+            assert case.find(ended).attrib["message"]  # type: ignore[union-attr]
+        assert all(set(found.attrib) == {"name", "value"} for found in case.iter("property"))
+    assert counted == {name: int(suite.attrib[name]) for name in counted}
+    assert int(suite.attrib["tests"]) == len(cases)
+    return cases

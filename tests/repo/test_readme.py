@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from proofload import errors
+from proofload._in_pytest.telling import EXIT_INCONCLUSIVE
 from proofload.overrides import parsed
 from proofload.scenarios import load_scenario
 from proofload.targets import load_target
@@ -97,6 +98,8 @@ def test_every_command_works_as_written(
             serving.append(serve(command, folder, environment))
             continue
         shorter = f"{command} {SHORT}" if "proofload run" in command else command
+        if "pytest" in command:
+            shorter += f" --proofload-{SHORT.removeprefix('--').replace(' ', '=', 1)}"
         done = subprocess.run(
             ["bash", "-c", shorter],
             cwd=folder,
@@ -107,10 +110,12 @@ def test_every_command_works_as_written(
             timeout=60,
         )
         fine = {0, 1, 3} if "proofload run" in command or "doctor" in command else {0}
+        fine = {0, 1, EXIT_INCONCLUSIVE} if "pytest" in command else fine
         assert done.returncode in fine, f"{shorter}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr
     assert (folder / "scores.csv").is_file()
     assert (folder / "measured" / "report.md").is_file()
+    assert "proofload.status" in (folder / "starter" / "proofload.xml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("command", commands("console long"))

@@ -87,7 +87,8 @@ class Proofload:
                 others=others,
             )
         except (ProofloadError, RunError) as error:
-            pytest.fail(f"proofload.run: {error}", pytrace=False)
+            problem = f"proofload.run: {error}"
+        pytest.fail(problem, pytrace=False)
 
     def _targets(self, target: Named | None) -> Sequence[str]:
         return self._runs.asked.targets if target is None else (fspath(target),)
