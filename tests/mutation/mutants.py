@@ -233,7 +233,7 @@ def _noticed(mutant: Mutant, found: _Found, copies: SimpleQueue[Path]) -> bool:
     try:
         file.write_text(mutant.code)
         for one in sorted(executing, key=lambda one: (not _names(one, mutant.module), one.cpu_s)):
-            if _tests_fail(copy, one.path, cpu_s=60 + 10 * one.cpu_s):
+            if _tests_fail(copy, one.path, cpu_s=20 + 4 * one.cpu_s):
                 found.keep(mutant, one)
                 return True
         found.keep(mutant, None)
