@@ -56,7 +56,8 @@ def foretold(whole: Signal, begin_s: float, at_s: float, rule: Rule, limit: floa
 
 def reached_told(found: Reached, limit_told: str) -> str:
     """Without a full stop: "its memory limit of 256 MiB was reached after 36 s, and it was killed; …"."""
-    said = f"{limit_told} was reached after {numbers.seconds(found.at_s)}, and {'a process of it' if found.lived_on else 'it'} was killed"
+    who = "a process of it" if found.lived_on else "it"
+    said = f"{limit_told} was reached after {numbers.seconds(found.at_s)}, and {who} was killed"
     early = found.foretold
     if early is None:
         return said
