@@ -46,6 +46,7 @@ def creation(
         "labels": {LABEL: token, TARGET_LABEL: target.name},
         "log_config": LogConfig(type=LogConfig.types.JSON, config=_LOG),
         "detach": True,
+        "healthcheck": {"test": ["NONE"]},  # the lab asks for itself; the engine's asking would use the target's share
         "volumes": _volumes(target.folder, container.volumes),
     }
     if container.network == "host":
