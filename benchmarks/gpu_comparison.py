@@ -121,9 +121,9 @@ def compared(devices: Sequence[str], out: Path) -> Found:
 def run(scenario: str, device: str, settings: Mapping[str, object], out: Path) -> Measured | str:
     """One run of proofload, or why it could not be."""
     folder = out / f"{scenario}-{device}"
-    own = {"target.start.env.PROOFLOAD_TRT_CACHE": out / "engines"} if device == "tensorrt" else {}
+    own: dict[str, object] = {"target.start.env.PROOFLOAD_TRT_CACHE": out / "engines"} if device == "tensorrt" else {}
     threads = max(1, len(os.sched_getaffinity(0)) - 1)  # all that the client leaves
-    own |= {"target.start.env.PROOFLOAD_THREADS": threads} if device == "cpu" else {}
+    own |= {"target.start.env.PROOFLOAD_THREADS": f'"{threads}"'} if device == "cpu" else {}
     words = ["run", scenario, "--target", TARGET, "--device", device, "--runtime", "process"]
     words += [word for name, value in {**settings, **own}.items() for word in ("--set", f"{name}={value}")]
     print(f"{NAMES[device]}: {scenario}", flush=True)
@@ -131,8 +131,8 @@ def run(scenario: str, device: str, settings: Mapping[str, object], out: Path) -
     ended = subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     written = folder / "result.json"
     if ended.returncode == BAD_INPUT or not written.exists():
-        return " ".join(ended.stderr.split()) or f"proofload ended with {ended.returncode} and no result"
-    shown = [word.replace(str(out), "ENGINES") for word in words]
+        return reason(ended.stderr) or f"proofload ended with {ended.returncode} and no result"
+    shown = [word.replace(str(out), "DIR") for word in words]
     told = RunRecord(folder)
     return Measured(
         result=json.loads(written.read_bytes()),
@@ -140,6 +140,13 @@ def run(scenario: str, device: str, settings: Mapping[str, object], out: Path) -
         busy_share=_mean(told, "utilisation"),
         clock_held_down={name: share for name in REASONS if (share := _mean(told, f"throttle_{name}"))},
     )
+
+
+def reason(stderr: str) -> str:
+    """What the server itself said, or for want of that the lab; without this machine's paths."""
+    errors = [line.strip().removeprefix("error: ") for line in stderr.splitlines() if "error: " in line]
+    said = errors[-1] if errors else stderr.strip()
+    return said.replace(f"{Path.cwd()}/", "").replace(str(Path.home()), "~")
 
 
 def power_at_rest() -> Mapping[str, float]:

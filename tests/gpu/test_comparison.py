@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from proofload.overrides import parsed
+from proofload.scenarios import load_scenario
+from proofload.targets import load_target
 from proofload.testing.fake_nvml import Board, FakeNvml
 
 ENERGY = {"per_million_j": 98_765.0, "interval": [97_000.0, 101_000.0], "mean_w": 210.0, "detail": "Measured by hand."}
@@ -120,7 +124,8 @@ def test_where_there_is_no_gpu_that_is_said_and_nothing_is_run(
 
 
 @pytest.mark.parametrize(
-    ("code", "stderr", "says"), [(2, "error: x\n  evidence", "error: x evidence"), (1, "", "1 and no result")]
+    ("code", "stderr", "says"),
+    [(2, "error: it died\n  evidence:\n    error: no GPU here", "no GPU here"), (1, "", "1 and no result")],
 )
 def test_a_run_that_cannot_be_is_a_reason_and_no_figure(
     comparison: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, stderr: str, says: str
@@ -132,15 +137,23 @@ def test_a_run_that_cannot_be_is_a_reason_and_no_figure(
         return SimpleNamespace(returncode=code, stderr=stderr)
 
     monkeypatch.setattr(comparison, "subprocess", SimpleNamespace(run=ended, DEVNULL=0, PIPE=1))
-    assert says in comparison.run("load", "tensorrt", {"rate_rps": 5}, tmp_path)
-    assert commands[0][commands[0].index("--device") :][:2] == ["--device", "tensorrt"]
-    assert f"target.start.env.PROOFLOAD_TRT_CACHE={tmp_path / 'engines'}" in commands[0]
+    for device, setting in (("tensorrt", "PROOFLOAD_TRT_CACHE"), ("cpu", "PROOFLOAD_THREADS")):
+        assert says in comparison.run("load", device, {**comparison.COMMON, "rate_rps": 5}, tmp_path)
+        words = commands[-1]
+        assert words[words.index("--device") + 1] == device
+        changes = parsed([word for before, word in itertools.pairwise(words) if before == "--set"])
+        target = load_target("fastapi", overrides=changes.target)
+        assert target.start is not None
+        assert setting in target.start.env
+
+
+def test_a_reason_bears_no_path_of_this_machine(comparison: ModuleType, tmp_path: Path) -> None:
+    stderr = f"error: died\n evidence: x\n   error: {Path.cwd()}/model.onnx and {Path.home()}/y do not load\n next: z"
+    assert comparison.reason(stderr) == "model.onnx and ~/y do not load"
+    assert comparison.reason("\n") == ""
 
 
 def test_its_settings_are_ones_that_the_scenarios_have(comparison: ModuleType) -> None:
-    from proofload.overrides import parsed
-    from proofload.scenarios import load_scenario
-
     for name, own in (("capacity", comparison.CAPACITY), ("load", {"rate_rps": 10.0, "duration_s": 30})):
         changes = parsed([f"{key}={value}" for key, value in {**comparison.COMMON, **own}.items()])
         scenario = load_scenario(name, quick=False, overrides=changes.scenario)
