@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,13 +11,14 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from proofload.brokers import PARTITIONS, is_embedded
-from proofload.errors import InputError, TargetError
+from proofload.errors import InputError, MeasurementError
 from proofload.runtimes import Placement
 from proofload.runtimes._broker import broker_for
 from proofload.runtimes._broker_container import ContainerBroker, configuration, container_broker
@@ -140,7 +142,7 @@ class TestForReal:
                 broker.check_alive()
                 assert first_of(broker.bootstrap, topic) == b"kept"
                 container_engine.containers.get(broker.facts()["container"]).kill()
-                with pytest.raises(TargetError, match="broker that the lab brought died") as caught:
+                with pytest.raises(MeasurementError, match="broker that the lab brought died") as caught:
                     until(lambda: broker.check_alive() is not None)
                 assert "exit code 137" in str(caught.value)
         assert "Kafka Server started" in (tmp_path / "broker.log").read_text(encoding="utf-8")
@@ -166,6 +168,31 @@ class TestForReal:
             os.kill(owner.pid, signal.SIGKILL)
         until(lambda: not there(container_engine, container))
 
+    def test_when_it_dies_in_mid_run_nothing_is_said_about_the_target_and_every_message_is_accounted_for(
+        self, kafka_image: str, container_engine: docker.DockerClient, tmp_path: Path, until: Callable[..., None]
+    ) -> None:
+        words = ["rate_rps=50", "duration_s=30", "warmup_s=0", "timeout_s=1", f"target.broker=container:{kafka_image}"]
+        command = ["run", "load", "--target", "kafka", "--out", str(tmp_path / "run"), "--json", "-"]
+        command += [word for setting in words for word in ("--set", setting)]
+        with subprocess.Popen(
+            [sys.executable, "-m", "proofload", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as lab:
+            events = tmp_path / "run" / "events.jsonl"
+            until(lambda: events.exists() and '"phase"' in events.read_text(encoding="utf-8"))
+            (told,) = [
+                one for one in map(json.loads, events.read_text(encoding="utf-8").splitlines()) if of_server(one)
+            ]
+            time.sleep(1.0)  # some messages are answered
+            container_engine.containers.get(told["detail"]["facts"]["broker"]["container"]).kill()
+            out, err = lab.communicate(timeout=WAIT_S)
+        assert lab.returncode == 3, err
+        assert "the Kafka broker that the lab brought died" in err
+        result = json.loads(out)
+        (phase,) = result["phases"]
+        assert (result["status"], sum(phase["outcomes"].values())) == ("invalid", phase["planned"])
+        assert phase["outcomes"]["ok"] > 0
+        assert not there(container_engine, told["detail"]["facts"]["broker"]["container"])
+
     def test_an_image_that_is_not_here_is_said_with_what_to_type(
         self, container_engine: docker.DockerClient, tmp_path: Path
     ) -> None:
@@ -173,6 +200,10 @@ class TestForReal:
             with container_broker("apache/kafka:0.0.0-none", tmp_path, watchdog):
                 pass
         assert "docker pull" in str(caught.value)
+
+
+def of_server(event: dict[str, Any]) -> bool:
+    return event["kind"] == "server" and event["detail"]["what"] == "started"
 
 
 def a_topic() -> str:

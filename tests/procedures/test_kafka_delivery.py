@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from proofload.brokers import KIND
 from proofload.engine.client import Stretch
 from proofload.errors import InputError
 from proofload.judging import judge
-from proofload.procedures._kafka_delivery.settings import Settings
+from proofload.procedures import kafka_delivery
+from proofload.procedures._kafka_delivery.settings import Disturbance, Settings
 from proofload.procedures.kafka_delivery import KafkaDelivery
 from proofload.records import Check, Result, Status
+from proofload.runtimes._broker import Broker
 from proofload.store.record import RunRecord
 from proofload.testing.simulated_bench import SimulatedBench, simulated_run
 
@@ -183,6 +187,45 @@ def test_a_target_that_is_no_stream_is_refused(tmp_path: Path) -> None:
         simulated_run(tmp_path, settings(), prompt) as bench,
     ):
         KafkaDelivery().conduct(bench, settings())
+
+
+def test_a_broker_that_was_restarted_is_told_of_beside_the_worker(tmp_path: Path) -> None:
+    def also(bench: SimulatedBench) -> None:
+        bench.note("disturbance", what="broker-stop")
+        bench.load(Stretch("broker-restart", RATE, 2.0, seed=3))
+        bench.note("caught-up", what="broker-restart")
+
+    result = a_run(tmp_path, scenario=settings(disturbances=["restart", "broker-restart"]), also=also)
+    assert result.status is Status.PASS
+    assert "while its worker was stopped and started anew and its broker was restarted" in result.headline[0]
+
+
+@dataclass
+class Found:
+    """Workers as `_hindrance` sees them."""
+
+    startable: bool = True
+    embedded: bool = False
+    broker: Broker = field(default_factory=Broker)
+
+
+@pytest.mark.parametrize(
+    ("what", "workers", "why"),
+    [
+        ("broker-restart", Found(), "target.broker=container"),
+        ("broker-restart", Found(broker=Broker(restart=lambda: None)), ""),
+        ("broker-restart", Found(startable=False, broker=Broker(restart=lambda: None)), ""),
+        ("kill", Found(startable=False), "did not start this worker"),
+        ("join", Found(embedded=True), "target.broker=container"),
+        ("join", Found(), ""),
+    ],
+)
+def test_what_cannot_be_done_is_not_tried_and_its_reason_names_what_would_help(
+    what: Disturbance, workers: Found, why: str
+) -> None:
+    found = kafka_delivery._hindrance(settings(), what, what, workers, time.monotonic())  # type: ignore[arg-type]
+    assert why in found
+    assert bool(found) is bool(why)
 
 
 def test_a_disturbance_that_comes_again_has_a_phase_of_its_own() -> None:

@@ -70,6 +70,11 @@ def test_a_kill_that_hit_nothing_shows_nothing() -> None:
     assert check.status is Status.INCONCLUSIVE
 
 
+def test_one_kill_that_hit_something_makes_up_for_others_that_did_not() -> None:
+    kills = [stretch("kill", under_way=0), stretch("kill", under_way=5)]
+    assert lost([stretch(), *kills], "at-least-once", share=SHARE).status is Status.PASS
+
+
 def test_too_few_messages_rule_nothing_out() -> None:
     few = rows_needed(SHARE) - 1
     for check in (

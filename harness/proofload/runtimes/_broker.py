@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proofload import _process_trees as trees
-from proofload.errors import InputError, TargetError
+from proofload.errors import InputError, MeasurementError, TargetError
 from proofload.runtimes import Placement
 from proofload.runtimes._readiness import Address
 from proofload.target_model import Target
@@ -23,7 +23,7 @@ class Broker:
     """The placeholder {broker}."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     check_alive: Callable[[], None] = field(default=lambda: None)
-    """Raises TargetError when a broker of ours is gone."""
+    """Raises MeasurementError when a broker of ours is gone: that is no finding about the target."""
     restart: Callable[[], None] | None = None
     """Stops it and starts it again on what it stored; None where that is not the lab's to do."""
 
@@ -61,7 +61,7 @@ def broker_for(target: Target, placement: Placement, watchdog: Watchdog) -> Iter
 
             def check_alive() -> None:
                 if who is None or not trees.alive(who):
-                    raise TargetError(
+                    raise MeasurementError(
                         "the embedded Kafka broker died",
                         evidence=f"process {embedded.pid} is gone; its log is in {placement.log_dir}",
                         remedy="run again, or use another: `--set target.broker=container`, or HOST:PORT of your own",

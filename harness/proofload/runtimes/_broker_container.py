@@ -22,7 +22,7 @@ from docker.models.containers import Container
 from proofload import _process_trees as trees
 from proofload._container_sweep import LABEL
 from proofload.brokers import PARTITIONS
-from proofload.errors import TargetError
+from proofload.errors import MeasurementError, TargetError
 from proofload.runtimes._contained import first_process
 from proofload.runtimes._container_engine import endpoint, engine, image_of, translated
 from proofload.runtimes._ports import free_ports
@@ -36,7 +36,7 @@ _STOP_S = 20
 _LOOK_EVERY_S = 0.5
 _ATTEMPTS = 3
 _LOG_LINES = 5_000
-_TAIL = 15
+_TAIL = 6
 
 
 class ContainerBroker:
@@ -61,14 +61,14 @@ class ContainerBroker:
         }
 
     def check_alive(self) -> None:
-        """Raises TargetError, with the end of its log, when it died."""
+        """Raises MeasurementError, with the end of its log, when it died: that is no finding about the target."""
         if self._away or not self._seems_gone():
             return
         with translated("the Kafka broker's container"):
             state = _state(self._container)
         if not state.get("Running", False):
             killed = " (for memory)" if state.get("OOMKilled") else ""
-            raise TargetError(
+            raise MeasurementError(
                 "the Kafka broker that the lab brought died",
                 evidence=f"its container ended with exit code {state.get('ExitCode')}{killed}\n{self._log_end()}",
                 cause="something outside proofload stopped or killed it"

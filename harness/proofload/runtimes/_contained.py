@@ -43,7 +43,7 @@ class Contained:
     root: trees.Root | None
     """Its first process, where the engine's processes are ours to see."""
     also_alive: Callable[[], None] = field(default=lambda: None)
-    """Checks what the target depends on (its broker); raises TargetError."""
+    """Checks what the target depends on (its broker); raises MeasurementError."""
     _follower: threading.Thread | None = None
     _looked_s: float = 0.0
     _stopped: dict[str, Any] = field(default_factory=dict)

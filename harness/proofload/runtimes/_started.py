@@ -37,7 +37,7 @@ class Started:
     described: dict[str, Any]
     """Facts known at the start."""
     also_alive: Callable[[], None] = field(default=lambda: None)
-    """Checks what the target depends on (its broker); raises TargetError."""
+    """Checks what the target depends on (its broker); raises MeasurementError."""
     _stopped: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -49,7 +49,7 @@ class Started:
         return ""
 
     def check_alive(self) -> None:
-        """Raises TargetError, with the end of its log, when the root has ended."""
+        """Raises TargetError, with the end of its log, when the root has ended; MeasurementError for its broker."""
         exit_code = self.process.poll()
         if exit_code is not None and not self._stopped:
             when = "during the run" if "ready_ns" in self.timeline else "before it was ready"
