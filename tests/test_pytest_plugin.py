@@ -5,12 +5,19 @@ pytest runs inside this process on files of its own, and the run itself is a sta
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from proofload._in_pytest import command, fixture, items, telling
@@ -19,6 +26,7 @@ from proofload._in_pytest.command import Command, RunError
 from proofload._in_pytest.telling import EXIT_INCONCLUSIVE
 from proofload.records import Check, Interval, Result, Status, Validity
 from proofload.report.formats import md
+from proofload.report.states import told
 from proofload.scenarios import load_scenario
 from proofload.testing import stub_server
 
@@ -332,7 +340,7 @@ def test_a_step_summary_tells_the_verdicts(
     ended(pytester)
     text = summary.read_text(encoding="utf-8")
     assert text.startswith("what another step wrote\n")
-    assert rf"{telling.told(status)} | steady\[mine\] | The answer is {status}." in text
+    assert rf"{told(status)} | steady\[mine\] | The answer is {status}." in text
     assert "limit 50 ms" in text
 
 
@@ -538,14 +546,24 @@ def test_both(proofload, session):
 # For real.
 
 
+STUB = f"""
+name = "mine"
+transport = "http"
+url = "http://127.0.0.1:{{port}}/predict"
+payloads = "p.jsonl"
+[start]
+command = ["{{python}}", "{stub_server.__file__}", "{{port}}"]
+"""
+
+
+def put_a_server(repository: Path, target: str = STUB) -> None:
+    (repository / "mine.target.toml").write_text(target, encoding="utf-8")
+    (repository / "p.jsonl").write_text('{"body": {"value": 3}, "expect": 6}\n', encoding="utf-8")
+
+
 @pytest.mark.real
 def test_a_scenario_is_measured_and_judged(pytester: pytest.Pytester, repository: Path) -> None:
-    (repository / "mine.target.toml").write_text(
-        'name = "mine"\ntransport = "http"\nurl = "http://127.0.0.1:{port}/predict"\npayloads = "p.jsonl"\n'
-        f'[start]\ncommand = ["{{python}}", "{stub_server.__file__}", "{{port}}"]\n',
-        encoding="utf-8",
-    )
-    (repository / "p.jsonl").write_text('{"body": {"value": 3}, "expect": 6}\n', encoding="utf-8")
+    put_a_server(repository)
     words = ("--proofload-set=duration_s=2", "--proofload-set=rate_rps=20", "--proofload-set=slo.p99_ms=0.0001")
     told, case = ended(pytester, *words)
     assert told.ret == 1, told.stdout.str()
@@ -559,13 +577,47 @@ def test_a_scenario_is_measured_and_judged(pytester: pytest.Pytester, repository
 
 @pytest.mark.real
 def test_a_target_that_cannot_be_started_is_an_error_that_says_why(pytester: pytest.Pytester, repository: Path) -> None:
-    (repository / "mine.target.toml").write_text(
-        'name = "mine"\ntransport = "http"\nurl = "http://127.0.0.1:{port}/predict"\npayloads = "p.jsonl"\n'
-        '[start]\ncommand = ["{python}", "-c", "raise SystemExit(\'no weights here\')"]\n',
-        encoding="utf-8",
-    )
-    (repository / "p.jsonl").write_text('{"body": {"value": 3}}\n', encoding="utf-8")
+    broken = "[start]\ncommand = ['{python}', '-c', 'raise SystemExit(\"no weights here\")']\n"
+    put_a_server(repository, STUB.partition("[start]")[0] + broken)
     told, case = ended(pytester)
     told.assert_outcomes(errors=1)
     told.stdout.fnmatch_lines(["*no weights here*"])
     assert properties(case)["proofload.status"] == "error"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_however_pytest_ends_the_run_ends_with_it_and_is_recorded(repository: Path, number: signal.Signals) -> None:
+    put_a_server(repository)
+    words = "scenarios --proofload-target=mine --proofload-set=duration_s=90 --proofload-set=rate_rps=20"
+    started = [sys.executable, "-m", "pytest", *words.split(), "--proofload-out=runs"]
+    folder = repository / "runs" / "steady-mine"
+    with subprocess.Popen(started, cwd=repository, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as running:
+        await_that(lambda: '"phase"' in read(folder / "events.jsonl"))
+        running.send_signal(number)
+        running.wait()
+    await_that((folder / "report.html").is_file)
+    result = json.loads(read(folder / "result.json"))
+    assert result["status"] == "invalid"
+    assert "interrupted" in [item["code"] for item in result["validity"] if not item["ok"]]
+    await_that(lambda: not at_work_in(repository))
+
+
+def at_work_in(repository: Path) -> list[psutil.Process]:
+    """Processes whose working directory is the repository: the lab and its servers."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.cwd() == str(repository):
+                found.append(process)
+    return [process for process in found if process.pid != os.getpid()]
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def await_that(holds: Callable[[], bool]) -> None:
+    """Waits, as long as the suite's time limit allows."""
+    while not holds():
+        time.sleep(0.05)

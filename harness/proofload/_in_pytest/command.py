@@ -75,13 +75,13 @@ def measured(command: Command) -> Result:
 
 def _ran(command: Command) -> tuple[int, str]:
     """Exit status and everything it said. Whatever happens here, it is not left running."""
-    arguments = [sys.executable, "-P", "-m", "proofload", *command.words()]
+    arguments = [sys.executable, "-P", "-m", "proofload._in_pytest.lab_process", *command.words()]
     sys.stderr.write(f"$ {command.typed()}\n")
     process = subprocess.Popen(
         arguments,
         cwd=command.folder,
         env=_environment(),
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # it ends when this closes
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -90,6 +90,7 @@ def _ran(command: Command) -> tuple[int, str]:
         process_group=0,  # Ctrl-C reaches it through us, once
     )
     assert process.stdout is not None
+    assert process.stdin is not None
     said = []
     try:
         for line in process.stdout:
@@ -98,6 +99,7 @@ def _ran(command: Command) -> tuple[int, str]:
         return process.wait(), "".join(said)
     finally:
         _end(process)
+        process.stdin.close()
         process.stdout.close()
 
 
