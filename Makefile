@@ -56,7 +56,7 @@ check: setup ## Lint, format and type gates
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy tests fixtures benchmarks docs reference_servers/build_images.py reference_servers/slim_environment.py
+	@$(BIN)/mypy tests fixtures benchmarks docs observability reference_servers/build_images.py reference_servers/slim_environment.py
 
 format: setup ## Put the code into the house's format
 	@$(BIN)/ruff check --fix .
