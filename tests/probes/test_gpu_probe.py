@@ -156,6 +156,15 @@ def test_in_a_namespace_of_its_own_one_open_device_file_tells_the_device_and_sev
         assert "process_utilisation" not in seen
 
 
+def test_a_process_number_of_another_namespace_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some drivers list processes in the asker's namespace, without their memory, and keep their use in the first."""
+    monkeypatch.setattr(_gpu_processes, "numbered_as_the_driver", lambda: False)
+    seen = read(probed(FakeNvml(Board(held={ME: 0}, used=7 * GIB, by_process=((ME, 5, 40),))), monkeypatch))
+    assert (seen["devices"], seen["memory_bytes"], seen["whole_device"]) == (1, 7 * GIB, 1)
+    assert "process_utilisation" not in seen
+    assert "neighbours" not in seen
+
+
 def test_device_files_are_read_from_the_open_files_of_a_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

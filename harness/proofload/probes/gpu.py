@@ -143,10 +143,10 @@ class GpuProbe:
         samples = ask(self._nvml, "nvmlDeviceGetProcessUtilization", one.part.board, since_us) or ()
         mine = [each for each in samples if each.pid in one.pids]
         self._last_sample_us[one.part.index] = max((each.timeStamp for each in samples), default=since_us)
-        if not mine or one.part.cut:
+        if not mine or one.part.cut or one.neighbours is None:  # in another namespace a number may be anyone's
             return None
         by_process = {pid: [each.smUtil for each in mine if each.pid == pid] for pid in {each.pid for each in mine}}
-        return min(1.0, sum(sum(shares) / len(shares) for shares in by_process.values()) / 100.0)
+        return min(1.0, float(sum(sum(shares) / len(shares) for shares in by_process.values())) / 100.0)
 
     def _draw(self, on: Sequence[Presence], boards: Sequence[Any]) -> dict[str, float | None]:
         power = self._each(boards, "nvmlDeviceGetPowerUsage")
