@@ -1,9 +1,9 @@
 """All benchmarks, one table a subject, each against peers measured in the same session on this machine.
 
-    python benchmarks/run_all.py [http|grpc|kafka|report|memory|soak]...
+    python benchmarks/run_all.py [http|grpc|kafka|report|memory|soak|cache]...
 
 Everything stays on 127.0.0.1 and is stopped at the end. What is missing is named and left out. The exit code is
-0 unless a program breaks: a benchmark informs, tests decide. About six minutes in all.
+0 unless a program breaks: a benchmark informs, tests decide. About ten minutes in all.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ SUBJECTS: dict[str, tuple[str, list[str]]] = {
     "report": ("report_scale.py", []),
     "memory": ("run_memory.py", ["--scenario", "soak"]),
     "soak": ("soak_memory.py", []),
+    "cache": ("cache_effect.py", []),
 }
 
 _VERDICT = {0: "met", 1: "NOT met, see above"}

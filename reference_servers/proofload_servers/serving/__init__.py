@@ -15,6 +15,9 @@ future completes with an Answer, or raises Expired or Failed. Each of these is a
 `code` and `message`, all safe to send to a caller. `submit_to` is the same with a callback on the batching thread in
 place of a future, for front ends that cannot afford one future per request.
 
+With a prediction cache (`cache`, off unless asked for) what the queue refuses may come through the future or callback,
+too, which then run on the caller's or the cache's thread; and answers that are known overtake those that are computed.
+
 Deadlines are absolute nanoseconds of time.monotonic_ns(); `deadline_from_ms` makes one from a relative timeout.
 Request ids from outside pass through `correlation_id` first. `wire` has the JSON of requests, answers and errors;
 `health` what probes and scrapes are told; `side_port` serves that on a second port where the first speaks no HTTP;

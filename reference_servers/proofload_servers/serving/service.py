@@ -240,7 +240,10 @@ class Service:
         request_id: str,
         arrived_ns: int = 0,
     ) -> None:
-        """As `submit`, with `done(Answer | Refusal)` called once on the batching thread, which it must not hold up."""
+        """As `submit`, with `done(Answer | Refusal)` called once on the batching thread, which it must not hold up.
+
+        With a cache also on this thread, before this returns, or on the cache's.
+        """
         self._admit([self._work(request, done, deadline_ns, request_id, arrived_ns)])
 
     def _future_work(

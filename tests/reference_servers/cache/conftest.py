@@ -148,8 +148,8 @@ def served(tiny_model: Path) -> Iterator[Callable[..., Served]]:
     running: list[Service] = []
 
     def start(**settings: Any) -> Served:
-        settings = {"model": str(tiny_model), "cache_budget_ms": PATIENT_MS, "max_wait_ms": 0.0} | settings
-        service = Service.start(Settings(**settings))
+        usual: dict[str, Any] = {"model": str(tiny_model), "cache_budget_ms": PATIENT_MS, "max_wait_ms": 0.0}
+        service = Service.start(Settings(**usual | settings))
         running.append(service)
         service.wait_ready(WAIT_S)
         return Served(service)

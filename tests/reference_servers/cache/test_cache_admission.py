@@ -234,10 +234,14 @@ def test_beyond_what_it_may_hold_requests_go_straight_to_the_queue() -> None:
         table.call(3)
 
 
+def broken(_result: Result) -> None:
+    raise ZeroDivisionError
+
+
 def test_one_callers_broken_callback_costs_the_others_nothing() -> None:
     table = Table()
     bad = Asked(5)
-    bad.work.done = lambda _result: 1 / 0
+    bad.work.done = broken
     table.admit([bad.work])
     (good,) = table.call(5)
     table.compute()

@@ -156,7 +156,7 @@ class Stream:
         until = time.monotonic() + WAIT_S
         while len(answers) < len(bodies):
             assert time.monotonic() < until
-            message = self._consumer.poll(0.1)
+            message: Any = self._consumer.poll(0.1)
             if message is not None:
                 assert message.error() is None
                 place = int(dict(message.headers())["correlation-id"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from proofload_servers.serving.refusals import StartupError
 
@@ -40,7 +40,8 @@ class RoundTrips:
         self._limit_s = limit_s
         self._lives_ms = round(ttl_s * 1e3) or None
         self._client: Any = None
-        self._connect = lambda: Redis.from_url(
+        made = cast("Any", Redis.from_url)  # it has no types
+        self._connect = lambda: made(
             address,
             protocol=2,
             socket_timeout=None,
