@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from prometheus_client import Counter, Gauge
 
-from proofload_servers.serving import Failed, Refusal, Result
+from proofload_servers.serving import Failed, Refusal, Result, StartupError
 from proofload_servers.serving.logs import access
 
 from . import messages
@@ -72,7 +72,10 @@ class Worker:
         self._stopping = True
 
     def run(self) -> bool:
-        """Until told to stop, or until a reply cannot be delivered. True when all that was taken was answered."""
+        """Until told to stop, or until a reply cannot be delivered. True when all that was taken was answered.
+
+        Raises StartupError when the broker refuses what it was told of the group.
+        """
         assignment, consumer = self._assignment, self._consumer
         consumer.subscribe(
             [self._options.input_topic],
@@ -147,6 +150,11 @@ class Worker:
             done(Failed())
 
     def _reading_failed(self, error: KafkaError, message: Any) -> None:
+        if error.code() == KafkaError.INVALID_SESSION_TIMEOUT:  # no other attempt would end otherwise
+            raise StartupError(
+                f"--session-timeout-s {self._options.session_s:g}: the broker's groups take no such session; by default "
+                "they take 6 s to 30 min (its group.min.session.timeout.ms and group.max.session.timeout.ms)"
+            )
         LOG.error("reading partition %s failed: %s", message.partition(), error)
         if error.code() == KafkaError._AUTO_OFFSET_RESET:  # the broker has forgotten what comes next: on with the rest
             self._assignment.skip_to_oldest(self._consumer, message.partition())

@@ -124,7 +124,10 @@ def _kind(broker: Broker, address: str) -> str:
 
 def _patient(target: Target, patience_s: float) -> Target:
     """A worker that is ready only once its group gives it work may wait for as long as the group does."""
-    if target.start is None:
-        return target
-    longer: Any = {"ready_timeout_s": max(target.start.ready_timeout_s, patience_s)}
-    return target.model_copy(update={"start": target.start.model_copy(update=longer)})
+    changes: dict[str, Any] = {}
+    for table in ("start", "container"):
+        started = getattr(target, table)
+        if started is not None:
+            longer = {"ready_timeout_s": max(started.ready_timeout_s, patience_s)}
+            changes[table] = started.model_copy(update=longer)
+    return target.model_copy(update=changes)
