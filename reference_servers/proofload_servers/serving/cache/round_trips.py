@@ -6,9 +6,9 @@ The limit is not one for each read: neither a peer that trickles nor one that se
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 from proofload_servers.serving.refusals import StartupError
 
@@ -40,8 +40,7 @@ class RoundTrips:
         self._limit_s = limit_s
         self._lives_ms = round(ttl_s * 1e3) or None
         self._client: Any = None
-        made = cast("Any", Redis.from_url)  # it has no types
-        self._connect = lambda: made(
+        self._connect: Callable[[], Any] = lambda: Redis.from_url(
             address,
             protocol=2,
             socket_timeout=None,
