@@ -344,6 +344,19 @@ def test_a_step_summary_tells_the_verdicts(
     assert "limit 50 ms" in text
 
 
+def test_a_step_summary_tells_of_a_run_without_a_result(
+    pytester: pytest.Pytester, lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    lab.error = "error: there is no target named 'mine'\n  next: look again"
+    told, case = by_code(pytester, "pass"), ET.parse(pytester.path / "j.xml")
+    told.stdout.fnmatch_lines(["no result *steady[[]mine[]] *there is no target named 'mine'"])
+    assert properties(next(case.iter("testcase"))) == {"proofload.run": "steady[mine]", "proofload.status": "error"}
+    text = read(tmp_path / "summary.md")
+    assert "| no result | steady" in text
+    assert "next: look again" in text
+
+
 def test_a_step_summary_that_cannot_be_written_is_told_and_changes_no_verdict(
     pytester: pytest.Pytester, lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -414,6 +427,23 @@ def test_a_plain_assertion_shows_it_in_its_own_line(pytester: pytest.Pytester, l
     lab.status = Status.FAIL
     told = by_code(pytester, "assert result.passed")
     told.stdout.fnmatch_lines(["E *steady[[]mine[]]: fail; *observed 81.0 ms (77.2–86.4), limit 50 ms*"])
+
+
+def test_scenarios_are_found_from_wherever_pytest_or_a_test_has_gone(
+    pytester: pytest.Pytester, lab: Lab, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makeini("[pytest]\n")
+    test = """
+import pytest
+@pytest.mark.parametrize("scenario", ["steady", "scenarios/steady.scenario.toml"])
+def test_it(proofload, monkeypatch, tmp_path, scenario):
+    monkeypatch.chdir(tmp_path)
+    assert proofload.run(scenario, target="mine").passed
+"""
+    pytester.makepyfile(test_code=test)
+    monkeypatch.chdir(repository / "tests")
+    pytester.runpytest_inprocess("../test_code.py").assert_outcomes(passed=2)
+    assert {asked.folder for asked in lab.asked} == {repository}
 
 
 def test_a_run_in_a_fixture_of_ones_own_serves_several_tests(pytester: pytest.Pytester, lab: Lab) -> None:

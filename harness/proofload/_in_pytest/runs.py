@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from proofload._in_pytest import command
 from proofload._in_pytest.asked import Asked
 from proofload._in_pytest.measured import Measured
 from proofload.overrides import parsed
+from proofload.resources import Layout
 from proofload.scenarios import load_scenario
 
 _KEY: pytest.StashKey[Runs] = pytest.StashKey()
@@ -39,6 +40,8 @@ class Runs:
         self.done: list[Measured] = []
         self.pending: list[Measured] = []
         """Those that no test report tells of yet."""
+        self.broken: list[tuple[str, str]] = []
+        """Runs without a result: what was run, and why there is none."""
         self._folder: Path | None = None
         self._used: set[str] = set()
 
@@ -66,7 +69,8 @@ class Runs:
         changes |= {key: value for key, value in (others or {}).items() if key in {"reference", "serving", "key"}}
         with warnings.catch_warnings():  # a library's warning is no error in a scenario
             warnings.simplefilter("ignore")
-            found = load_scenario(scenario, quick=quick, overrides=changes)
+            layout = replace(Layout.here(), working=self.asked.base)
+            found = load_scenario(self._file(scenario), quick=quick, overrides=changes, layout=layout)
             return Plan(found.name, tuple(targets) or (tuple(found.target_names()) if found.needs_target else ()))
 
     def measure(
@@ -91,7 +95,11 @@ class Runs:
             settings=settings,
             others=others or {},
         )
-        run = Measured(command.measured(asked), asked.out, asked.typed(), label)
+        try:
+            run = Measured(command.measured(asked), asked.out, asked.typed(), label)
+        except command.RunError as error:
+            self.broken.append((label, str(error)))
+            raise
         self.done.append(run)
         self.pending.append(run)
         return run
@@ -101,6 +109,10 @@ class Runs:
         asked = self.asked
         named = {"payloads": asked.payloads, "runtime": asked.runtime, "device": asked.device}
         return {name: value for name, value in named.items() if value is not None}
+
+    def _file(self, scenario: str) -> str:
+        """Files are found from where runs take place, wherever pytest or a test has gone since."""
+        return str(self.asked.base / scenario) if (self.asked.base / scenario).is_file() else scenario
 
     def _place(self, label: str) -> Path:
         """A run folder's path: in --proofload-out, else in one folder of this session."""

@@ -24,7 +24,7 @@ from proofload._in_pytest.items import ScenarioItem
 from proofload._in_pytest.measured import Measured, NotPassed, codes, explained, reason, told_check
 from proofload.records import Status
 from proofload.report.states import told
-from proofload.report.text import printable
+from proofload.report.text import printable, printable_block
 
 if TYPE_CHECKING:
     from proofload._in_pytest.runs import Runs
@@ -42,6 +42,8 @@ class Telling:
         self._runs = runs
         self._mode = runs.asked.inconclusive
         self._unwritten = ""
+        self._broken = 0
+        """How many runs without a result test reports tell of."""
         self._open: list[tuple[str, Measured]] = []
         """Tests that came to no verdict, with the run that decided."""
         self._invalid: list[tuple[str, Measured]] = []
@@ -52,10 +54,12 @@ class Telling:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         made, self._runs.pending = self._runs.pending, []
         for run in made:
-            item.user_properties += _properties(run, sum(name.endswith(".run") for name, _ in item.user_properties))
+            item.user_properties += _properties(run, _runs_in(item))
+        for label, _ in self._runs.broken[self._broken :]:
+            prefix = _prefix(_runs_in(item))
+            item.user_properties += [(f"{prefix}.run", printable(label, 120)), (f"{prefix}.status", NO_RESULT)]
+        self._broken = len(self._runs.broken)
         raised = call.excinfo.value if call.excinfo is not None else None
-        if isinstance(raised, RunError):
-            item.user_properties.append(("proofload.status", NO_RESULT))
         report = yield
         if isinstance(raised, RunError) and isinstance(item, ScenarioItem):
             setattr(report, _STATUS, NO_RESULT)
@@ -90,7 +94,7 @@ class Telling:
         if self._decides(exitstatus):
             session.exitstatus = EXIT_INCONCLUSIVE
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
-        if summary and self._runs.done:
+        if summary and (self._runs.done or self._runs.broken):
             try:
                 with Path(summary).open("a", encoding="utf-8") as file:
                     file.write(step_summary(self._runs))
@@ -105,12 +109,14 @@ class Telling:
                 for nodeid, run in found:
                     write.write_sep("_", nodeid)
                     write.write_line(explained(run))
-        if self._runs.done:
+        if self._runs.done or self._runs.broken:
             write.section("proofload")
         for run in self._runs.done:
             first = run.headline[0] if run.headline else ""
             write.write_line(f"{told(run.status):<14}  {run.label}  {printable(first, 300)}".rstrip())
             write.write_line(f"{'':<14}  {run.folder}")
+        for label, why in self._runs.broken:
+            write.write_line(f"{'no result':<14}  {label}  {printable(why.splitlines()[0], 300)}")
         if self._unwritten:
             write.write_line(self._unwritten, yellow=True)
         if self._decides(exitstatus):
@@ -136,15 +142,18 @@ def step_summary(runs: Runs) -> str:
     for run in runs.done:
         finding = escaped(printable(run.headline[0], 300)) if run.headline else ""
         lines.append(f"| {told(run.status)} | {escaped(printable(run.label, 120))} | {finding} |")
-    for run in runs.done:
-        if not run.passed:
-            lines += ["", fenced(explained(run))]
+    for label, why in runs.broken:
+        lines.append(
+            f"| no result | {escaped(printable(label, 120))} | {escaped(printable(why.splitlines()[0], 300))} |"
+        )
+    for text in [*(explained(run) for run in runs.done if not run.passed), *(why for _, why in runs.broken)]:
+        lines += ["", fenced(printable_block(text, 4000))]
     return "\n".join([*lines, "", ""])
 
 
 def _properties(run: Measured, earlier: int) -> Iterator[tuple[str, str]]:
     """For JUnit; of a test's second run "proofload.2.status" and so on."""
-    prefix = "proofload" if not earlier else f"proofload.{earlier + 1}"
+    prefix = _prefix(earlier)
     yield f"{prefix}.run", printable(run.label, 120)
     yield f"{prefix}.status", str(run.status)
     yield f"{prefix}.codes", " ".join(printable(code, 80) for code in codes(run.record))
@@ -152,6 +161,15 @@ def _properties(run: Measured, earlier: int) -> Iterator[tuple[str, str]]:
     yield f"{prefix}.command", printable(run.command, 1000)
     for check in run.checks:
         yield f"{prefix}.check.{printable(check.name, 80)}", f"{check.status}: {printable(told_check(check), 400)}"
+
+
+def _prefix(earlier: int) -> str:
+    return "proofload" if not earlier else f"proofload.{earlier + 1}"
+
+
+def _runs_in(item: pytest.Item) -> int:
+    """How many runs the test's properties tell of already."""
+    return sum(name.startswith("proofload") and name.endswith(".run") for name, _ in item.user_properties)
 
 
 def _tests(count: int) -> str:
