@@ -84,7 +84,7 @@ def installed(site: Path, tmp_path: Path) -> Installed:
 def test_the_wheel_holds_both_packages_and_all_their_data(contents: set[str], checkout: Path) -> None:
     places = {
         "harness/": "",
-        "reference_servers/": "",
+        "reference_servers/proofload_servers/": "proofload_servers/",
         "scenarios/": "proofload/data/scenarios/",
         "fixtures/": "proofload/data/fixtures/",
     }
@@ -125,7 +125,9 @@ def test_installed_it_lists_what_the_checkout_lists(installed: Installed, site: 
         here = subprocess.run(
             [sys.executable, "-m", "proofload", what], cwd=checkout, check=True, capture_output=True, text=True
         )
-        assert [row[:2] for row in rows] == [line.split("\t")[:2] for line in here.stdout.splitlines()]
+        listed = [line.split("\t") for line in here.stdout.splitlines()]
+        own = str(checkout / "targets")  # of the checkout's docker-compose.yml, which the wheel does not have
+        assert [row[:2] for row in rows] == [row[:2] for row in listed if not row[2].startswith(own)]
 
 
 def test_the_installed_command_answers(installed: Installed, site: Path) -> None:

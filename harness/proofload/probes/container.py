@@ -106,7 +106,10 @@ class ContainerProbe:
                 evidence=f"exit status {state.exit_code}" + (", killed for memory" if state.out_of_memory else ""),
             )
         if not self._is_another(state):
-            raise TargetError(f"container {self._id[:12]} is about to end")
+            raise TargetError(
+                f"container {self._id[:12]} is about to end",
+                evidence="its first process is gone, its engine has not noticed",
+            )
         self._restarts += 1 if self._life is None else max(1, state.restarts - self._life.restarts)
         self._killed_before, self._killed = self._killed_before + self._killed, 0
         self._told_its_end = False
