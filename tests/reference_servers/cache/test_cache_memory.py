@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -96,6 +97,19 @@ def test_what_was_handed_out_can_be_changed_without_changing_what_is_kept() -> N
     cache.keep(b"a", {"class": 3, "score": 0.5})
     asked(cache, b"a")[0]["class"] = 99
     assert asked(cache, b"a") == [{"class": 3, "score": 0.5}]
+
+
+def test_an_entry_takes_a_few_hundred_bytes() -> None:
+    cache, _, _ = cache_of(entries=1000)
+    tracemalloc.start()
+    try:
+        for number in range(1000):
+            cache.keep(number.to_bytes(32, "big"), {"class": number, "score": number / 7})
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(cache) == 1000
+    assert taken < 1000 * 600
 
 
 def test_nan_is_not_kept() -> None:

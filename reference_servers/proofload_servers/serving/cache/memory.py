@@ -56,6 +56,7 @@ class MemoryCache:
         text = as_json(prediction)
         if text is None:
             return
+        text = bytes(memoryview(text))  # orjson's own bytes hold on to the 4 KiB they were written into
         with self._lock:
             self._kept[key] = self._now_s(), text
             self._kept.move_to_end(key)
