@@ -1,14 +1,14 @@
-"""What the prediction cache changes: latency, goodput and CPU, without one, with one in memory, and with a Redis.
+"""What the prediction cache changes: CPU, latency and goodput, without one, with one in memory, and with a Redis.
 
     python benchmarks/cache_effect.py [--models fraud resnet50] [--rounds 1] [--seconds 4] [--budget-ms 20]
 
-For each model a first run finds what the FastAPI server can do without a cache. Then it is offered a quarter of that,
-for latency and CPU, and twice that, for goodput; once with payloads as popular as things are (the k-th most popular one
-1 ÷ k as often as the first), once with payloads that hardly ever come again. Caches take turns within a round; ratios
-are to no cache in the same session, of medians of the runs that the lab calls valid, or of all where none is. CPU is
-the server's by its own counter and, apart, that of Redis. Cost is what the same machine costs for each correct answer
-at twice the load, so that its ratio is that of goodput turned round; a Redis is on the house there. Every answer is
-checked, but for images that do not repeat.
+First the CPU of the serving core alone, by model (`cache_cpu.py`). Then, for each model, a run finds what the FastAPI
+server can do without a cache; it is offered a quarter of that, for latency and CPU, and twice that, for goodput; once
+with payloads as popular as things are (the k-th most popular one 1 ÷ k as often as the first), once with payloads that
+hardly ever come again. Caches take turns within a round; ratios are to no cache in the same session, of medians of the
+runs that the lab calls valid, or of all where none is. CPU is the server's by its own counter and, apart, that of
+Redis. Cost is what the same machine costs for each correct answer at twice the load, so that its ratio is that of
+goodput turned round; a Redis is on the house there. Every answer is checked, but for images that do not repeat.
 
 Needs redis-server (apt-get install redis-server); without it that column is left out.
 """
@@ -18,21 +18,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import psutil
 
+from cache_cpu import show_cpu
 from cache_payloads import apart, popular
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.records import Outcome
@@ -40,35 +36,13 @@ from proofload.report.reduce.cache_share import CacheShare, cache_share
 from proofload.report.reduce.readings import increments
 from proofload.resources import ensure_fixtures
 from proofload.store.record import RunRecord
+from redis_server import MISSING, Redis, redis_running
 from tables import milliseconds, rate, show
 
-MISSING = "redis-server is missing: apt-get install redis-server"
 FIRST_RPS: Mapping[str, float] = {"fraud": 8000.0, "resnet50": 60.0}
 """Asked for to find out what the server can do: more than it can."""
 TIMEOUT_S = 2
 NEVER = "never repeating"
-
-
-@dataclass(frozen=True, slots=True)
-class Redis:
-    """A Redis of our own, on 127.0.0.1."""
-
-    port: int
-    process: psutil.Process
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def emptied(self) -> None:
-        import redis
-
-        with redis.Redis(port=self.port) as client:
-            client.flushall()
-
-    def cpu_s(self) -> float:
-        times = self.process.cpu_times()
-        return float(times.user + times.system)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +57,6 @@ class Run:
     share: CacheShare | None
     not_ok: int
     reasons: tuple[str, ...]
-
-
-@contextmanager
-def redis_running(place: Path) -> Iterator[Redis | None]:
-    program = shutil.which("redis-server")
-    if program is None:
-        yield None
-        return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    flags = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(place)]
-    process = subprocess.Popen([program, *flags], stdout=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + 30.0
-        with socket.socket() as probe:
-            while probe.connect_ex(("127.0.0.1", port)):
-                if process.poll() is not None or time.monotonic() > until:
-                    raise SystemExit("redis-server did not start")
-                time.sleep(0.05)
-        yield Redis(port, psutil.Process(process.pid))
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def measured(
@@ -172,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--exponent", type=float, default=1.0, help="of popularity")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="proofload-cache-") as folder, redis_running(Path(folder)) as redis:
+        show_cpu(redis)
         for model in options.models:
             compare(model, Path(folder), options, redis)
     return 0
