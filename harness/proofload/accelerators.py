@@ -95,7 +95,9 @@ def parts(library: Any) -> tuple[Part, ...]:
     """Every device, or in its place the instances it was cut into, as far as this process may see them."""
     found: list[Part] = []
     for index in range(library.nvmlDeviceGetCount()):
-        board = library.nvmlDeviceGetHandleByIndex(index)
+        board = ask(library, "nvmlDeviceGetHandleByIndex", index)
+        if board is None:  # a device that this process may not touch
+            continue
         instances = _instances(library, board)
         found += [Part(index, board, handle) for handle in instances] or [Part(index, board, board)]
     return tuple(found)

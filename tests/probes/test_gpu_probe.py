@@ -187,6 +187,22 @@ def test_without_library_driver_device_or_process_there_is_no_probe(monkeypatch:
     assert gpu.create(Subject(1)) is None
 
 
+def test_a_device_that_is_lost_at_the_start_or_forbidden_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost = FakeNvml(Board(held={ME: GIB}))
+    lost.failing = GPU_IS_LOST
+    monkeypatch.setitem(sys.modules, "pynvml", lost)
+    assert gpu.create(Subject(1, pids=(ME,))) is None
+    assert lost.shut == 1
+
+    class Strict(FakeNvml):
+        def nvmlDeviceGetHandleByIndex(self, at: int) -> Board:  # noqa: N802
+            if at == 0:
+                raise self.NVMLError(4)  # NO_PERMISSION
+            return self.boards[at]
+
+    assert read(probed(Strict(Board(held={ME: GIB}), Board(held={ME: GIB})), monkeypatch))["devices"] == 1
+
+
 def test_a_driver_that_stops_answering_is_a_gap_and_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
     library = FakeNvml(Board(held={ME: GIB}))
     probe = probed(library, monkeypatch)

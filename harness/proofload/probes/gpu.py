@@ -58,7 +58,11 @@ def create(subject: Subject) -> GpuProbe | None:
         library = open_library()
     except Unavailable:
         return None
-    return GpuProbe(subject, library)
+    try:
+        return GpuProbe(subject, library)
+    except library.NVMLError:  # lost between the two questions; a run does not end for want of its readings
+        shut(library)
+        return None
 
 
 class GpuProbe:
