@@ -156,3 +156,40 @@ def test_a_sequence_speaks_from_its_tenth_stretch_on_and_is_sure_of_what_never_v
     assert radius(Difference(0.3, 0.01, 9, (500, 500), 1.0), 0.2, 0.05) < np.inf
     assert radius(Difference(0.3, 0.0, 8, (500, 500), 1.0), 0.2, 0.05) == np.inf
     assert radius(Difference(0.3, 0.0, 9, (500, 500), 1.0), 0.2, 0.05) == 0.0
+
+
+def test_what_does_not_depend_on_what_was_known_stays_as_it_is() -> None:
+    raw = shown([0.5, 0.5, 0.5, 0.75, 0.75, 0.75], [0, 0, 0, 1, 1, 1], [0, 1, 2, 3, 4, 5])
+    known = np.array([1.0, 1.0, 3.0, 3.0, 3.0, 1.0])
+    assert without_what_was_known(raw, known).values == pytest.approx(raw.values)
+
+
+def test_shares_vary_at_least_as_one_more_of_each_would() -> None:
+    found = Difference(0.3, 0.0, 20, (8, 18), 0.5)  # 0.5 of 8, 0.8 of 18
+    first, second = (4 + 1) / 10, (0.8 * 18 + 1) / 20
+    expected = first * (1 - first) / 10 + second * (1 - second) / 20
+    assert as_shares(found).variance == pytest.approx(expected)
+    of_little = as_shares(Difference(0.0, 0.0, 20, (98, 98), 0.0), 0.2).variance
+    assert of_little == pytest.approx((0.01 * 0.99 + 0.2 * 0.8) / 100)
+
+
+def test_the_density_at_the_median_is_taken_from_the_fifth_around_it() -> None:
+    values = np.arange(1.0, 102.0)
+    found = as_medians(Shown(values, np.zeros(101, np.int64), np.arange(101), np.arange(101)))
+    low, high = np.quantile(values, [0.4, 0.6])
+    assert np.unique(found.values) == pytest.approx([51 - (high - low) / 0.4, 51 + (high - low) / 0.4])
+
+
+def test_the_freedom_is_that_of_the_stretches_and_seldom_bad_blocks_count_whole() -> None:
+    values, arm = RNG.normal(size=400), np.repeat([0, 1], 200)
+    stretch = np.tile(np.arange(10), 40)
+    found = difference(Shown(values, arm, np.arange(400), stretch))
+    assert found.freedom == 9
+    assert found.users == (200, 200)
+    level = [values[arm == side].mean() for side in (0, 1)]
+    residual = np.where(arm == 1, 1, -1) * (values - np.array(level)[arm]) / 200
+    users = float(np.sum(residual**2)) * 200 / 199
+    times = float(sum(residual[stretch == one].sum() ** 2 for one in range(10))) * 10 / 9
+    assert found.variance == pytest.approx(max(users + times - float(np.sum(residual**2)), users, times))
+    assert np.isinf(difference(Shown(values, arm, np.arange(400), stretch % 7)).variance)
+    assert np.isfinite(difference(Shown(values, arm, np.arange(400), stretch % 8)).variance)

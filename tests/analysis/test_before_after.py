@@ -116,3 +116,14 @@ def test_a_difference_knows_where_it_began_and_how_many_blocks_it_rests_on() -> 
     assert found.effect == pytest.approx(0.2)
     assert found.freedom == 13
     assert found.users == (600, 900)
+
+
+def test_a_side_with_one_bad_block_is_taken_to_have_had_one_more() -> None:
+    """Of ten blocks of a hundred; the bad one had fifty: that is what another one would have, in 2 of 12 blocks."""
+    calm, once = Counts(np.full(10, 100), np.zeros(10, np.int64)), Counts(np.full(10, 100), np.array([50] + [0] * 9))
+    found = shares_difference(calm, once)
+    of_calm = 0.25 * (1 / 12) * (11 / 12) / 12
+    of_once = max(0.25 * (2 / 12) * (10 / 12) / 12, (45.0**2 + 9 * 5.0**2) / 1000**2 * 10 / 9)
+    assert found.variance == pytest.approx(of_calm + of_once)
+    usual = shares_difference(calm, once, rare=False)
+    assert usual.variance < found.variance

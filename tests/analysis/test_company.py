@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from scipy import stats
 
 from proofload.analysis.company import chance_faster, held_back, in_flight
 
@@ -62,3 +64,16 @@ def test_company_that_waits_is_not_faster_and_company_that_helps_is() -> None:
 
 def test_a_handful_says_nothing() -> None:
     assert chance_faster(np.ones(5), np.ones(50), 1.0, **ALPHAS) is None
+
+
+def test_the_chance_is_that_of_all_pairs_and_its_bounds_are_student_s() -> None:
+    rng = np.random.default_rng(6)
+    company, alone = rng.normal(100.0, 10.0, 60), rng.normal(110.0, 10.0, 60)
+    found = chance_faster(company, alone, 3.0, alpha_fail=0.001, alpha_pass=0.05)
+    assert found is not None
+    assert found.value == pytest.approx(np.mean(company[:, None] + 3.0 < alone[None, :]))
+    assert found.low < found.value < found.high
+    assert found.fail_low < found.low
+    assert (found.high - found.value) == pytest.approx(found.value - found.low)
+    steps = (found.value - found.fail_low) / (found.value - found.low)
+    assert stats.norm.isf(0.001) / stats.norm.isf(0.05) < steps < stats.t.isf(0.001, 9) / stats.t.isf(0.05, 9)

@@ -93,3 +93,11 @@ def test_waiting_for_one_thing_is_told_from_a_row_of_slow_answers() -> None:
     assert is_one_stall(requests(one), 50.0)
     assert not is_one_stall(requests(row), 50.0)
     assert not is_one_stall(requests([2.0] * 10), 50.0)
+
+
+def test_a_window_is_whole_up_to_the_last_request() -> None:
+    due = np.arange(0, 2001, 500) * NS_PER_MS
+    timed = Requests(due, due, np.ones(5), np.zeros(5, np.bool_))
+    assert [window.n for window in windows(timed, 1000 * NS_PER_MS)] == [2, 2]
+    assert len(windows(timed, 1001 * NS_PER_MS)) == 1
+    assert len(windows(timed, 2001 * NS_PER_MS)) == 0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from proofload.analysis.percentiles import LEVELS, distribution
+from proofload.analysis.percentiles import LEVELS, distribution, rank_bounds
 
 MS = 1_000_000
 SPEED = 1000.0  # service times have mean 1, in milliseconds
@@ -181,3 +181,21 @@ def test_autoregressive_latencies_do_not_fool_the_interval() -> None:
         low, high = p99.interval.low, p99.interval.high
         covered += p99.value is not None and low is not None and low <= math.exp(2.3263479) <= (high or math.inf)
     assert covered >= 0.96 * repeats
+
+
+def test_what_exceeds_a_percentile_in_one_spell_is_worth_one() -> None:
+    rising = np.arange(1, 1001) * MS
+    shown = distribution(rising).quantiles
+    assert shown["p50"].value == 500.0
+    assert shown["p90"].value is None  # a hundred above it, all at the end
+    assert shown["p90"].needs is not None
+    assert shown["p90"].needs > 1000
+
+
+def test_five_independent_samples_bound_no_median_and_no_tail() -> None:
+    assert rank_bounds(100, 0.5, 16.0, 0.99) == (None, None)
+    low, high = rank_bounds(100, 0.5, 1.0, 0.99)
+    assert low is not None
+    assert high is not None
+    assert 30 <= low < 50 < high <= 70
+    assert rank_bounds(1000, 0.999, 1.0, 0.99)[1] is None

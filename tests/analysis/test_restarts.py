@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from proofload.analysis.restarts import bounded_quantile, restart_quantile, restarts_for, restarts_needed
 
@@ -63,3 +64,10 @@ def test_a_quantile_is_the_nearest_rank() -> None:
 
 def test_no_number_of_restarts_bounds_the_slowest_of_all_and_one_is_made() -> None:
     assert restarts_for(1.0) == 1
+
+
+@pytest.mark.parametrize(("n", "q"), [(28, 0.9), (60, 0.9), (10, 0.95), (100, 0.95)])
+def test_the_lower_bound_is_the_highest_order_statistic_that_is_below_as_surely_as_stated(n: int, q: float) -> None:
+    surely = [rank for rank in range(1, n + 1) if stats.binom.sf(rank - 1, n, q) >= 0.95]  # so many lie below
+    found = restart_quantile(list(range(1, n + 1)), q)
+    assert found.low == (max(surely) if surely else None)

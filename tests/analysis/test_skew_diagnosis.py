@@ -115,3 +115,56 @@ def test_rows_of_others_are_recognised_through_the_dust_of_float32() -> None:
     other = (np.arange(400) + 200) % 400
     served = {name: values[other].astype(np.float32).astype(float) for name, values in wanted.items()}
     assert misplaced(joined(served, wanted, cards)).foreign > 0.8
+
+
+def test_a_row_at_another_distance_is_what_chance_gives() -> None:
+    """Values that come again every eleven rows: the one eleven rows back is never the one before."""
+    values = np.arange(400) % 11 * 10.0
+    before = np.maximum(np.arange(400) - 1, 0)
+    found = misplaced(joined({"mean": values[before]}, {"mean": values}, None))
+    assert (found.lag, found.by_chance) == (1, 0.0)
+    again = np.arange(400) % 10 * 10.0
+    found = misplaced(joined({"mean": again[before]}, {"mean": again}, None))
+    assert found.by_chance > 0.9
+
+
+def test_two_rows_late_is_told_as_two() -> None:
+    _, wanted = rows_of_cards()
+    before = np.maximum(np.arange(400) - 2, 0)
+    assert misplaced(joined({name: values[before] for name, values in wanted.items()}, wanted, None)).lag == 2
+
+
+def test_features_that_are_out_of_date_by_themselves_are_named() -> None:
+    cards, wanted = rows_of_cards()
+    earlier = np.where(np.arange(400) % 4 == 0, np.arange(400), np.arange(400) - 1)
+    served = {"mean": wanted["mean"][earlier], "count": wanted["count"] + 100.0}
+    found = misplaced(joined(served, wanted, cards))
+    assert set(found.stale_features) == {"mean"}
+    assert found.stale_features["mean"] > 0.95
+    assert found.tested == 400
+    assert found.stale < 0.1  # no row as a whole
+    assert misplaced(joined(wanted, wanted, cards)).tested == 0
+
+
+def test_a_feature_follows_only_where_most_of_its_rows_are_shared() -> None:
+    rows = np.arange(400)
+    lead, weak = Diagnosis("unit", "x", 0.9), Diagnosis("unit", "x", 0.7)
+    unknown = Diagnosis("", "y", 0.0)
+    of = {"amount": rows < 100, "ratio": rows < 125}
+    assert together({"amount": lead, "ratio": unknown}, of)["ratio"].follows == "amount"
+    of["ratio"] = rows < 126
+    assert together({"amount": lead, "ratio": unknown}, of)["ratio"] == unknown
+    assert together({"amount": weak, "ratio": unknown}, of)["ratio"] == unknown
+
+
+def test_many_rows_are_judged_by_some_thousand_of_them() -> None:
+    amounts = RNG.lognormal(3, 1, 20_000)
+    found = told("amount", amounts, amounts * 100)
+    assert (found.cause, found.explains) == ("unit", 1.0)
+
+
+def test_what_fits_nothing_is_told_with_how_far_it_is_off() -> None:
+    found = told("amount", AMOUNTS, AMOUNTS * RNG.choice([0.5, 1.5], 400) * RNG.uniform(0.999, 1.001, 400) ** 30)
+    assert found.cause == ""
+    assert found.says.startswith("the values differ by 5")
+    assert "in the median, and no pattern is recognised" in found.says

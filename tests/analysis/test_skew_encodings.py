@@ -146,3 +146,9 @@ def test_a_default_takes_five_rows_of_five_values() -> None:
     assert of(NUMBERS[:5], [7] * 5, "constant") is not None
     assert of(SHOPS, ["x"] * 100, "constant") is None  # four categories: that is an encoder
     assert of([None] * 90 + NUMBERS[:4], [7] * 94, "constant") is None  # what is missing is no value
+
+
+@pytest.mark.parametrize(("categories", "told"), [(25, True), (26, False)])
+def test_an_encoder_takes_four_rows_for_each_category(categories: int, told: bool) -> None:
+    names = [f"c{row % categories}" for row in range(100)]
+    assert (of(names, [name.upper() for name in names], "relabelled") is not None) is told

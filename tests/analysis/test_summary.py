@@ -156,3 +156,15 @@ def test_the_time_series_conserves_and_counts_goodput_when_it_completes() -> Non
 
 def test_a_time_series_of_nothing_is_empty() -> None:
     assert len(timeseries(run(0)).t_s) == 0
+
+
+def test_requests_that_were_cut_off_unsent_are_offered_by_nobody() -> None:
+    samples = run(5000)
+    samples.table["outcome"][3000:] = Outcome.UNSENT
+    for column in ("dispatched_ns", "sent_ns", "done_ns"):
+        samples.table[column][3000:] = 0
+    summary = summarise(phase(samples), samples)
+    assert summary.outcomes["unsent"] == 2000
+    assert summary.duration_s == pytest.approx(3.0, rel=0.001)
+    assert summary.offered_rps == pytest.approx(1000.0, rel=0.001)
+    assert summary.goodput_rps == pytest.approx(1000.0, rel=0.001)

@@ -134,3 +134,35 @@ def test_the_smallest_growth_is_told_to_a_few_percent(needed: float) -> None:
     found = smallest_found(T, np.zeros(60), T[20:], lambda t, y: bool(y[-1] / t[-1] >= needed), start=0.1)
     assert found is not None
     assert needed <= found <= 1.032 * needed
+
+
+def test_blocks_are_of_equal_time_and_every_reading_is_in_one() -> None:
+    t: Column = np.linspace(0.0, 119.0, 120)
+    means, values = block_means(t, t**2)
+    assert means == pytest.approx(np.array_split(t, 12) @ np.full(10, 0.1))
+    assert values == pytest.approx([float((part**2).mean()) for part in np.array_split(t, 12)])
+    few = block_means(t[:12], t[:12])
+    assert few[0].tolist() == t[:12].tolist()
+    holes = np.concatenate([t[:30], t[90:]])
+    assert len(block_means(holes, holes)[0]) == 6
+
+
+def test_bounds_are_sen_s_order_statistics() -> None:
+    """Of the 45 slopes between ten points: those that Kendall's S does not pass by chance (normal, 5 % each)."""
+    t: Column = np.linspace(0.0, 9.0, 10)
+    y: Column = np.random.default_rng(5).standard_normal(10)
+    each = np.sort([(y[j] - y[i]) / (t[j] - t[i]) for i in range(10) for j in range(i + 1, 10)])
+    reach = 1.6448536 * np.sqrt(10 * 9 * 25 / 18)
+    rank = int((45 - reach) / 2)
+    found = slope(t, y, alpha_low=0.05, alpha_high=0.05)
+    assert (found.low, found.value, found.high) == (each[rank - 1], each[22], each[45 - rank])
+
+
+def test_a_step_is_as_large_as_told_and_least_is_the_smallest_that_counts() -> None:
+    values = 0.1 * T + 7.0 * (T > 20.0) + 9.0 * (T > 30.0)
+    found = stepless(T, values)
+    assert found.steps == pytest.approx([7.0, 9.0])
+    assert found.at.tolist() == [int(np.argmax(T > 20.0)), int(np.argmax(T > 30.0))]
+    assert found.values == pytest.approx(0.1 * T)
+    assert stepless(T, values, least=8.0).steps == pytest.approx([9.0])
+    assert not len(stepless(T[:7], values[:7] + 50.0 * (T[:7] > 1.0)).steps)

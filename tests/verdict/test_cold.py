@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from proofload.analysis.openings import Requests, warm_level, windows
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.records import Status
 from proofload.verdict.causes import CAUSES
-from proofload.verdict.cold import Demand, Harm, decide, joined_well
+from proofload.verdict.cold import Demand, Harm, decide, exceeds, joined_well
 from proofload.verdict.cold_causes import MIB, SlowOpening, Taken, why_slow
 from proofload.verdict.cold_openings import cannot_compare, failing_harm, opened, slow_harm
 
@@ -144,3 +145,13 @@ def test_a_warm_stretch_that_stalls_or_is_slower_than_the_openings_is_no_measure
     assert slower is not None
     assert "900 ms" in cannot_compare([calm] * 8, stalling, 100.0)
     assert "slower" in cannot_compare([calm] * 8, slower, 100.0)
+
+
+@pytest.mark.parametrize("hits", range(1, 9))
+@pytest.mark.parametrize(("warm_hits", "warm_n"), [(0, 12), (1, 13), (3, 20), (8, 9)])
+def test_more_than_among_warm_windows_is_fisher_s_exact_test(hits: int, warm_hits: int, warm_n: int) -> None:
+    demand = Demand(quantile=0.5, tolerated=0.05, alpha=0.01, confidence=0.95)
+    table = np.array([[hits, 8 - hits], [warm_hits, warm_n - warm_hits]])
+    more = float(stats.fisher_exact(table, alternative="greater").pvalue) <= 0.01
+    shown = float(stats.binom.sf(hits - 1, 8, 0.05)) <= 0.01
+    assert exceeds(Harm(hits, 8, warm_hits, warm_n), demand) is (more and shown)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from proofload.analysis.company import Chance
 from proofload.analysis.goodput import Ratio
@@ -161,3 +162,56 @@ def test_the_speed_of_refusals_is_their_p95() -> None:
     one = peak.refusal_check(np.array([7.0]), 1000.0, ERRORS)
     assert one is not None
     assert one.observed == 7.0
+
+
+def test_what_is_reported_beside_a_share_holds_it() -> None:
+    ok = bools((100, True), (300, False))
+    refused = bools((100, False), (100, False), (200, True))
+    found = peak.excess_check(
+        ok, np.random.default_rng(1).permutation(refused) & ~ok, 0.5, ERRORS, overload_sought=True
+    )
+    assert found.observed is not None
+    assert found.interval.low is not None
+    assert found.interval.high is not None
+    assert 0.0 <= found.interval.low < found.observed < found.interval.high <= 1.0
+    looks = peak.responsiveness_check(bools((90, False), (10, True)), 0.3, 20.0, ERRORS)
+    assert looks.observed == 0.1
+    assert looks.interval.low == pytest.approx(stats.beta.ppf(0.01, 10, 91))
+    assert looks.interval.high == pytest.approx(stats.beta.ppf(0.99, 11, 90))
+
+
+def test_threads_are_bounded_by_student_s_t_over_ten_batches() -> None:
+    seen = np.random.default_rng(2).normal(4.0, 1.0, 40)
+    found = peak.threads_check(seen, 2, 9.0, ERRORS)
+    means = (seen / 2).reshape(10, 4).mean(axis=1)
+    reach = float(stats.t.isf(0.01, 9)) * float(means.std(ddof=1)) / np.sqrt(10)
+    assert found.observed == pytest.approx(means.mean())
+    assert found.interval.low == pytest.approx(means.mean() - reach)
+    assert found.interval.high == pytest.approx(means.mean() + reach)
+    assert "under load 4 of its threads at a time ran or waited for one of 2 cores" in found.evidence
+    least = peak.threads_check([2.0] * 5, 1, 2.05, ERRORS)
+    assert least.interval.high == pytest.approx(2.0 + float(stats.t.isf(0.01, 4)) * 0.02 / np.sqrt(5))
+
+
+def test_held_back_requests_are_bounded_exactly() -> None:
+    found = peak.light_load_check(None, bools((5, False), (15, True)), margin_ms=5.0, limit=0.6, medians=(40.0, 80.0),
+                                  errors=ERRORS)  # fmt: skip
+    assert (found.status, found.observed, found.limit) == (Status.FAIL, 0.75, peak.HELD_BACK)
+    assert found.interval.low == pytest.approx(stats.beta.ppf(0.01, 15, 6))
+    assert found.interval.high == pytest.approx(stats.beta.ppf(0.99, 16, 5))
+
+
+def test_recovery_tells_when_or_how_long_it_was_watched() -> None:
+    there = peak.recovery_check(Recovery(0.5, 0.5, 7.0, told=True), HEALTHY, 6.0, 5.0)
+    assert (there.observed, there.limit, there.interval.low, there.interval.high) == (0.5, 6.0, 0.5, 0.5)
+    never = peak.recovery_check(Recovery(None, None, 7.0, told=True), HEALTHY, 6.0, 5.0)
+    assert (never.observed, never.interval.low, never.interval.high) == (None, 7.0, None)
+    at_the_edge = peak.recovery_check(Recovery(6.0, 6.0, 7.0, told=True), HEALTHY, 6.0, 5.0)
+    assert at_the_edge.status is Status.PASS
+    late = peak.recovery_check(Recovery(6.5, 6.0, 7.0, told=True), HEALTHY, 6.0, 5.0)
+    assert late.status is Status.INCONCLUSIVE
+
+
+def test_a_look_is_slow_that_waited_for_work() -> None:
+    assert peak.slow_look_ms(2.0, 100.0, 20.0, 0.5) == 52.0
+    assert peak.slow_look_ms(2.0, 10.0, 20.0, 0.5) == 22.0

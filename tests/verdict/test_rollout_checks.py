@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from proofload.analysis.assignment import SplitSeen
+from proofload.analysis.assignment import SplitSeen, too_many
 from proofload.analysis.guard_margins import Excess
 from proofload.analysis.sequential import share_path, threshold
 from proofload.records import Status
@@ -132,6 +132,7 @@ def test_users_on_both_sides_fail_beyond_a_slip() -> None:
         (10, 1, False, True, Status.INCONCLUSIVE),
         (10, 2, False, True, Status.FAIL),
         (1, 0, False, True, Status.INCONCLUSIVE),
+        (2, 0, False, True, Status.PASS),
         (0, 0, True, True, Status.PASS),
         (500, 1, False, False, Status.PASS),
         (500, 9, False, False, Status.FAIL),
@@ -156,3 +157,26 @@ def test_what_was_taken_back_never_passes_and_is_not_blamed_twice() -> None:
     passed = assignment_check(0, 1000, 0, 0, alpha=0.001)
     assert [check.status for check in taken_back([passed])] == [Status.FAIL]
     assert not taken_back([passed, assignment_check(30, 1000, 0, 0, alpha=0.001)])
+
+
+def test_the_checks_of_a_rollout_report_what_was_seen() -> None:
+    switched = switch_check(Switch("x", 200, 10, routed=False), alpha=0.001, ended=False)
+    assert switched.observed == 0.05
+    assert switched.interval.low is not None
+    assert switched.interval.low < 0.05 < (switched.interval.high or 0.0)
+    assert switch_check(Switch("x", 0, 0, routed=True), alpha=0.001, ended=True).observed is None
+    assert assignment_check(30, 1000, 0, 500, alpha=0.001).observed == 0.03
+    assert untold_check(5, 10).observed == 0.5
+    data = data_check({"5%": (10, 2)}, planned=2, ended="")
+    assert (data.observed, data.limit) == (1.0, 2.0)
+    split = split_check((SplitSeen(0.5, 1000, 560, 1.0), SplitSeen(0.25, 400, 90, 2.0)), alpha=0.001, by_users=True)
+    assert (split.observed, split.limit) == (0.225, 0.25)  # the stage that speaks loudest
+    assert "50%: 560 of 1,000 users; 25%: 90 of 400 users" in split.evidence
+    assert "Largest e-value 7.39 of 2,000" in split.evidence
+
+
+def test_both_ways_to_wander_share_the_error_rate() -> None:
+    for count in range(8):
+        failed = too_many(count, 500, tolerated=0.001, alpha=0.0005)
+        assert (assignment_check(count, 500, 0, 0, alpha=0.001).status is Status.FAIL) is failed
+        assert (assignment_check(0, 9, count, 500, alpha=0.001).status is Status.FAIL) is failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from proofload.analysis.drift import Drift
 from proofload.analysis.parity import Stratum
@@ -28,6 +29,7 @@ def test_no_rows_are_no_pass() -> None:
     ruling = rule(0, 0, limit=0.01, **RATES)
     assert ruling.status is Status.INCONCLUSIVE
     assert ruling.share is None
+    assert (ruling.interval.low, ruling.interval.high, ruling.needs) == (None, None, 299)
 
 
 def test_where_none_may_be_one_is_proof() -> None:
@@ -100,3 +102,24 @@ def test_the_rows_asked_for_would_settle_it_and_hardly_fewer_would(bad: int, n: 
 def test_what_a_thousand_times_the_rows_would_not_settle_is_hopeless() -> None:
     assert rule(1, 10, limit=1e-4, **RATES).needs is None
     assert rule(1, 100, limit=1e-4, **RATES).needs is not None
+
+
+def test_bounds_of_a_share_are_exact_and_those_of_drift_allow_for_chance() -> None:
+    interval = rule(3, 50, limit=0.01, **RATES).interval
+    assert interval.low == pytest.approx(stats.beta.ppf(0.001, 3, 48))
+    assert interval.high == pytest.approx(stats.beta.ppf(0.95, 4, 47))
+    found = Drift(0.3, "total variation", 0.02, 0.01, 0.0, (2000.0, 2000.0), 0.0, 0.0, 0.0, None, 0.0)
+    interval = rule_drift(found, significant=True, limit=0.1, **RATES)[1]
+    assert interval.low == pytest.approx(0.3 - 0.02 - float(stats.norm.isf(0.001)) * 0.01)
+    assert interval.high == pytest.approx(0.3 + float(stats.norm.isf(0.05)) * 0.01)
+
+
+def test_the_part_with_the_most_bad_rows_is_named_and_the_parts_share_the_error_rate() -> None:
+    rows = np.arange(3000)
+    parts = [Stratum("all rows", rows >= 0), Stratum("few", rows < 5), Stratum("more", (rows >= 5) & (rows < 15))]
+    ruling = rule_feature(rows < 15, rows, parts, limit=0.05, **RATES)
+    assert (ruling.status, ruling.where, ruling.bad) == (Status.FAIL, "more", 10.0)
+    two = [parts[0], Stratum("pair", rows < 2)]
+    alone = rule(2, 2, limit=0.03, alpha_fail=0.001, alpha_pass=0.05)
+    assert alone.status is Status.FAIL  # at 0.03² < 0.001, not at half of it
+    assert rule_feature(rows < 2, rows, two, limit=0.03, **RATES).status is Status.PASS

@@ -129,3 +129,20 @@ def test_checks_share_the_error_rate_of_a_fail() -> None:
     assert alone.interval.high is not None
     assert among.interval.high is not None
     assert among.interval.high > alone.interval.high
+
+
+def test_what_is_reported_beside_a_share_are_its_exact_bounds() -> None:
+    fine = judge(lognormal(2000), ok_share=0.9)
+    assert fine["ok_share"].observed == 1.0
+    assert fine["ok_share"].interval.high == 1.0
+    assert fine["ok_share"].interval.low == pytest.approx(0.01 ** (1 / 2000))
+    assert (fine["wrong_share"].observed, fine["wrong_share"].interval.low) == (0.0, 0.0)
+    assert fine["wrong_share"].interval.high == pytest.approx(1 - 0.01 ** (1 / 2000))
+    outcome = np.full(2000, Outcome.OK, dtype=np.uint8)
+    outcome[np.random.default_rng(4).random(2000) < 0.1] = Outcome.ERROR
+    some = judge(lognormal(2000), outcome, ok_share=0.5)["ok_share"]
+    assert some.interval.low is not None
+    assert some.interval.high is not None
+    assert some.interval.low < some.observed < some.interval.high  # type: ignore[operator]
+    assert some.interval.high - some.interval.low < 0.1
+    assert "(200 error)".replace("200", str(int((outcome != Outcome.OK).sum()))) in some.evidence

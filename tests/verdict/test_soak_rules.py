@@ -107,6 +107,13 @@ def test_a_trend_begins_where_the_window_does() -> None:
         assert found.allowed_ms == pytest.approx(0.25 * found.start_ms + 1.0)
 
 
+def test_one_fast_cell_is_not_where_a_trend_begins() -> None:
+    t: Column = np.linspace(0.5, 19.5, 20)
+    values = 40.0 + 0.8 * t
+    values[7] = 5.0
+    assert judge_creep(t, values, P50, alpha_fail=1e-4, alpha_pass=0.01).start_ms == pytest.approx(40.0, abs=0.1)
+
+
 def test_one_batch_shows_no_growth_of_failures_and_bursts_show_less_than_what_is_spread() -> None:
     def high(late: list[tuple[int, int]]) -> float:
         return judge_failures([(0, 100)] * 10, late, 0.05, alpha_fail=1e-4, alpha_pass=0.01).high
@@ -118,3 +125,28 @@ def test_one_batch_shows_no_growth_of_failures_and_bursts_show_less_than_what_is
         Status.INCONCLUSIVE
     )
     assert high([(2, 100)] * 10) < high([(20, 100)] + [(0, 100)] * 9)
+
+
+def test_what_slows_down_in_the_last_third_is_no_leak_to_the_end() -> None:
+    settled = T[T[-1] / 4 <= T]
+    bend = settled[0] + (settled[-1] - settled[0]) * 2 / 3
+    slower = np.where(bend < T, bend + 0.4 * (T - bend), T)
+    found = judge_growth(T, slower, Rule(1.0))
+    assert (found.status, found.why) == (Status.INCONCLUSIVE, "it grew, and less towards the end")
+    assert judge_growth(T, T.copy(), Rule(1.0)).status is Status.FAIL
+
+
+def test_growth_is_told_over_the_settled_window() -> None:
+    found = judge_growth(T, 3.0 * T, Rule(1.0))
+    assert found.window_s == pytest.approx(0.75 * T[-1], abs=0.6)
+    assert found.growth == pytest.approx(3.0 * found.window_s)
+    assert (found.low, found.high) == pytest.approx((found.growth, found.growth))
+    assert (found.steps, found.cycles) == (0, 0)
+
+
+@pytest.mark.parametrize(("margin", "granule", "status"), [(1.2, 0.0, Status.PASS), (1.2, 0.3, Status.INCONCLUSIVE),
+                                                           (1.2, 0.1, Status.PASS)])  # fmt: skip
+def test_a_granule_of_the_allocator_must_fit_beside_what_was_seen(
+    margin: float, granule: float, status: Status
+) -> None:
+    assert judge_growth(T, T / 28.5, Rule(margin, granule)).status is status

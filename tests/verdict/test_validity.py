@@ -220,3 +220,12 @@ def test_every_rule_publishes_a_threshold_and_a_remedy() -> None:
         assert rule.code == code
         assert rule.threshold
         assert rule.remedy
+
+
+def test_what_is_missing_and_what_is_surplus_are_told_apart() -> None:
+    def told(item: Evidence) -> str:
+        return next(validity.detail for validity in judge(item) if validity.code == "conservation")
+
+    assert "1 have no record; 0 records are surplus" in told(_drop(evidence(1000)))
+    assert "1 have no record; 1 records are surplus" in told(_double(evidence(1000)))
+    assert told(evidence(1000)) == "1,000 planned, 1,000 recorded once each"
