@@ -251,7 +251,7 @@ def _drawing(panel: Panel) -> Mapping[str, Any]:
     steps = [{"color": "transparent", "value": None}, *({"color": name, "value": at} for at, name in panel.lines)]
     return {
         "unit": panel.unit,
-        "color": {"mode": "palette-classic-by-name"},  # the same server has the same colour everywhere
+        "color": {"mode": "palette-classic-by-name"},  # what is called the same has the same colour everywhere
         "thresholds": {"mode": "absolute", "steps": steps},
         "custom": {
             "lineWidth": 2,
