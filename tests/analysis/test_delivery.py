@@ -128,3 +128,10 @@ def test_accounts_are_read_from_the_events_and_others_passed_over() -> None:
     detail = {"worker": 1, "counts": {"late": 2}, "rows": {"late": [[4, 5]]}}
     (account,) = accounts([Event(7, "health", {}), Event(8, "delivery", detail)])
     assert account == Account(8, 1, {"late": 2}, {"late": [(4, 5)]})
+
+
+def test_each_late_answer_is_placed_in_the_phase_of_its_message() -> None:
+    tables = [(0, 0, sent([GAVE_UP, OK, GAVE_UP, OK])), (1, 50 * MS, sent([GAVE_UP, OK, GAVE_UP], at_ms=50))]
+    first, second = deliveries(tables, [told(900, "late", 0, 2, 4)], keys=1)
+    assert (first.late, first.lost, first.waiting) == (2, 0, 0)
+    assert (second.late, second.lost, second.waiting) == (1, 0, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from proofload.analysis.goodput import goodput_blocks, ratio_of_means
 from proofload.clock import NS_PER_S
@@ -69,3 +70,42 @@ def test_blocks_that_are_no_numbers_do_not_count() -> None:
     assert ratio_of_means([1.0, 1.0, 1.0], np.nan, **ALPHAS) is None
     blocks = [24.0, np.nan, 25.0, 26.0, np.inf]
     assert ratio_of_means(blocks, 25.0, **ALPHAS) == ratio_of_means([24.0, 25.0, 26.0], 25.0, **ALPHAS)
+
+
+@pytest.mark.parametrize("fact", [False, True])
+def test_the_interval_is_fieller_s_with_the_freedom_of_welch(fact: bool) -> None:
+    """The ratios r for which mean(above) − r · mean(below) is not significantly different from 0."""
+    rng = np.random.default_rng(7)
+    above, below = rng.normal(20.0, 2.0, 8), rng.normal(25.0, 1.5, 12)
+    found = ratio_of_means(above, 25.0 if fact else below, alpha_fail=0.001, alpha_pass=0.05)
+    assert found is not None
+    low = 25.0 if fact else float(below.mean())
+    parts = [(float(above.var(ddof=1)) / 8, 7, float(above.mean()))]
+    parts += [] if fact else [(float(below.var(ddof=1)) / 12, 11, low)]
+    relative = [(variance / mean**2, free) for variance, free, mean in parts]
+    freedom = sum(part for part, _ in relative) ** 2 / sum(part**2 / free for part, free in relative)
+    t = float(stats.t.isf(0.05, freedom))
+    for edge in (found.low, found.high):
+        error = np.sqrt(parts[0][0] + (0.0 if fact else edge**2 * parts[1][0]))
+        assert abs(float(above.mean()) - edge * low) / error == pytest.approx(t)
+    assert found.value == pytest.approx(float(above.mean()) / low)
+    error = np.sqrt(parts[0][0] + (0.0 if fact else found.fail_high**2 * parts[1][0]))
+    assert (found.fail_high * low - float(above.mean())) / error == pytest.approx(float(stats.t.isf(0.001, freedom)))
+
+
+def test_counts_at_the_edges_of_blocks_are_interpolated() -> None:
+    done = instants(0.5, 1.5, 2.5, 3.5)
+    assert goodput_blocks(done, NS_PER_S, 3 * NS_PER_S) == pytest.approx([1.0, 1.0])
+    uneven = instants(0.5, 1.25, 2.0, 2.5, 4.5)
+    assert goodput_blocks(uneven, NS_PER_S, 3 * NS_PER_S) == pytest.approx([1 / 3 + 1.0, 1.0 + 0.25])
+    assert goodput_blocks(done, NS_PER_S, NS_PER_S + 5 * NS_PER_S // 2) == pytest.approx([1.0, 1.0], abs=0.2)
+    assert goodput_blocks(instants(1.5), NS_PER_S, 3 * NS_PER_S).tolist() == [0.0, 0.0]  # one tells no rate
+
+
+def test_three_blocks_are_the_fewest_and_what_never_varied_is_certain() -> None:
+    assert ratio_of_means([1.0, 2.0], 1.0, **ALPHAS) is None
+    assert ratio_of_means([1.0, 2.0, 3.0], [1.0, 2.0], **ALPHAS) is None
+    assert ratio_of_means([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], **ALPHAS) is not None
+    sure = ratio_of_means([2.0, 2.0, 2.0], [4.0, 4.0, 4.0], **ALPHAS)
+    assert sure is not None
+    assert (sure.value, sure.low, sure.high, sure.fail_high) == (0.5, 0.5, 0.5, 0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.stats import binom
 
 from proofload.analysis.frozen_baseline import usually_bad
@@ -126,3 +127,48 @@ def test_a_stall_is_one_spell_and_a_scattered_tail_is_not() -> None:
     assert uppers[1] is not None
     assert uppers[0] < 0.02 < uppers[1]
     assert [one.of_spells for one in found] == [True, True, False]  # the last has too many, in spells or not
+
+
+def test_the_difference_is_bounded_by_exact_bounds_of_both_put_together() -> None:
+    """400 answers of each, spread evenly over blocks and users: each counts whole."""
+    arm = np.arange(800) % 2 == 1
+    bad = np.isin(np.arange(800) // 2 % 40, (3,)) & arm | np.isin(np.arange(800) // 2 % 80, (7,)) & ~arm
+    found = excess(bad, arm, np.zeros(800, np.int64), np.arange(800) // 160, np.full(800, -1), margin=0.5,
+                   confidence=0.95)  # fmt: skip
+    assert found.canary == pytest.approx(0.025)
+    assert found.baseline == pytest.approx(0.0125)
+    shrink = (stats.norm.isf(0.05) / stats.t.isf(0.05, 2)) ** 2  # of five blocks: half of four degrees
+    n = 400 * shrink
+    high = stats.beta.isf(0.05, 0.025 * n + 1, n - 0.025 * n)
+    low = stats.beta.ppf(0.05, 0.0125 * n, n - 0.0125 * n + 1)
+    assert found.upper == pytest.approx(0.0125 + np.hypot(high - 0.025, 0.0125 - low))
+
+
+def test_a_stage_without_the_baseline_counts_as_if_it_had_answered_all_well() -> None:
+    window = np.repeat([0, 1], 400)
+    arm = np.where(window == 0, np.arange(800) % 2 == 1, True)
+    bad = (window == 0) & (np.arange(800) % 4 < 2)
+    found = excess(bad, arm, window, np.arange(800) // 40, np.full(800, -1), margin=0.5, confidence=0.99)
+    assert found.canary == pytest.approx(100 / 600)
+    assert found.baseline == pytest.approx(0.5 * 200 / 600)
+
+
+def test_disagreement_in_bursts_is_worth_less() -> None:
+    trials = np.full(20, 50, np.int64)
+    spread, burst = np.ones(20, np.int64), np.array([20] + [0] * 19)
+    even = disagreement(spread, trials, margin=0.5, confidence=0.99)
+    at_once = disagreement(burst, trials, margin=0.5, confidence=0.99)
+    assert even.canary == at_once.canary == pytest.approx(0.02)
+    assert even.upper == pytest.approx(stats.beta.isf(0.01, 21, 980))
+    scatter = (19.0**2 + 19 * 1.0**2) / (1000 * 0.02 * 0.98)
+    n = 1000 / scatter
+    assert at_once.upper == pytest.approx(stats.beta.isf(0.01, 0.02 * n + 1, 0.98 * n))
+    assert disagreement(trials, trials, margin=0.5, confidence=0.99).upper == 1.0
+
+
+def test_more_data_would_settle_what_is_told_to_settle_it() -> None:
+    found = disagreement(np.zeros(1, np.int64), np.array([100]), margin=0.01, confidence=0.99)
+    assert found.factor == pytest.approx(np.log(0.01) / np.log(0.99) / 100, rel=0.05)
+    enough = np.array([round(100 * (found.factor or 0.0))])
+    assert (disagreement(np.zeros(1, np.int64), enough, margin=0.01, confidence=0.99).upper or 1.0) < 0.01
+    assert disagreement(np.array([0]), np.array([1]), margin=1e-5, confidence=0.99).factor is None

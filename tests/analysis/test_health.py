@@ -55,3 +55,27 @@ def test_a_run_without_readings_knows_what_the_samples_tell() -> None:
     assert health.cpu_share is None
     assert health.loop_stalls == 10
     assert health.send_lag.quantiles["p50"].value == 0.1
+
+
+def test_a_reading_counts_if_its_second_is_within_the_stretch() -> None:
+    stats = [{"t_ns": t_ns, "worker": 0, "loop_stalls": 1} for t_ns in (S - 1, S, 3 * S, 6 * S - MS, 6 * S)]
+    assert client_health(run(4), stats).loop_stalls == 3  # the last request is due at 5 s − 1 ms
+    assert client_health(run(4), stats, cut_ns=2 * S).loop_stalls == 2
+    nobody = client_health(Samples(run(4).table[:0]), stats)
+    assert (nobody.loop_stalls, nobody.cpu_share, nobody.cores) == (0, None, 1)
+
+
+def test_late_requests_fifty_milliseconds_apart_are_two_episodes_and_workers_stall_by_themselves() -> None:
+    def episodes(*late_ms: float, workers: tuple[int, ...] | None = None, lag_ms: float = 60.0) -> int:
+        table: NDArray[Any] = np.zeros(len(late_ms), SAMPLE_DTYPE)
+        table["dispatched_ns"] = S + (np.array(late_ms) * MS).astype(np.int64)
+        table["intended_ns"] = table["dispatched_ns"] - round(lag_ms * MS)
+        table["worker"] = workers or 0
+        return lag_episodes(Samples(table))
+
+    assert episodes(0.0, 49.0) == 1
+    assert episodes(0.0, 50.0) == 2
+    assert episodes(0.0, 49.0, 98.0, 200.0) == 2
+    assert episodes(0.0, 1.0, workers=(0, 1)) == 2
+    assert episodes(0.0, lag_ms=50.0) == 1
+    assert episodes(0.0, lag_ms=49.9) == 0

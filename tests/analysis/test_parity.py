@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from proofload.analysis.feature_values import Kind, Values
+from proofload.analysis.feature_values import Kind, Values, spread
 from proofload.analysis.parity import compare, strata
 
 RTOL = 1e-5
@@ -81,3 +81,38 @@ def test_numbers_too_large_for_a_float_are_infinite_and_nothing_breaks() -> None
 def test_a_difference_is_of_one_kind(left: Any, right: Any) -> None:
     found = compare(Values.of_objects([left]), Values.of_objects([right]), RTOL)
     assert int(found.null[0]) + int(found.type[0]) + int(found.value[0]) == 1
+
+
+def test_what_is_usual_for_a_feature_is_its_middle_half_or_the_next_best() -> None:
+    assert spread(np.arange(101.0)) == 50.0
+    assert spread(np.array([3.0] * 9 + [13.0])) == pytest.approx(3.0)  # the standard deviation
+    assert spread(np.full(5, -7.0)) == 7.0
+    assert spread(np.zeros(5)) == 1.0
+    assert spread(np.array([np.nan, np.inf])) == 1.0
+    assert spread(np.array([1.0, np.nan, 3.0, np.inf])) == 1.0
+
+
+@pytest.mark.parametrize(("categories", "told"), [(1, False), (2, True), (64, True), (65, False)])
+@pytest.mark.parametrize("words", [False, True])
+def test_two_to_sixty_four_values_are_strata(categories: int, told: bool, words: bool) -> None:
+    codes = [row % categories for row in range(260)]
+    found = strata(Values.of_objects([f"w{code}" for code in codes] if words else codes))
+    assert len(found) == (1 + categories if told else 1)
+    if told:
+        assert found[1].rows.tolist() == [code == 0 for code in codes]
+
+
+def test_whole_numbers_beyond_float32_may_be_off_by_its_last_place() -> None:
+    large = np.array([2.0**24 + 2, 2.0**30, 5.0])
+    assert not compare(Values.of_numbers(large), Values.of_numbers(large.astype(np.float32)), RTOL).any.any()
+    for size, same in ((2.0**24 - 1, False), (2.0**26, True)):
+        pair = np.array([size, 4.0])
+        other = pair + np.array([1.0, 0.0])
+        assert compare(Values.of_numbers(pair), Values.of_numbers(other), RTOL).any.tolist() == [not same, False]
+
+
+def test_numbers_may_differ_by_the_relative_tolerance_and_no_more() -> None:
+    values = np.random.default_rng(2).uniform(0.5, 100.0, 400)
+    assert not compare(Values.of_numbers(values), Values.of_numbers(values * (1 + 0.9e-3)), 1e-3).any.any()
+    assert compare(Values.of_numbers(values), Values.of_numbers(values * (1 + 1.1e-3)), 1e-3).any.all()
+    assert not compare(Values.of_numbers(values * (1 + 0.9e-3)), Values.of_numbers(values), 1e-3).any.any()

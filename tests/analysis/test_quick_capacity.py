@@ -60,3 +60,34 @@ def test_nothing_is_asked_beyond_the_most_that_may_be() -> None:
     assert next_rate([], first_rps=50.0, max_rps=20.0) == 20.0
     assert next_rate([Burst(900.0, 900.0)], first_rps=50.0, max_rps=2000.0) == 2000.0
     assert next_rate([Burst(2500.0, 2500.0)], first_rps=50.0, max_rps=2000.0) is None
+
+
+@pytest.mark.parametrize(
+    ("ok", "seconds", "goodput"),
+    [(100, 1.0, 100.0), (98, 1.0, 100.0), (97, 1.0, 97.0), (100, 1.25, 100.0), (100, 1.26, 100 / 1.26), (0, 1.0, 0.0)],
+)
+def test_a_rate_is_met_by_nearly_all_answers_in_nearly_the_time(ok: int, seconds: float, goodput: float) -> None:
+    rows = np.zeros(100, dtype=SAMPLE_DTYPE)
+    rows["intended_ns"] = 7_000_000_000 + np.arange(100) * 10_000_000
+    rows["outcome"] = np.where(np.arange(100) < ok, Outcome.OK, Outcome.ERROR)
+    rows["done_ns"] = rows["intended_ns"]
+    rows["done_ns"][max(0, ok - 1)] = 7_000_000_000 + round(seconds * 1e9)
+    rows["done_ns"][99] = max(rows["done_ns"][99], 7_000_000_000 + round(seconds * 1e9))
+    assert burst_of(Samples(rows), 100.0).goodput_rps == pytest.approx(goodput)
+
+
+def test_the_search_goes_four_times_further_and_back_between() -> None:
+    def following(*tried: Burst) -> float | None:
+        return next_rate(tried, first_rps=50.0, max_rps=10_000.0)
+
+    kept = Burst(50.0, 50.0)
+    assert following(kept) == 200.0
+    assert following(kept, Burst(200.0, 120.0)) is None  # not far beyond what was served
+    assert following(kept, Burst(200.0, 80.0)) == 120.0
+    assert following(Burst(200.0, 0.0)) == 25.0
+    assert following(Burst(900.0, 10.0), Burst(50.0, 50.0)) == 200.0
+    assert following(Burst(300.0, 10.0), Burst(50.0, 50.0)) == pytest.approx(np.sqrt(50.0 * 300.0))
+    assert following(Burst(149.0, 10.0), Burst(50.0, 50.0)) is None
+    assert following(*[kept] * 8) is None
+    assert Burst(100.0, 90.0).kept_up
+    assert not Burst(100.0, 89.9).kept_up

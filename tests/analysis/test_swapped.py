@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from proofload.analysis.swapped import Answered, Traced, permutations, trace
 
@@ -59,3 +60,40 @@ def test_coincidence_is_counted_where_many_expect_the_same() -> None:
     found = trace(answers, expected, {}, users=np.full(5, -1), rtol=1e-4, ids=IDS)
     assert found.in_flight == 1
     assert found.in_flight_by_chance >= 1.0
+
+
+def test_what_ended_before_or_began_after_is_no_company() -> None:
+    ended = traced([(1, 1, 9, 0.2), (0, 10, 20, 0.2)])
+    assert (ended.in_flight, ended.elsewhere) == (0, 1)
+    at_once = traced([(1, 1, 10, 0.2), (0, 10, 20, 0.2)])
+    assert at_once.in_flight == 1
+    later = traced([(0, 10, 20, 0.2), (1, 20, 30, 0.2)])
+    assert later.in_flight == 0
+    long_before = traced([(1, 1, 15, 0.2), (2, 8, 9, 0.3), (0, 10, 20, 0.2)])
+    assert long_before.in_flight == 1
+
+
+def test_answers_are_near_by_relative_tolerance() -> None:
+    near = traced([(0, 10, 20, 0.2 * (1 + 0.9e-4)), (1, 11, 21, 0.2)])
+    far = traced([(0, 10, 20, 0.2 * (1 + 1.2e-4)), (1, 11, 21, 0.2)])
+    assert (near.in_flight, far.in_flight) == (1, 0)
+
+
+def test_a_twin_s_own_answer_counts_whatever_was_expected_of_it() -> None:
+    same = {0: [1], 1: [0]}
+    found = traced([(1, 1, 2, 0.77), (0, 10, 20, 0.77)], same=same)
+    assert found.permuted == 2  # each was answered as the other
+    assert found.examples[0].endswith("got the answer to the same values in another order")
+    unlike = traced([(1, 1, 2, 0.66), (0, 10, 20, 0.77)], same=same)
+    assert unlike.permuted == 0
+
+
+def test_no_more_than_three_examples_and_some_thousand_answers_are_looked_at() -> None:
+    n = 4001
+    rows = [(0, 100 * at, 100 * at + 10, 0.2) for at in range(n)]
+    found = traced(rows)
+    assert found.wrong == 1334  # every third
+    assert found.elsewhere == found.wrong
+    many = traced([(0, 10, 20, 0.2), (1, 10, 20, 0.1), (2, 10, 20, 0.4), (3, 10, 20, 0.3)])
+    assert (many.in_flight, len(many.examples)) == (4, 3)
+    assert many.in_flight_by_chance == pytest.approx(4 * 3 * 1 / 5)

@@ -141,8 +141,8 @@ def test_blocks_are_of_equal_time_and_every_reading_is_in_one() -> None:
     means, values = block_means(t, t**2)
     assert means == pytest.approx(np.array_split(t, 12) @ np.full(10, 0.1))
     assert values == pytest.approx([float((part**2).mean()) for part in np.array_split(t, 12)])
-    few = block_means(t[:12], t[:12])
-    assert few[0].tolist() == t[:12].tolist()
+    few = t[[0, 1, 2, 60, 110]]
+    assert block_means(few, few)[0].tolist() == few.tolist()
     holes = np.concatenate([t[:30], t[90:]])
     assert len(block_means(holes, holes)[0]) == 6
 
@@ -166,3 +166,44 @@ def test_a_step_is_as_large_as_told_and_least_is_the_smallest_that_counts() -> N
     assert found.values == pytest.approx(0.1 * T)
     assert stepless(T, values, least=8.0).steps == pytest.approx([9.0])
     assert not len(stepless(T[:7], values[:7] + 50.0 * (T[:7] > 1.0)).steps)
+
+
+def test_cycles_are_bounded_by_every_pair_of_troughs_and_of_peaks() -> None:
+    """Saw of 8 s read every half second, with a rise of 0.1/s under it: bounds are off by a reading's rise at most."""
+    values = 16.0 * ((T / 8.0) % 1.0) + 0.1 * T
+    found = cycles(T, values)
+    assert found is not None
+    assert found.falls == 4
+    assert found.low == pytest.approx(0.1 - 1.05 / 24.0, abs=1e-6)
+    assert found.high == pytest.approx(0.1 + 1.05 / 24.0, abs=1e-6)
+    assert cycles(T[:48], values[:48]) is None  # two falls
+
+
+def test_troughs_that_scatter_by_themselves_widen_the_doubt() -> None:
+    depth = np.repeat([0.0, 6.0, -6.0, 4.0, 0.0], 16)
+    values = 40.0 * ((T / 8.0) % 1.0) + depth
+    found = cycles(T, values)
+    assert found is not None
+    assert found.low < -0.5
+    assert found.high > 0.5
+    assert found.low < 0.0 < found.high
+
+
+@pytest.mark.parametrize(
+    ("idle", "by"),
+    [(0.0, "request"), (1.6, "request"), (1.8, "both"), (3.0, "both"), (3.7, "both"), (3.9, "time"), (5.0, "time")],
+)
+def test_what_goes_on_when_idle_is_owed_to_time(idle: float, by: str) -> None:
+    main = Stretch(300.0, _exactly(6.0))
+    assert attribute(main, [Stretch(0.0, Slope(idle, idle - 0.2, idle + 0.2))]).by == by
+
+
+def test_a_stretch_at_nearly_the_same_rate_tells_nothing() -> None:
+    main = Stretch(300.0, _exactly(6.0))
+    assert attribute(main, [Stretch(270.0, _exactly(5.4))]).why == (
+        "there was no stretch at another rate to compare with"
+    )
+    assert attribute(main, [Stretch(150.0, Slope(3.0, 2.9, 3.1))]).by == "request"
+    assert attribute(main, [Stretch(150.0, Slope(6.0, 5.9, 6.1))]).by == "time"
+    for none in (Stretch(300.0, _exactly(0.0)), Stretch(0.0, _exactly(1.0)), Stretch(300.0, _exactly(-1.0))):
+        assert attribute(none, [Stretch(0.0, _exactly(0.0))]).why == "it does not grow"

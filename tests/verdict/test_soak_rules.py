@@ -130,7 +130,7 @@ def test_one_batch_shows_no_growth_of_failures_and_bursts_show_less_than_what_is
 def test_what_slows_down_in_the_last_third_is_no_leak_to_the_end() -> None:
     settled = T[T[-1] / 4 <= T]
     bend = settled[0] + (settled[-1] - settled[0]) * 2 / 3
-    slower = np.where(bend < T, bend + 0.4 * (T - bend), T)
+    slower = np.where(bend < T, bend + 0.47 * (T - bend), T)
     found = judge_growth(T, slower, Rule(1.0))
     assert (found.status, found.why) == (Status.INCONCLUSIVE, "it grew, and less towards the end")
     assert judge_growth(T, T.copy(), Rule(1.0)).status is Status.FAIL

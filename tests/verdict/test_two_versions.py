@@ -9,7 +9,7 @@ from scipy import stats
 from proofload.analysis.arm_difference import Shown
 from proofload.analysis.before_after import Counts, Guarded
 from proofload.records import Status
-from proofload.verdict.ab_test import Question, at_every_look, at_the_end, first_settled
+from proofload.verdict.ab_test import Question, at_every_look, at_the_end, estimated, first_settled
 from proofload.verdict.blue_green import FEWEST_BLOCKS, first_harm, harm_at, passed
 from proofload.verdict.blue_green import at_the_end as finally_seen
 from proofload.verdict.experiment import rule, ruled, split_ruling, three_figures
@@ -153,3 +153,53 @@ def test_at_the_end_the_guards_share_half_of_the_error_rate(alpha_fail: float) -
         seen.add(status)
     assert Status.FAIL in seen
     assert len(seen) > 1
+
+
+def test_a_median_may_be_slower_by_a_share_and_some_milliseconds_and_far_is_three_times_the_p99() -> None:
+    usual = side(2.0)
+    found = compared(usual, side(2.0), Tolerance(), alpha_fail=0.001, alpha_pass=0.01)
+    assert found.median.ruling.margin == pytest.approx(0.2 * np.median(usual.latency_ms) + 1.0, rel=0.005)
+    assert found.far_ms == pytest.approx(3.0 * np.quantile(usual.latency_ms, 0.99) + 1.0)
+    assert (found.tail.ruling.margin, found.failures.ruling.margin) == (0.005, 0.005)
+    nothing = np.zeros(0)
+    none = Side(nothing, nothing.astype(np.int64), np.zeros(9, np.bool_), np.zeros(9, np.bool_), np.arange(9))
+    empty = compared(none, none, Tolerance(), alpha_fail=0.001, alpha_pass=0.01)
+    assert np.isinf(empty.far_ms)
+    assert empty.median.ruling.margin == 1.0
+    assert empty.median.ruling.status is Status.INCONCLUSIVE
+
+
+def test_wrong_answers_of_a_shadow_are_its_own() -> None:
+    usual, other = side(2.0), side(2.0)
+    wrong = Side(other.latency_ms, other.latency_block, other.failed, RNG.random(2000) < 0.1, other.block)
+    found = compared(usual, wrong, Tolerance(), alpha_fail=0.001, alpha_pass=0.01)
+    assert found.wrong.ruling.status is Status.FAIL
+    assert found.failures.ruling.status is Status.PASS
+
+
+def test_the_bounds_at_the_end_are_student_s_and_two_sides_share_the_error_rate() -> None:
+    seen = experiment(0.3)
+    for direction, sides in (("lower", 1.0), ("same", 2.0)):
+        question = Question(0.05, direction, 0.01, 0.05)  # type: ignore[arg-type]  # two of three
+        look = at_the_end(seen, question)
+        found = look.difference
+        strict = stats.t.isf(0.01 / sides, found.freedom) * found.variance**0.5
+        assert look.stretches == 20
+        assert look.ruling.saying == "worse"
+        assert look.ruling.low == pytest.approx(found.effect - strict)
+        assert look.ruling.high == pytest.approx(found.effect + strict)
+    calm = at_the_end(experiment(0.0), Question(0.9, "lower", 0.01, 0.05))
+    usual = stats.t.isf(0.05, calm.difference.freedom) * calm.difference.variance**0.5
+    assert calm.ruling.high == pytest.approx(calm.difference.effect + usual)
+
+
+def test_each_look_is_at_whole_stretches_in_order_of_time() -> None:
+    seen = experiment(0.0)
+    mixed = RNG.permutation(len(seen.values))
+    shuffled = Shown(seen.values[mixed], seen.arm[mixed], seen.user[mixed], seen.stretch[mixed])
+    question = Question(0.2, "lower", 0.001, 0.01)
+    for look in at_every_look(shuffled, question):
+        part = seen.stretch < look.stretches
+        alone = estimated(Shown(seen.values[part], seen.arm[part], seen.user[part], seen.stretch[part]), question)
+        assert look.difference.effect == pytest.approx(alone.effect)
+        assert look.difference.variance == pytest.approx(alone.variance)
