@@ -152,7 +152,7 @@ class Worker:
     def _reading_failed(self, error: KafkaError, message: Any) -> None:
         if error.code() == KafkaError.INVALID_SESSION_TIMEOUT:  # no other attempt would end otherwise
             raise StartupError(
-                f"--session-timeout-s {self._options.session_s:g}: the broker's groups take no such session; by default "
+                f"--session-timeout-s {self._options.session_s:g}: the broker takes no such session; by default "
                 "they take 6 s to 30 min (its group.min.session.timeout.ms and group.max.session.timeout.ms)"
             )
         LOG.error("reading partition %s failed: %s", message.partition(), error)
