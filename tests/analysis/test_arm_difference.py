@@ -193,3 +193,11 @@ def test_the_freedom_is_that_of_the_stretches_and_seldom_bad_blocks_count_whole(
     assert found.variance == pytest.approx(max(users + times - float(np.sum(residual**2)), users, times))
     assert np.isinf(difference(Shown(values, arm, np.arange(400), stretch % 7)).variance)
     assert np.isfinite(difference(Shown(values, arm, np.arange(400), stretch % 8)).variance)
+
+
+@pytest.mark.parametrize(("users", "told"), [(19, False), (20, True)])
+def test_twenty_users_on_each_arm_are_the_fewest(users: int, told: bool) -> None:
+    n = 2 * users
+    found = difference(Shown(RNG.normal(size=n), np.arange(n) % 2, np.arange(n), np.arange(n) % 9))
+    assert bool(np.isfinite(found.variance)) is told
+    assert radius(Difference(0.3, 0.01, 30, (500, 500), 1.0), 0.0, 0.05) == np.inf

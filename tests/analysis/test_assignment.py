@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from proofload.analysis.assignment import leavers, share_bounds, split_seen, too_many, wanderers
 
@@ -71,3 +72,9 @@ def test_bounds_and_chances() -> None:
 
 def test_the_share_that_was_seen_is_of_units() -> None:
     assert split_seen(np.arange(4), np.array([True, False, False, False]), 0.25).seen == 0.25
+
+
+def test_too_many_is_the_exact_binomial_test() -> None:
+    for count in range(1, 12):
+        chance = stats.binomtest(count, 300, 0.01, alternative="greater").pvalue
+        assert too_many(count, 300, tolerated=0.01, alpha=0.05) is bool(chance <= 0.05)

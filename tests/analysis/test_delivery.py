@@ -132,6 +132,11 @@ def test_accounts_are_read_from_the_events_and_others_passed_over() -> None:
 
 def test_each_late_answer_is_placed_in_the_phase_of_its_message() -> None:
     tables = [(0, 0, sent([GAVE_UP, OK, GAVE_UP, OK])), (1, 50 * MS, sent([GAVE_UP, OK, GAVE_UP], at_ms=50))]
-    first, second = deliveries(tables, [told(900, "late", 0, 2, 4)], keys=1)
+    first, second = deliveries(tables, [told(900, "late", 0, 2, 6)], keys=1)
     assert (first.late, first.lost, first.waiting) == (2, 0, 0)
-    assert (second.late, second.lost, second.waiting) == (1, 0, 1)
+    assert (second.late, second.lost, second.waiting) == (1, 1, 0)
+
+
+def test_what_came_before_the_first_phase_is_of_none() -> None:
+    (found,) = deliveries([(0, 50 * MS, sent([OK], at_ms=50))], [told(10, "duplicated", 0)], keys=1)
+    assert found.duplicated == 0

@@ -158,3 +158,12 @@ def test_what_is_filled_in_is_named_and_what_is_lost_without_is_not() -> None:
         "null-handling",
         "20% more are missing in serving",
     )
+
+
+def test_a_bin_that_one_side_never_has_is_less_than_a_row_to_psi() -> None:
+    left = Values.of_objects(["x"] * 1000)
+    right = Values.of_objects(RNG.permutation(["x"] * 900 + ["y"] * 100).tolist())
+    found = measure(left, right, RNG)
+    assert found is not None
+    half = 0.5 / 1000
+    assert found.psi == pytest.approx(0.1 * np.log((1 + half) / (0.9 + half)) - 0.1 * np.log(half / (0.1 + half)))

@@ -30,9 +30,10 @@ def test_without_bad_answers_the_bound_is_that_of_their_number() -> None:
 
 def test_without_data_there_is_no_bound() -> None:
     none = np.zeros(N, np.bool_)
-    assert excess(none, none, BLOCK, BLOCK, NOBODY, margin=0.01, confidence=0.99).upper is None
+    unknown = Excess(0.0, 0.0, None, 0.99, None)
+    assert excess(none, none, BLOCK, BLOCK, NOBODY, margin=0.01, confidence=0.99) == unknown
     empty = np.zeros(0, np.int64)
-    assert disagreement(empty, empty, margin=0.01, confidence=0.99).upper is None
+    assert disagreement(empty, empty, margin=0.01, confidence=0.99) == unknown
 
 
 def test_what_would_settle_it_is_told_and_settles_it() -> None:
@@ -129,12 +130,13 @@ def test_a_stall_is_one_spell_and_a_scattered_tail_is_not() -> None:
     assert [one.of_spells for one in found] == [True, True, False]  # the last has too many, in spells or not
 
 
-def test_the_difference_is_bounded_by_exact_bounds_of_both_put_together() -> None:
+@pytest.mark.parametrize("nobody", [True, False])
+def test_the_difference_is_bounded_by_exact_bounds_of_both_put_together(nobody: bool) -> None:
     """400 answers of each, spread evenly over blocks and users: each counts whole."""
     arm = np.arange(800) % 2 == 1
     bad = np.isin(np.arange(800) // 2 % 40, (3,)) & arm | np.isin(np.arange(800) // 2 % 80, (7,)) & ~arm
-    found = excess(bad, arm, np.zeros(800, np.int64), np.arange(800) // 160, np.full(800, -1), margin=0.5,
-                   confidence=0.95)  # fmt: skip
+    user = np.full(800, -1) if nobody else np.arange(800) // 160 * 2 + arm  # each is answered badly as often
+    found = excess(bad, arm, np.zeros(800, np.int64), np.arange(800) // 160, user, margin=0.5, confidence=0.95)
     assert found.canary == pytest.approx(0.025)
     assert found.baseline == pytest.approx(0.0125)
     shrink = (stats.norm.isf(0.05) / stats.t.isf(0.05, 2)) ** 2  # of five blocks: half of four degrees

@@ -348,3 +348,18 @@ def test_requests_before_the_first_block_are_in_no_margin() -> None:
     watch.add(Samples(table))
     watch.close()
     assert excesses(watch, table, {ERRORS: 0.05}, 0.99, longest=0.2)[ERRORS].canary == pytest.approx(0.5)
+
+
+def test_blocks_of_full_load_leave_out_whom_the_baseline_always_served_slowly_and_keep_the_unknown() -> None:
+    payload = np.arange(1000) % 50
+    users = np.arange(50) % 25 - 1  # two payloads of each; the first are of nobody known
+    slow = np.isin(users[payload], (0, 23))
+    found = frozen(users=users, payload=payload, took_ms=np.where(slow, 400.0, 5.0))
+    assert np.flatnonzero(found.usual["slower-p50"]).tolist() == [0, 23]
+    assert [len(block["slower-p50"]) for block in found.blocks] == [46] * 9
+
+
+def test_the_guards_share_the_chance_to_trip() -> None:
+    assert Rules(0.001).limit == pytest.approx(np.log(5 / 0.001))
+    every = Rules(0.001, mirrored=True, answers_checked=True, versions=(3, 4))
+    assert every.limit == pytest.approx(np.log(8 / 0.001))

@@ -116,3 +116,9 @@ def test_numbers_may_differ_by_the_relative_tolerance_and_no_more() -> None:
     assert not compare(Values.of_numbers(values), Values.of_numbers(values * (1 + 0.9e-3)), 1e-3).any.any()
     assert compare(Values.of_numbers(values), Values.of_numbers(values * (1 + 1.1e-3)), 1e-3).any.all()
     assert not compare(Values.of_numbers(values * (1 + 0.9e-3)), Values.of_numbers(values), 1e-3).any.any()
+
+
+def test_without_a_tolerance_float32_is_still_no_difference() -> None:
+    exact = np.random.default_rng(3).uniform(100.0, 104.0, 300)
+    assert not compare(Values.of_numbers(exact), Values.of_numbers(exact.astype(np.float32)), 0.0).any.any()
+    assert compare(Values.of_numbers(exact), Values.of_numbers(exact * (1 + 1e-6)), 0.0).any.all()

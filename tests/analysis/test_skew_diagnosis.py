@@ -168,3 +168,14 @@ def test_what_fits_nothing_is_told_with_how_far_it_is_off() -> None:
     assert found.cause == ""
     assert found.says.startswith("the values differ by 5")
     assert "in the median, and no pattern is recognised" in found.says
+
+
+def test_text_of_which_a_third_means_the_number_is_no_matter_of_types() -> None:
+    text = [f"{value:.2f}" if row % 3 == 0 else f"{value * 3.7 + row:.2f}" for row, value in enumerate(AMOUNTS)]
+    assert told("amount", AMOUNTS, text).cause != "type"
+
+
+def test_where_no_row_stands_elsewhere_there_is_no_lag() -> None:
+    _, wanted = rows_of_cards()
+    found = misplaced(joined({name: values + 1e6 for name, values in wanted.items()}, wanted, None))
+    assert (found.lag, found.stale, found.foreign, found.by_chance) == (0, 0.0, 0.0, 0.0)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import constants
 
 from proofload.analysis.skew_patterns import Pattern, affine, constant_factor, older, rounded, whole_hours
 
@@ -244,3 +245,39 @@ def test_part_of_the_rows_rounded_is_that_part_and_other_errors_are_not_rounding
     assert explained(rounded(AMOUNTS, AMOUNTS * 3.7 + 1000.123)) < 0.1
     assert rounded(np.full(9, 2.5), np.full(9, 2.0)) is None  # one value was rounded, or is another
     assert explained(rounded(AMOUNTS, np.zeros(N))) < 0.1  # a default is no rounding
+
+
+@pytest.mark.parametrize(
+    ("factor", "says"),
+    [
+        (constants.day / constants.hour, "hours and days"),
+        (constants.hour / constants.minute, "minutes and hours"),
+        (constants.hour, "seconds and hours"),
+        (constants.day, "seconds and days"),
+        (constants.day / constants.minute, "minutes and days"),
+        (constants.week / constants.day, "days and weeks"),
+        (constants.kilo, "thousands"),
+        (constants.mega, "millions"),
+        (constants.kibi, "binary thousands"),
+        (constants.mile / constants.kilo, "miles and kilometres"),
+        (1 / constants.pound, "kilograms and pounds"),
+        (1 / constants.foot, "metres and feet"),
+        (constants.inch / constants.centi, "inches and centimetres"),
+        (1 / constants.degree, "degrees and radians"),
+    ],
+)
+def test_known_units_have_the_factors_of_physics(factor: float, says: str) -> None:
+    for by in (factor, 1 / factor):
+        found = constant_factor(AMOUNTS, AMOUNTS * by)
+        assert found is not None
+        assert f"({says}" in found.says
+
+
+def test_whole_minutes_are_shifted_by_hours_whatever_they_are_called() -> None:
+    minutes = RNG.integers(31, 5000, N).astype(float)
+    found = whole_hours(minutes, minutes + 180, "wait")
+    assert found is not None
+    assert "(+3 h)" in found.says
+    quarters = np.round(minutes / 15) * 15
+    assert whole_hours(quarters, quarters + 180, "wait") is None
+    assert whole_hours(quarters, quarters + 180, "wait_minutes") is not None

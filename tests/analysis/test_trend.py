@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from proofload.analysis.attribution import Stretch, attribute
 from proofload.analysis.cycles import cycles
@@ -147,15 +148,20 @@ def test_blocks_are_of_equal_time_and_every_reading_is_in_one() -> None:
     assert len(block_means(holes, holes)[0]) == 6
 
 
-def test_bounds_are_sen_s_order_statistics() -> None:
-    """Of the 45 slopes between ten points: those that Kendall's S does not pass by chance (normal, 5 % each)."""
-    t: Column = np.linspace(0.0, 9.0, 10)
-    y: Column = np.random.default_rng(5).standard_normal(10)
-    each = np.sort([(y[j] - y[i]) / (t[j] - t[i]) for i in range(10) for j in range(i + 1, 10)])
-    reach = 1.6448536 * np.sqrt(10 * 9 * 25 / 18)
-    rank = int((45 - reach) / 2)
-    found = slope(t, y, alpha_low=0.05, alpha_high=0.05)
-    assert (found.low, found.value, found.high) == (each[rank - 1], each[22], each[45 - rank])
+@pytest.mark.parametrize("n", [6, 7, 10, 13, 20])
+@pytest.mark.parametrize("alpha", [0.05, 0.01, 0.001])
+def test_bounds_are_sen_s_order_statistics(n: int, alpha: float) -> None:
+    """Of the slopes between all pairs: those that Kendall's S does not pass by chance (normal)."""
+    t: Column = np.linspace(0.0, n - 1.0, n)
+    y: Column = np.random.default_rng(5).standard_normal(n)
+    each = sorted((y[j] - y[i]) / (t[j] - t[i]) for i in range(n) for j in range(i + 1, n))
+    reach = float(stats.norm.isf(alpha)) * np.sqrt(n * (n - 1) * (2 * n + 5) / 18)
+    rank = int((len(each) - reach) / 2)
+    found = slope(t, y, alpha_low=alpha, alpha_high=0.5)
+    assert found.low == (each[rank - 1] if rank >= 1 else -np.inf)
+    assert found.value == np.median(each)
+    found = slope(t, y, alpha_low=0.5, alpha_high=alpha)
+    assert found.high == (each[len(each) - rank] if rank >= 1 else np.inf)
 
 
 def test_a_step_is_as_large_as_told_and_least_is_the_smallest_that_counts() -> None:
@@ -207,3 +213,17 @@ def test_a_stretch_at_nearly_the_same_rate_tells_nothing() -> None:
     assert attribute(main, [Stretch(150.0, Slope(6.0, 5.9, 6.1))]).by == "time"
     for none in (Stretch(300.0, _exactly(0.0)), Stretch(0.0, _exactly(1.0)), Stretch(300.0, _exactly(-1.0))):
         assert attribute(none, [Stretch(0.0, _exactly(0.0))]).why == "it does not grow"
+
+
+def test_bounds_of_cycles_are_all_rises_that_fit_each_pair_within_a_reading() -> None:
+    values = 16.0 * ((T / 8.0) % 1.0) + np.repeat([0.0, 0.4, 0.1, 0.7, 0.2], 16) - 0.2 * (np.arange(80) % 16 == 5)
+    found = cycles(T, values)
+    assert found is not None
+    assert found.falls == 4  # the dips are too small to end one
+    doubt = float(np.quantile(np.diff(values)[np.diff(values) > 0], 0.95))
+    lows, highs = [], []
+    for turns in (np.arange(15, 79, 16), np.arange(16, 80, 16)):
+        pairs = [(one, other) for one in turns for other in turns if one < other]
+        lows.append(max((values[b] - values[a] - doubt) / (T[b] - T[a]) for a, b in pairs))
+        highs.append(min((values[b] - values[a] + doubt) / (T[b] - T[a]) for a, b in pairs))
+    assert (found.low, found.high) == pytest.approx((min(lows), max(highs)))

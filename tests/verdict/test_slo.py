@@ -146,3 +146,12 @@ def test_what_is_reported_beside_a_share_are_its_exact_bounds() -> None:
     assert some.interval.low < some.observed < some.interval.high  # type: ignore[operator]
     assert some.interval.high - some.interval.low < 0.1
     assert "(200 error)".replace("200", str(int((outcome != Outcome.OK).sum()))) in some.evidence
+
+
+def test_what_was_never_sent_or_failed_is_no_answer_that_could_be_wrong() -> None:
+    outcome = np.repeat([Outcome.OK, Outcome.WRONG, Outcome.LATE, Outcome.UNSENT, Outcome.ERROR, Outcome.TIMEOUT], 10)
+    checks = judge(np.full(60, 1.0), outcome.astype(np.uint8), ok_share=0.5)
+    assert "10 of 30 answers (33.3 %) differ" in checks["wrong_share"].evidence
+    assert "40 of 50 requests (80 %) did not end ok (10 wrong, 10 late, 10 error, 10 timeout)" in (
+        checks["ok_share"].evidence
+    )

@@ -150,3 +150,10 @@ def test_a_granule_of_the_allocator_must_fit_beside_what_was_seen(
     margin: float, granule: float, status: Status
 ) -> None:
     assert judge_growth(T, T / 28.5, Rule(margin, granule)).status is status
+
+
+def test_what_grew_at_first_and_has_stopped_passes() -> None:
+    stopped = np.minimum(T, 20.0) / 12.0
+    found = judge_growth(T, stopped, Rule(1.0))
+    assert (found.status, found.why) == (Status.PASS, "it grew at first, and has stopped")
+    assert judge_growth(T, stopped, Rule(1.0, granule=0.6)).status is Status.INCONCLUSIVE

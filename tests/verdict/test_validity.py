@@ -229,3 +229,9 @@ def test_what_is_missing_and_what_is_surplus_are_told_apart() -> None:
     assert "1 have no record; 0 records are surplus" in told(_drop(evidence(1000)))
     assert "1 have no record; 1 records are surplus" in told(_double(evidence(1000)))
     assert told(evidence(1000)) == "1,000 planned, 1,000 recorded once each"
+
+
+def test_a_backlog_is_told_in_messages_and_mebibytes() -> None:
+    item = replace(evidence(1000), backlog=Backlog(1234, 3 * 2**20))
+    detail = next(validity.detail for validity in judge(item) if validity.code == "broker-backlog")
+    assert detail == "at most 1,234 messages (3 MiB) waited in one partition"
