@@ -79,6 +79,7 @@ class BadWay:
         self._to = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
+        self.asked = 0
         self.answer: Callable[[Callable[[bytes], None], bytes], None] | None = None
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -95,6 +96,7 @@ class BadWay:
     def _there(self, near: socket.socket, far: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while asked := near.recv(65_536):
+                self.asked += 1
                 if self.answer is None:
                     far.sendall(asked)
                 else:

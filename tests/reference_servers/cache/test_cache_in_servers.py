@@ -21,6 +21,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from google.protobuf import json_format
 
 from proofload.brokers import Broker, embedded_broker
+from proofload.report.reduce.cache_share import cache_share
+from proofload.store.record import RunRecord
 from proofload_servers.grpc_service.prediction_pb2 import (
     PredictBatchRequest,
     PredictBatchResponse,
@@ -299,3 +301,24 @@ def test_the_environment_names_the_cache_too_and_model_info_tells_it_without_sec
     with start_program("fastapi_app", ["--model", str(tiny_model), "--port", str(free_port)], free_port) as (_, client):
         info = client.get("/model/info").json()
     assert info["cache"] == {"kept_in": "redis://127.0.0.1:1/0", "entries": None, "ttl_s": 3600.0}
+
+
+def test_set_reaches_the_cache_of_a_started_target_and_the_report_tells_its_share(
+    tmp_path: Path, built_models: Path
+) -> None:
+    """Of four payloads most requests are repeats."""
+    lines = (built_models / "fraud" / "payloads.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    payloads = tmp_path / "payloads.jsonl"
+    payloads.write_text("".join(lines[:4]), encoding="utf-8")
+    settings = ("rate_rps=40", "duration_s=3", "target.start.env.PROOFLOAD_CACHE=memory")
+    command = [
+        *(sys.executable, "-m", "proofload", "run", "load", "--target", "fastapi", "--payloads", str(payloads)),
+        *(part for setting in settings for part in ("--set", setting)),
+        *("--out", str(tmp_path / "run")),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    assert done.returncode in {0, 1, 3}, done.stderr
+    assert "requests were answered from its prediction cache" in (tmp_path / "run" / "report.md").read_text()
+    found = cache_share(RunRecord(tmp_path / "run").readings(), [])
+    assert found is not None
+    assert found.hits > found.misses > 0

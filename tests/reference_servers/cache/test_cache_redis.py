@@ -17,7 +17,7 @@ import pytest
 from onnx import numpy_helper
 from prometheus_client import CollectorRegistry
 
-from proofload_servers.serving.cache import remote
+from proofload_servers.serving.cache import remote, round_trips
 from proofload_servers.serving.cache.counts import CacheCounts
 from proofload_servers.serving.cache.remote import RemoteCache
 from proofload_servers.serving.cache.round_trips import PREFIX
@@ -205,7 +205,7 @@ def test_a_redis_that_goes_bad_is_given_up_at_the_first_round_trip(
     bad_way: BadWay, served: Serve, answer: Callable[[Send, bytes], None]
 ) -> None:
     """One request finds out, the others are not held up: only one round trip was an error."""
-    service = served(cache=bad_way.url, cache_budget_ms=1500.0)
+    service = served(cache=bad_way.url, cache_budget_ms=3000.0)
     assert service.ask(1, 2, 3, 4).prediction == 4321.0
     assert service.counts("up", "errors") == (1, 0)
     bad_way.answer = answer
@@ -213,11 +213,27 @@ def test_a_redis_that_goes_bad_is_given_up_at_the_first_round_trip(
     assert service.counts("up", "opened", "errors", "skipped", "hits") == (0, 1, 1, 30, 0)
 
 
+@pytest.mark.parametrize("answer", BAD[3:], ids=lambda answer: str(answer.__name__))
+def test_what_does_not_answer_a_ping_as_redis_does_is_not_asked_again(
+    bad_way: BadWay, served: Serve, until: Until, monkeypatch: pytest.MonkeyPatch, answer: Callable[[Send, bytes], None]
+) -> None:
+    monkeypatch.setattr(remote, "LONGEST_RETRY_S", 0.05)
+    monkeypatch.setattr(remote, "RETRY_S", 0.01)
+    service = served(cache=bad_way.url, cache_budget_ms=3000.0)
+    monkeypatch.setattr(round_trips, "CONNECT_S", 0.2)
+    bad_way.answer = answer
+    service.ask(1, 2, 3, 4)
+    asked = bad_way.asked
+    until(lambda: bad_way.asked >= asked + 4)
+    assert service.ask(1, 2, 3, 4).prediction == 4321.0
+    assert service.counts("up", "opened", "errors") == (0, 1, 1)
+
+
 def test_a_redis_that_is_well_again_is_asked_again(
     bad_way: BadWay, served: Serve, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "LONGEST_RETRY_S", 0.2)
-    service = served(cache=bad_way.url, cache_budget_ms=1500.0)
+    service = served(cache=bad_way.url, cache_budget_ms=3000.0)
     service.ask(1, 2, 3, 4)
     bad_way.answer = another_protocol
     service.ask(2, 2, 3, 4)
@@ -304,7 +320,7 @@ def test_redis_dies_and_comes_back_under_load_and_no_request_fails(
 
 
 def test_draining_leaves_nobody_waiting_for_redis(bad_way: BadWay, served: Serve) -> None:
-    service = served(cache=bad_way.url, cache_budget_ms=1000.0)
+    service = served(cache=bad_way.url, cache_budget_ms=4000.0)
     bad_way.answer = silent
     future = service.service.submit({"values": [1, 2, 3, 4]}, deadline_ns=None, request_id="r")
     assert service.service.in_flight == 1

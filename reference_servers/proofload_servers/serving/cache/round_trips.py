@@ -54,13 +54,14 @@ class RoundTrips:
             if self._client is None:
                 self._client = self._connect()
             async with asyncio.timeout(CONNECT_S):
-                await self._client.ping()
+                connected = await self._client.ping()
             async with asyncio.timeout(self._limit_s):
-                await self._client.ping()
+                in_time = connected and await self._client.ping()
         except Exception:  # noqa: BLE001  whatever the library makes of a dead, foreign or hostile port
+            in_time = False
+        if not in_time:  # an answer that is no PONG, too
             await self.hang_up()
-            return False
-        return True
+        return bool(in_time)
 
     async def exchange(self, keys: Sequence[bytes], to_keep: Sequence[Entry]) -> tuple[Sequence[Any], int]:
         """(what lies under each key, None for nothing; how many entries were not taken). Raises Unanswered."""
