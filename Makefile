@@ -45,7 +45,7 @@ demo: setup ## Compare the four reference servers, then put one through five ord
 test: setup fixtures ## Run the tests
 	@$(BIN)/python -m pytest -q
 
-mutants: setup fixtures ## Change analysis/ and verdict/ by a token, 200 times: do the tests notice? (an hour)
+mutants: setup fixtures ## Change analysis/ and verdict/ by a token, 200 times: do the tests notice? (minutes; goes on where it stopped)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-mutants.txt
 	@$(BIN)/python tests/mutation/mutants.py --count 200 --seed 1
 

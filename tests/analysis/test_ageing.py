@@ -53,6 +53,7 @@ def test_requests_above_a_limit_are_counted_to_a_bin() -> None:
     assert above(counts, 50.0) == pytest.approx(51, abs=1)
     assert above(counts, 0.0) == 100
     assert above(counts, 200.0) == 0
+    assert above(np.bincount(bins_of(np.array([12e3])), minlength=BINS), 0.0) == 1
 
 
 def test_every_request_is_in_one_cell_the_last_ones_in_the_last() -> None:

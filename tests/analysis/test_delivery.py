@@ -122,6 +122,7 @@ def test_a_phase_without_messages_is_empty() -> None:
     found = only(sent([]))
     assert found.counts == {"lost": 0, "duplicated": 0, "reordered": 0}
     assert found.stood_still_s == 0.0
+    assert PhaseDelivery(0).counts == {"lost": 0, "duplicated": 0}
 
 
 def test_accounts_are_read_from_the_events_and_others_passed_over() -> None:

@@ -22,6 +22,7 @@ def test_the_distances_are_those_of_scipy() -> None:
     found = measure(Values.of_numbers(a), Values.of_numbers(b), RNG)
     assert found is not None
     assert found.measure == "KS"
+    assert found.bias == 0.0
     assert found.effect == pytest.approx(stats.ks_2samp(a, b).statistic)
     assert found.wasserstein == pytest.approx(stats.wasserstein_distance(a, b))
 
@@ -167,3 +168,11 @@ def test_a_bin_that_one_side_never_has_is_less_than_a_row_to_psi() -> None:
     assert found is not None
     half = 0.5 / 1000
     assert found.psi == pytest.approx(0.1 * np.log((1 + half) / (0.9 + half)) - 0.1 * np.log(half / (0.1 + half)))
+
+
+def test_one_row_on_each_side_is_worth_one_and_shows_nothing() -> None:
+    one = Values.of_numbers(np.array([3.0]))
+    found = measure(one, one, RNG)
+    assert found is not None
+    assert found.effective == (1.0, 1.0)
+    assert (found.effect, found.bias, found.psi, found.psi_by_chance) == (0.0, 0.0, 0.0, 0.0)

@@ -157,8 +157,9 @@ def test_a_feature_follows_only_where_most_of_its_rows_are_shared() -> None:
     assert together({"amount": weak, "ratio": unknown}, of)["ratio"] == unknown
 
 
-def test_many_rows_are_judged_by_some_thousand_of_them() -> None:
-    amounts = RNG.lognormal(3, 1, 20_000)
+@pytest.mark.parametrize("rows", [5_001, 20_000])
+def test_many_rows_are_judged_by_some_thousand_of_them(rows: int) -> None:
+    amounts = RNG.lognormal(3, 1, rows)
     found = told("amount", amounts, amounts * 100)
     assert (found.cause, found.explains) == ("unit", 1.0)
 
@@ -179,3 +180,13 @@ def test_where_no_row_stands_elsewhere_there_is_no_lag() -> None:
     _, wanted = rows_of_cards()
     found = misplaced(joined({name: values + 1e6 for name, values in wanted.items()}, wanted, None))
     assert (found.lag, found.stale, found.foreign, found.by_chance) == (0, 0.0, 0.0, 0.0)
+
+
+def test_rows_that_are_stale_are_a_share_of_those_that_differ() -> None:
+    cards, wanted = rows_of_cards()
+    earlier = np.where(np.arange(400) % 4 == 0, np.arange(400), np.arange(400) - 1)
+    half = np.arange(400) < 200
+    served = {name: np.where(half, values[earlier], values + 1e6) for name, values in wanted.items()}
+    found = misplaced(joined(served, wanted, cards))
+    assert found.tested == 350
+    assert found.stale == pytest.approx(150 / 350, abs=0.02)

@@ -135,7 +135,7 @@ def test_whole_numbers_up_to_24_are_hours_only_by_name() -> None:
     assert whole_hours(counts, shifted, "pickup_hour") is not None
 
 
-@pytest.mark.parametrize(("scale", "hours"), [(1.0, 2.0), (1e3, -7.0), (1e6, 5.5), (1e9, 9.0)])
+@pytest.mark.parametrize(("scale", "hours"), [(1.0, 2.0), (1.0, 0.25), (1e3, -7.0), (1e6, 5.5), (1e9, 9.0)])
 def test_instants_are_off_by_hours_in_seconds_to_nanoseconds(scale: float, hours: float) -> None:
     found = whole_hours(INSTANTS * scale, (INSTANTS + hours * 3600) * scale, "x")
     assert found is not None

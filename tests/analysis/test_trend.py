@@ -130,7 +130,7 @@ def test_growth_by_both_is_shared_out() -> None:
     assert both.per_request == pytest.approx(3.0 / 300)
 
 
-@pytest.mark.parametrize("needed", [0.3, 0.7, 3.1])
+@pytest.mark.parametrize("needed", [0.3, 0.41, 0.7, 3.1])
 def test_the_smallest_growth_is_told_to_a_few_percent(needed: float) -> None:
     found = smallest_found(T, np.zeros(60), T[20:], lambda t, y: bool(y[-1] / t[-1] >= needed), start=0.1)
     assert found is not None
@@ -227,3 +227,8 @@ def test_bounds_of_cycles_are_all_rises_that_fit_each_pair_within_a_reading() ->
         lows.append(max((values[b] - values[a] - doubt) / (T[b] - T[a]) for a, b in pairs))
         highs.append(min((values[b] - values[a] + doubt) / (T[b] - T[a]) for a, b in pairs))
     assert (found.low, found.high) == pytest.approx((min(lows), max(highs)))
+
+
+def test_a_jump_of_less_than_a_tenth_of_the_range_is_no_step() -> None:
+    assert not len(stepless(T, 10.0 * T + 20.0 * (T > 20.0)).steps)
+    assert stepless(T, 10.0 * T + 50.0 * (T > 20.0)).steps == pytest.approx([50.0])

@@ -83,13 +83,13 @@ class TestFile:
 
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
-    known = _equivalent()
+    known, operators = _equivalent()
     drawn: list[Mutant] = []
     excused = 0
     for mutant in _drawn(options.seed, options.only):
         if len(drawn) == options.count:
             break
-        if (mutant.place, mutant.was, mutant.became) in known:
+        if mutant.operator in operators or (mutant.place, mutant.was, mutant.became) in known:
             excused += 1
             continue
         drawn.append(mutant)
@@ -364,13 +364,14 @@ def _tracer(copy: Path, executed: dict[str, set[int]]) -> Any:
     return called
 
 
-def _equivalent() -> set[tuple[str, str, str]]:
+def _equivalent() -> tuple[set[tuple[str, str, str]], set[str]]:
+    """(single mutants, whole operators) that change nothing."""
     tables = tomllib.loads((Path(__file__).parent / "equivalent.toml").read_text())
-    listed = tables.get("equivalent", [])
-    for one in listed:
+    single, operators = tables.get("equivalent", []), tables.get("operator", [])
+    for one in [*single, *operators]:
         if not one["why"].strip():
-            raise SystemExit(f"equivalent.toml: {one['module']}: {one['became']}: it does not say why")
-    return {(one["module"], one["was"], one["became"]) for one in listed}
+            raise SystemExit(f"equivalent.toml: {one}: it does not say why")
+    return {(one["module"], one["was"], one["became"]) for one in single}, {one["name"] for one in operators}
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

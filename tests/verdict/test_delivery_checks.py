@@ -96,7 +96,7 @@ def test_the_rows_needed_are_those_of_the_exact_bound() -> None:
 
 
 def test_a_handover_may_repeat_what_lies_within_reach_and_nothing_older() -> None:
-    within = [stretch(), stretch("restart", repeated_s=(0.2, 0.9)), stretch("kill", repeated_s=(4.9, 0.1, 0.0))]
+    within = [stretch(), stretch("restart", repeated_s=(0.2, 0.9, 1.0)), stretch("kill", repeated_s=(4.9, 0.1, 0.0))]
     assert duplicated(within, "at-least-once", share=SHARE).status is Status.PASS
     repeated = (1.1,) * 20 + (0.5,) * 30
     check = duplicated([stretch(), stretch("restart", repeated_s=repeated)], "at-least-once", share=SHARE)

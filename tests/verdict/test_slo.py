@@ -89,6 +89,7 @@ def test_one_wrong_answer_is_proof() -> None:
     outcome[[20_000, 20_001]] = Outcome.WRONG
     checks = judge(lognormal(50_000), outcome, ok_share=0.999)
     assert checks["wrong_share"].status is Status.FAIL
+    assert "differ from the expected one; none may" in checks["wrong_share"].evidence
     assert checks["ok_share"].status is Status.PASS
     assert judge(lognormal(50_000), outcome, wrong_share=0.001)["wrong_share"].status is Status.PASS
 
