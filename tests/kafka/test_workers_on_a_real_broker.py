@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -98,7 +99,7 @@ class Replies:
             assert time.monotonic() < until, f"{len(self.seen)} of {MESSAGES}"
             for message in self._reader.consume(1000, 0.1):
                 assert message.error() is None
-                self.seen[int(dict(message.headers() or [])["correlation-id"])] += 1
+                self.seen[correlation(message)] += 1
 
     def everything(self) -> Counter[int]:
         """Until all are answered, and nothing came for a while after that."""
@@ -109,6 +110,10 @@ class Replies:
 
     def close(self) -> None:
         self._reader.close()
+
+
+def correlation(message: Any) -> int:
+    return int(dict(message.headers())["correlation-id"])
 
 
 @pytest.fixture

@@ -246,6 +246,16 @@ def test_a_producer_that_is_shut_out_is_replaced_and_its_work_offered_again(stag
     assert stage.predictions == [[0.0, 1.0]]
 
 
+def test_a_producer_that_is_found_to_be_shut_out_while_it_gives_up_is_replaced_too(stage: Stage) -> None:
+    stage.took(0)
+    stage.answered(0)
+    stage.broker.problems = {"offsets": [Problem(abort=True)], "abort": [Problem(fatal=True)]}
+    stage.turn()
+    assert (stage.broker.producers, stage.failure) == (2, "")
+    stage.turn()
+    assert stage.predictions == [[0.0]]
+
+
 def test_what_a_producer_had_committed_before_it_was_shut_out_is_not_offered_again(stage: Stage) -> None:
     stage.took(0, 1)
     stage.answered(0, 1)

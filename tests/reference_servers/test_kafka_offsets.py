@@ -267,6 +267,28 @@ def test_while_nothing_is_delivered_no_more_than_the_limit_is_taken_and_the_part
     assert stage.consumer.committed_to == 50
 
 
+def test_a_share_that_was_taken_away_while_it_was_paused_is_not_paused_when_it_comes_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_module, "PAUSE_AFTER_S", 0.0)
+    stage = staged(monkeypatch, waiting=50, max_queue=8)
+    stage.producer.delivering = False
+    share = [TopicPartition("features", 0)]
+
+    def on_poll() -> None:
+        if stage.consumer.paused and not stage.producer.delivering:
+            stage.consumer.callbacks["on_lost"](stage.consumer, share)
+            stage.producer.delivering = True  # room again, while nothing is assigned
+        elif stage.producer.delivering and stage.consumer.paused and not stage.worker._in_flight:
+            stage.consumer.callbacks["on_assign"](stage.consumer, share)
+        elif not stage.consumer.waiting:
+            stage.worker.stop()
+
+    stage.producer.on_poll = on_poll
+    assert stage.worker.run()
+    assert not stage.consumer.waiting
+
+
 def test_a_reply_that_cannot_be_delivered_ends_the_worker_uncommitted(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = staged(monkeypatch, waiting=3)
     stage.producer.error = "no such broker"

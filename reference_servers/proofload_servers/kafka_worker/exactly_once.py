@@ -157,16 +157,24 @@ class ExactlyOnceWorker(Worker):
         self._due = time.monotonic() + PAUSE_S
         LOG.warning("a transaction was given up: %s", error)
         try:
-            if self._failures_in_a_row > FAILURES_IN_A_ROW or (self._stopping and error.fatal()):
+            if self._failures_in_a_row > FAILURES_IN_A_ROW:
                 raise KafkaException(error)
-            if error.fatal():
-                self._begin_anew()
-            elif error.txn_requires_abort():
-                self._insist(self._producer.abort_transaction)
-            else:
-                raise KafkaException(error)
+            self._clear_away(error)
         except KafkaException as exc:
             self._failure = f"nothing can be committed any more: {exc.args[0]}"
+
+    def _clear_away(self, error: KafkaError) -> None:
+        """Make room for another transaction. Raises KafkaException when there will be none."""
+        if error.txn_requires_abort() and not error.fatal():
+            try:
+                self._insist(self._producer.abort_transaction)
+            except KafkaException as exc:
+                error = exc.args[0]
+            else:
+                return
+        if self._stopping or not error.fatal():
+            raise KafkaException(error)
+        self._begin_anew()
 
     def _begin_anew(self) -> None:
         """The producer is shut out: the broker had given its transaction up, having not heard of it for too long.

@@ -79,7 +79,7 @@ class Worker:
         assignment, consumer = self._assignment, self._consumer
         consumer.subscribe(
             [self._options.input_topic],
-            on_assign=assignment.on_assign,
+            on_assign=self._given,
             on_revoke=assignment.on_revoke,
             on_lost=assignment.on_lost,
         )
@@ -111,10 +111,19 @@ class Worker:
         if room * 4 < self._limit:
             return 0
         self._full_since = None
-        if self._paused:
-            self._consumer.resume(self._consumer.assignment())
-            self._paused = False
+        if self._paused and self._assignment.given:
+            self._resume(self._consumer.assignment())
         return room
+
+    def _given(self, consumer: Any, partitions: list[Any]) -> None:
+        """A share is assigned. The client would keep a partition paused that was so when it was taken away."""
+        self._assignment.on_assign(consumer, partitions)
+        if self._paused:
+            self._resume(partitions)
+
+    def _resume(self, partitions: list[Any]) -> None:
+        self._consumer.resume(partitions)
+        self._paused = False
 
     def _hold(self) -> None:
         self._wait()
