@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import signal, stats
 from scipy.spatial.distance import jensenshannon
 
 from proofload.analysis.drift import correlation_time, measure, significant
@@ -176,3 +176,15 @@ def test_one_row_on_each_side_is_worth_one_and_shows_nothing() -> None:
     assert found is not None
     assert found.effective == (1.0, 1.0)
     assert (found.effect, found.bias, found.psi, found.psi_by_chance) == (0.0, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("memory", [0.3, 0.5, 0.7])
+def test_the_correlation_time_is_that_of_an_autoregressive_process(memory: float) -> None:
+    walk = signal.lfilter([1.0], [1.0, -memory], np.random.default_rng(8).normal(size=100_000))
+    assert correlation_time(walk) == pytest.approx((1 + memory) / (1 - memory), rel=0.08)
+
+
+def test_twenty_values_are_the_fewest_that_show_a_correlation() -> None:
+    assert correlation_time(np.arange(19.0)) == 1.0
+    assert correlation_time(np.arange(20.0)) > 3.0
+    assert correlation_time(np.full(50, 2.0)) == 1.0

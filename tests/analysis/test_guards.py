@@ -363,3 +363,10 @@ def test_the_guards_share_the_chance_to_trip() -> None:
     assert Rules(0.001).limit == pytest.approx(np.log(5 / 0.001))
     every = Rules(0.001, mirrored=True, answers_checked=True, versions=(3, 4))
     assert every.limit == pytest.approx(np.log(8 / 0.001))
+
+
+def test_a_canary_alone_is_compared_with_nobody() -> None:
+    failing = rows(seconds=10.05, arm=1, outcome=Outcome.ERROR)
+    watch = watched(failing)
+    assert watch.tripped() == {}
+    assert (watch.blocks[0].sent, watch.blocks[0].baseline_answers) == (20, 0.0)

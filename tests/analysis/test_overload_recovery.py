@@ -64,3 +64,15 @@ def test_the_baseline_is_of_what_went_well() -> None:
     assert (base.p99_ms, base.ok_share, base.healthy) == (30.0, 0.75, False)
     assert base.limit_ms == 46.0
     assert baseline_of(took, np.zeros(4, dtype=bool)) is None
+
+
+def test_recovery_counts_from_the_return_to_base_load() -> None:
+    begin = 100 * NS_PER_S
+    due = begin + (np.arange(120) / 10 * NS_PER_S).astype(np.int64)
+    ok = np.arange(120) >= 30
+    found = recovery(
+        due, np.full(120, 40_000_000), ok, BASE, begin_ns=begin, end_ns=begin + 12 * NS_PER_S, settled_s=5.0
+    )
+    assert found.after_s is not None
+    assert 2.4 < found.after_s <= 3.0
+    assert found.watched_s == 7.0

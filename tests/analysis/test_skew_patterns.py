@@ -281,3 +281,11 @@ def test_whole_minutes_are_shifted_by_hours_whatever_they_are_called() -> None:
     quarters = np.round(minutes / 15) * 15
     assert whole_hours(quarters, quarters + 180, "wait") is None
     assert whole_hours(quarters, quarters + 180, "wait_minutes") is not None
+
+
+def test_a_factor_of_most_rows_is_found_among_others_that_scatter() -> None:
+    ratio = np.where(FIRST < 240, 0.5, RNG.uniform(1.5, 90.0, N))
+    found = constant_factor(AMOUNTS, AMOUNTS * ratio)
+    assert found is not None
+    assert found.share == pytest.approx(0.6, abs=0.01)
+    assert "0.5 × training" in found.says

@@ -155,3 +155,25 @@ def test_more_than_among_warm_windows_is_fisher_s_exact_test(hits: int, warm_hit
     more = float(stats.fisher_exact(table, alternative="greater").pvalue) <= 0.01
     shown = float(stats.binom.sf(hits - 1, 8, 0.05)) <= 0.01
     assert exceeds(Harm(hits, 8, warm_hits, warm_n), demand) is (more and shown)
+
+
+def test_what_was_loaded_is_told_in_mebibytes_and_by_how_many() -> None:
+    one = SlowOpening(one_stall=True, taken=(LOADED, CALM))
+    assert "the process loaded 40 MiB after" in why_slow([one] * 3, None).told
+    two = SlowOpening(one_stall=True, taken=(LOADED, LOADED, CALM))
+    assert "2 of its processes loaded 40 MiB after" in why_slow([two] * 3, None).told
+    assert "in a server of 3 processes" in why_slow([SlowOpening(one_stall=True, taken=(CALM,) * 3)] * 3, None).told
+    few = [SlowOpening(one_stall=False, taken=(LOADED,))] * 2 + [SlowOpening(one_stall=False, taken=(CALM,))] * 2
+    assert why_slow(few, None).cause == "no-warm-up"  # half is not most
+    assert why_slow([*few, few[0]], None).cause == "lazy-load"
+
+
+@pytest.mark.parametrize(
+    ("memory", "before", "read", "loaded"),
+    [(4 * MIB, 80 * MIB, None, True), (4 * MIB, 81 * MIB, None, False), (4 * MIB - 1, MIB, None, False),
+     (None, None, MIB // 2, True), (None, None, MIB // 2 - 1, False), (9 * MIB, None, None, False)],
+)  # fmt: skip
+def test_a_process_has_loaded_by_memory_or_by_reading(
+    memory: int | None, before: int | None, read: int | None, loaded: bool
+) -> None:
+    assert Taken(memory, before, read).loaded is loaded

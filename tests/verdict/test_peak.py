@@ -215,3 +215,7 @@ def test_recovery_tells_when_or_how_long_it_was_watched() -> None:
 def test_a_look_is_slow_that_waited_for_work() -> None:
     assert peak.slow_look_ms(2.0, 100.0, 20.0, 0.5) == 52.0
     assert peak.slow_look_ms(2.0, 10.0, 20.0, 0.5) == 22.0
+
+
+def test_nanoseconds_are_told_in_parts_of_milliseconds() -> None:
+    assert peak.milliseconds(np.array([1_500_000, 250_000])).tolist() == [1.5, 0.25]

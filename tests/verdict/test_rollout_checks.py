@@ -16,6 +16,7 @@ from proofload.verdict.rollout import (
     OTHERS,
     GuardSeen,
     Switch,
+    Tolerances,
     answers_to_trip,
     assignment_check,
     data_check,
@@ -181,3 +182,20 @@ def test_both_ways_to_wander_share_the_error_rate() -> None:
         failed = too_many(count, 500, tolerated=0.001, alpha=0.0005)
         assert (assignment_check(count, 500, 0, 0, alpha=0.001).status is Status.FAIL) is failed
         assert (assignment_check(0, 9, count, 500, alpha=0.001).status is Status.FAIL) is failed
+
+
+@pytest.mark.parametrize(
+    ("guard", "spells", "expected"),
+    [
+        ("errors", True, (0.1, "error_margin")),
+        ("wrong-answers", True, (0.1, "error_margin")),
+        ("predictions", True, (0.4, "disagreement")),
+        ("version", False, (0.4, "disagreement")),
+        ("slower-p50", True, (0.3, "slower_margin")),
+        ("slower-p99", True, (0.2, "tail_margin")),
+        ("slower-tail", True, (0.2, "tail_margin")),
+        ("slower-p99", False, (0.3, "slower_margin")),
+    ],
+)
+def test_each_guard_has_the_margin_of_its_key(guard: str, spells: bool, expected: tuple[float, str]) -> None:
+    assert Tolerances(errors=0.1, tail=0.2, slower=0.3, disagreement=0.4).of(guard, spells=spells) == expected
