@@ -141,3 +141,9 @@ def test_each_late_answer_is_placed_in_the_phase_of_its_message() -> None:
 def test_what_came_before_the_first_phase_is_of_none() -> None:
     (found,) = deliveries([(0, 50 * MS, sent([OK], at_ms=50))], [told(10, "duplicated", 0)], keys=1)
     assert found.duplicated == 0
+
+
+def test_lost_rows_are_numbered_through_all_phases() -> None:
+    tables = [(0, 0, sent([OK, GAVE_UP, OK])), (1, 50 * MS, sent([OK, GAVE_UP, OK], at_ms=50))]
+    first, second = deliveries(tables, (), keys=1)
+    assert (first.lost_rows, second.lost_rows) == (((0, 1),), ((0, 4),))

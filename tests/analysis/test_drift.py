@@ -188,3 +188,8 @@ def test_twenty_values_are_the_fewest_that_show_a_correlation() -> None:
     assert correlation_time(np.arange(19.0)) == 1.0
     assert correlation_time(np.arange(20.0)) > 3.0
     assert correlation_time(np.full(50, 2.0)) == 1.0
+
+
+def test_zeros_hide_no_factor() -> None:
+    left, right = (np.where(np.arange(2000) % 3 == 0, 0.0, RNG.lognormal(3, 1, 2000) * by) for by in (1.0, 60.0))
+    assert sign("age", Values.of_numbers(left), Values.of_numbers(right))[0] == "unit"

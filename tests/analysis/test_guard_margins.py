@@ -174,3 +174,10 @@ def test_more_data_would_settle_what_is_told_to_settle_it() -> None:
     enough = np.array([round(100 * (found.factor or 0.0))])
     assert (disagreement(np.zeros(1, np.int64), enough, margin=0.01, confidence=0.99).upper or 1.0) < 0.01
     assert disagreement(np.array([0]), np.array([1]), margin=1e-5, confidence=0.99).factor is None
+
+
+@pytest.mark.parametrize(("others_bad", "left_out"), [(80, True), (110, False)])
+def test_two_bad_answers_of_two_are_always_where_chance_gives_one_in_a_hundred(others_bad: int, left_out: bool) -> None:
+    user = np.concatenate([[0, 0], 1 + np.arange(998)])
+    bad = np.concatenate([[True, True], np.arange(998) < others_bad])
+    assert usually_bad(user, bad, 999).tolist() == [left_out] + [False] * 998

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from proofload.analysis.effective import design_effect
 from proofload.analysis.percentiles import LEVELS, distribution, rank_bounds
 
 MS = 1_000_000
@@ -199,3 +200,19 @@ def test_five_independent_samples_bound_no_median_and_no_tail() -> None:
     assert high is not None
     assert 30 <= low < 50 < high <= 70
     assert rank_bounds(1000, 0.999, 1.0, 0.99)[1] is None
+
+
+def test_what_is_not_shown_says_how_many_samples_it_takes() -> None:
+    for few in (distribution(np.zeros(0, np.int64)), distribution(np.random.default_rng(3).permutation(30) + MS)):
+        needs = {name: quantile.needs for name, quantile in few.quantiles.items()}
+        assert needs == {"p50": 40, "p90": 200, "p95": 400, "p99": 2000, "p99_9": 20_000, "p99_99": 200_000}
+
+
+def test_the_interval_lies_between_the_order_statistics_of_its_ranks() -> None:
+    durations = np.random.default_rng(4).permutation(np.arange(1, 5001)).astype(np.int64) * MS
+    found = distribution(durations).quantiles["p50"]
+    effect = design_effect(durations > 2500 * MS)
+    assert (found.interval.low, found.interval.high) == rank_bounds(5000, 0.5, effect, 0.99)
+    censored = durations >= 2550 * MS
+    assert distribution(durations, censored=censored).quantiles["p50"].value == 2500.0
+    assert distribution(durations, censored=censored).quantiles["p50"].interval.high is None

@@ -91,3 +91,8 @@ def test_the_search_goes_four_times_further_and_back_between() -> None:
     assert following(*[kept] * 8) is None
     assert Burst(100.0, 90.0).kept_up
     assert not Burst(100.0, 89.9).kept_up
+
+
+def test_little_is_more_than_nothing() -> None:
+    assert estimate([Burst(2.0, 0.5), Burst(1.0, 0.25)]) == 0.5
+    assert not is_bound([])

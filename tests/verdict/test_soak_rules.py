@@ -103,7 +103,7 @@ def test_a_trend_begins_where_the_window_does() -> None:
     for growth in (0.0, 0.8):
         found = judge_creep(t, 40.0 + growth * t, P50, alpha_fail=1e-4, alpha_pass=0.01)
         assert found.start_ms == pytest.approx(40.0 + growth * 0.5, abs=growth / 2)
-        assert found.growth_ms == pytest.approx(20 * growth)
+        assert (found.low_ms, found.growth_ms, found.high_ms) == pytest.approx((20 * growth,) * 3)
         assert found.allowed_ms == pytest.approx(0.25 * found.start_ms + 1.0)
 
 
