@@ -1,6 +1,6 @@
 """What the prediction cache changes: CPU, latency and goodput, without one, with one in memory, and with a Redis.
 
-    python benchmarks/cache_effect.py [--models fraud resnet50] [--rounds 1] [--seconds 4] [--budget-ms 20]
+    python benchmarks/cache_effect.py [--models fraud resnet50] [--rounds 1] [--tries 1] [--seconds 4] [--budget-ms 20]
 
 First the CPU of the serving core alone, by model (`cache_cpu.py`). Then, for each model, a run finds what the FastAPI
 server can do without a cache; it is offered a quarter of that, for latency and CPU, and twice that, for goodput; once
@@ -117,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["fraud", "resnet50"], choices=["fraud", "resnet50"])
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--tries", type=int, default=1, help="of each run, until the lab calls it valid")
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--budget-ms", type=float, default=20.0, help="how long a request waits for Redis at most")
     parser.add_argument("--exponent", type=float, default=1.0, help="of popularity")
@@ -141,10 +142,13 @@ def compare(model: str, place: Path, options: argparse.Namespace, redis: Redis |
 
     def run(payloads: Path, rate_rps: float, cache: str) -> Run:
         nonlocal wrong
-        found = measured(
-            model, payloads, rate_rps, options.seconds, cache=cache, budget_ms=options.budget_ms, redis=redis
-        )
-        wrong += found.not_ok
+        for _ in range(options.tries):
+            found = measured(
+                model, payloads, rate_rps, options.seconds, cache=cache, budget_ms=options.budget_ms, redis=redis
+            )
+            wrong += found.not_ok
+            if not found.reasons:
+                break
         return found
 
     asked_rps = FIRST_RPS[model]
