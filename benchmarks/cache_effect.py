@@ -142,7 +142,7 @@ def compare(model: str, place: Path, options: argparse.Namespace, redis: Redis |
 
     def run(payloads: Path, rate_rps: float, cache: str) -> Run:
         nonlocal wrong
-        for _ in range(options.tries):
+        for _ in range(max(1, options.tries)):
             found = measured(
                 model, payloads, rate_rps, options.seconds, cache=cache, budget_ms=options.budget_ms, redis=redis
             )
