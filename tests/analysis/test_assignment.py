@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import betaln
 
 from proofload.analysis.assignment import leavers, share_bounds, split_seen, too_many, wanderers
 
@@ -78,3 +79,15 @@ def test_too_many_is_the_exact_binomial_test() -> None:
     for count in range(1, 12):
         chance = stats.binomtest(count, 300, 0.01, alternative="greater").pvalue
         assert too_many(count, 300, tolerated=0.01, alpha=0.05) is bool(chance <= 0.05)
+
+
+def test_the_evidence_against_a_split_is_the_beta_binomial_mixture_of_all_units() -> None:
+    """After n units of which k went to the canary: Beta(a + k, b + n − k) to Beta(a, b), and the share's own."""
+    arms = np.random.default_rng(5).random(401) < 0.5
+    found = split_seen(np.full(401, -1), arms, 0.25)
+    a, b = 200 * 0.25, 200 * 0.75
+    path = [
+        betaln(a + k, b + n - k) - betaln(a, b) - k * math.log(0.25) - (n - k) * math.log(0.75)
+        for n, k in enumerate(np.cumsum(arms).tolist(), 1)
+    ]
+    assert found.log_e == pytest.approx(max(path))

@@ -127,3 +127,9 @@ def test_a_side_with_one_bad_block_is_taken_to_have_had_one_more() -> None:
     assert found.variance == pytest.approx(of_calm + of_once)
     usual = shares_difference(calm, once, rare=False)
     assert usual.variance < found.variance
+
+
+def test_blocks_that_are_evenly_bad_vary_as_chance_would() -> None:
+    even = Counts(np.full(10, 100), np.full(10, 20))
+    found = shares_difference(even, even, rare=False)
+    assert found.variance == pytest.approx(2 * 0.2 * 0.8 / 1000, rel=0.02)

@@ -193,3 +193,11 @@ def test_twenty_values_are_the_fewest_that_show_a_correlation() -> None:
 def test_zeros_hide_no_factor() -> None:
     left, right = (np.where(np.arange(2000) % 3 == 0, 0.0, RNG.lognormal(3, 1, 2000) * by) for by in (1.0, 60.0))
     assert sign("age", Values.of_numbers(left), Values.of_numbers(right))[0] == "unit"
+
+
+@pytest.mark.parametrize(("distinct", "measure_of_it"), [(32, "total variation"), (33, "KS")])
+def test_few_whole_numbers_are_categories(distinct: int, measure_of_it: str) -> None:
+    left, right = (Values.of_numbers(RNG.permutation(np.arange(990) % distinct) * 1.0) for _ in range(2))
+    found = measure(left, right, RNG)
+    assert found is not None
+    assert found.measure == measure_of_it

@@ -122,3 +122,8 @@ def test_without_a_tolerance_float32_is_still_no_difference() -> None:
     exact = np.random.default_rng(3).uniform(100.0, 104.0, 300)
     assert not compare(Values.of_numbers(exact), Values.of_numbers(exact.astype(np.float32)), 0.0).any.any()
     assert compare(Values.of_numbers(exact), Values.of_numbers(exact * (1 + 1e-6)), 0.0).any.all()
+
+
+def test_numbers_too_large_keep_their_sign() -> None:
+    values = Values.of_objects([10**400, -(10**400)])
+    assert values.number.tolist() == [float("inf"), float("-inf")]

@@ -232,3 +232,9 @@ def test_bounds_of_cycles_are_all_rises_that_fit_each_pair_within_a_reading() ->
 def test_a_jump_of_less_than_a_tenth_of_the_range_is_no_step() -> None:
     assert not len(stepless(T, 10.0 * T + 20.0 * (T > 20.0)).steps)
     assert stepless(T, 10.0 * T + 50.0 * (T > 20.0)).steps == pytest.approx([50.0])
+
+
+def test_what_may_be_owed_to_time_by_a_third_is_still_owed_to_requests() -> None:
+    main = Stretch(300.0, _exactly(6.0))
+    assert attribute(main, [Stretch(0.0, Slope(1.0, -0.5, 2.3))]).by == "request"
+    assert attribute(main, [Stretch(0.0, Slope(1.0, -0.5, 2.5))]).by == "unknown"

@@ -87,6 +87,10 @@ def test_too_few_messages_rule_nothing_out() -> None:
     assert lost([stretch(sent=few + 1)], "at-least-once", share=SHARE).status is Status.PASS
 
 
+def test_what_is_still_needed_is_the_difference() -> None:
+    assert lost([stretch(sent=95)], "at-least-once", share=SHARE).settle == "2,900 more messages"
+
+
 def test_the_rows_needed_are_those_of_the_exact_bound() -> None:
     assert rows_needed(0.01) == 299
     assert rows_needed(0.001) == 2995

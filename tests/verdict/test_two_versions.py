@@ -203,3 +203,10 @@ def test_each_look_is_at_whole_stretches_in_order_of_time() -> None:
         alone = estimated(Shown(seen.values[part], seen.arm[part], seen.user[part], seen.stretch[part]), question)
         assert look.difference.effect == pytest.approx(alone.effect)
         assert look.difference.variance == pytest.approx(alone.variance)
+
+
+def test_of_rare_events_a_pass_reckons_with_what_the_margin_would_look_like_and_of_medians_it_does_not() -> None:
+    few = Counts(np.full(8, 17), np.zeros(8, np.int64))
+    for rare, status in ((True, Status.INCONCLUSIVE), (False, Status.PASS)):
+        one = Guarded(few, few, 0.05, (0.2,), rare=rare)
+        assert finally_seen({"tail": one}, alpha_fail=0.001, alpha_pass=0.01)["tail"].status is status
