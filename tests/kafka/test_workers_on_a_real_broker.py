@@ -19,9 +19,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from proofload.resources import ensure_fixtures
 from proofload.runtimes import Placement, Server
-from proofload.runtimes._broker_container import ContainerBroker
+from proofload.runtimes._broker_container import ContainerBroker, container_broker
 from proofload.runtimes.process import ProcessRuntime
 from proofload.targets import load_target
+from proofload.watchdog import Watchdog
 from proofload.workloads.payloads import load_payloads
 
 pytestmark = [pytest.mark.real, pytest.mark.kafka, pytest.mark.containers]
@@ -156,3 +157,19 @@ def test_a_worker_whose_transaction_was_given_up_by_the_broker_goes_on_and_answe
         worker.check_alive()
     replies.close()
     assert set(seen.values()) == {1}
+
+
+def test_while_the_broker_restarts_a_worker_with_transactions_loses_nothing_and_answers_nothing_twice(
+    kafka_image: str, tmp_path: Path
+) -> None:
+    with Watchdog() as watchdog, container_broker(kafka_image, tmp_path, watchdog) as broker:
+        stream = Stream(broker.bootstrap, "w", tmp_path)
+        with stream.worker("kafka-exactly-once") as worker, stream.sending():
+            replies = Replies(stream, "read_committed")
+            replies.read(lambda: len(replies.seen) >= ENOUGH)
+            broker.restart()
+            seen = replies.everything()
+            worker.check_alive()
+        replies.close()
+    assert set(seen.values()) == {1}
+    assert worker.facts()["exit_code"] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -254,6 +255,22 @@ def test_a_producer_that_is_found_to_be_shut_out_while_it_gives_up_is_replaced_t
     assert (stage.broker.producers, stage.failure) == (2, "")
     stage.turn()
     assert stage.predictions == [[0.0]]
+
+
+def test_a_call_that_does_not_return_costs_the_producer_and_nothing_else(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exactly_once, "ASKING_S", 0.01)
+    monkeypatch.setattr(exactly_once, "STUCK_S", 0.01)
+    stage.took(0)
+    stage.answered(0)
+    never = threading.Event()
+    stage.worker._producer.send_offsets_to_transaction = lambda *_: never.wait()
+    stage.turn()
+    assert (stage.broker.producers, stage.failure) == (2, "")
+    stage.turn()
+    assert stage.predictions == [[0.0]]
+    never.set()
 
 
 def test_what_a_producer_had_committed_before_it_was_shut_out_is_not_offered_again(stage: Stage) -> None:

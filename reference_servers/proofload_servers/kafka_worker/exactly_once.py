@@ -8,6 +8,8 @@ that were answered out of turn wait for those before them.
 from __future__ import annotations
 
 import logging
+import queue
+import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
@@ -26,6 +28,7 @@ from .worker import STEP_S, Worker, client_error
 
 LOG = logging.getLogger("proofload_servers.kafka")
 ASKING_S = 1.0  # one call into the client; between two, a signal is heard
+STUCK_S = 5.0  # a call that is so much late will not return
 LONGEST_S = 300.0  # a broker that is away for longer ends the worker, as it does one without transactions
 TURN_S = 0.002  # while replies are being computed: they wait for this thread, which waits for requests
 FAILURES_IN_A_ROW = 20
@@ -128,7 +131,7 @@ class ExactlyOnceWorker(Worker):
             for incoming, reply in offered:
                 self._offer(incoming, reply)
             group = self._consumer.consumer_group_metadata()
-            self._insist(self._producer.send_offsets_to_transaction, list(self._reached.values()), group)
+            self._insist(self._send_offsets, list(self._reached.values()), group)
             self._insist(self._producer.commit_transaction)
         except KafkaException as exc:
             self._undo(exc.args[0])
@@ -149,6 +152,27 @@ class ExactlyOnceWorker(Worker):
                 raise
             LOG.error("a reply cannot be sent: %s", exc.args[0], extra={"request_id": incoming.request_id})
             self._produce(incoming, messages.reply_to(incoming, Failed()))
+
+    def _send_offsets(self, positions: list[TopicPartition], group: Any, timeout_s: float) -> None:
+        """On a thread of its own, which is left behind if it hangs: after its broker was away, the client (librdkafka
+        2.16, issues 5456 and 5511) may wait for the group's coordinator for ever, whatever the time-out."""
+        outcome: queue.Queue[KafkaException | None] = queue.Queue()
+
+        def send(producer: Any) -> None:
+            try:
+                producer.send_offsets_to_transaction(positions, group, timeout_s)
+            except KafkaException as exc:
+                outcome.put(exc)
+            else:
+                outcome.put(None)
+
+        threading.Thread(target=send, args=(self._producer,), name="send-offsets", daemon=True).start()
+        try:
+            problem = outcome.get(timeout=timeout_s + STUCK_S)
+        except queue.Empty:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the client hangs", fatal=True)) from None
+        if problem is not None:
+            raise problem
 
     def _undo(self, error: KafkaError) -> None:
         """Readers never see what was in the transaction."""
@@ -177,8 +201,8 @@ class ExactlyOnceWorker(Worker):
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        """The producer is shut out: the broker had given its transaction up, having not heard of it for too long.
-        What became of that is not known here; what is committed tells."""
+        """The producer is of no more use: shut out by the broker, which has not heard of its transaction for too long,
+        or it hangs. What became of the transaction is not known here; what is committed tells."""
         self._producer.purge()
         self._producer = make_producer(self._options, client_error)
         self._insist(self._producer.init_transactions)
