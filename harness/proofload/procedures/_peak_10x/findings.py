@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from proofload.procedures._container_readings import cpu_limit_cores, throttled_
 from proofload.procedures._peak_10x.neighbours import excused, others_share
 from proofload.procedures._peak_10x.plan import BACK, Settings
 from proofload.procedures._peak_10x.reading import COLD, Reading, Step, kept_up, latency_ms, span, within
+from proofload.procedures._peak_10x.shown import Shown
 from proofload.procedures._peak_10x.signs import signs_of
 from proofload.procedures._peak_10x.validity import peak_validity
 from proofload.procedures._peak_10x.words import details, headline
@@ -32,22 +33,6 @@ CHECKS = 8
 """Among which the error rate of a fail is divided; the SLO's own limits share one part."""
 LIGHT_PART = 0.1
 """Lone requests may be slower than others by this part of their time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What the run showed, before it is put into words."""
-
-    ratios: dict[str, Ratio | None]
-    baseline: Baseline | None
-    recovery: Recovery | None
-    lone_ms: float | None
-    checks: tuple[Check, ...]
-    unseen: dict[str, str]
-    """Checks that were left out because the lab cannot see what they go by, and why. They name causes; without them
-    goodput, refusals and recovery are judged all the same."""
-    others_share: float | None
-    """Of the target's cores, used by others meanwhile."""
 
 
 def found(reading: Reading, evidence: Evidence, settings: Settings) -> Findings:

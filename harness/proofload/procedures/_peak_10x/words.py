@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +11,9 @@ from proofload.analysis.summary import latencies, outcome_counts, with_outcome
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.procedures._peak_10x.plan import Settings
 from proofload.procedures._peak_10x.reading import Reading, Step, kept_up, latency_ms
+from proofload.procedures._peak_10x.shown import Shown
 from proofload.records import Check, Outcome, Samples, Status
 from proofload.verdict.causes import CAUSES
-
-if TYPE_CHECKING:
-    from proofload.procedures._peak_10x.findings import Shown
 
 
 def details(reading: Reading, shown: Shown, settings: Settings) -> dict[str, Any]:

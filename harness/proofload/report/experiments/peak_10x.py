@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.records import Outcome, Result
 from proofload.report import numbers
 from proofload.report.document import Block, Column, Note, Picture, table
-from proofload.report.pictures.overload import curve_picture, hold_picture
+from proofload.report.pictures.overload import Hold, curve_picture, hold_picture
 
 if TYPE_CHECKING:
     from proofload.report.sections.page import Page
@@ -24,22 +23,6 @@ _BINS = 120
 _POINTS = 1500
 """Dots of each kind in the latency panel, at most."""
 _BACK = "back at 1×"
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """The ramp, the hold and the return over time, in seconds since the ramp began."""
-
-    edges_s: NDArray[np.float64]
-    due_rps: NDArray[np.float64]
-    ended_rps: Mapping[str, NDArray[np.float64]]
-    """By completion: "ok", "shed", "in vain" (late, timeout), "error"."""
-    accepted: NDArray[np.float64]
-    """(due s, latency ms) of some of the answered, late and timed-out requests; "refused" likewise of the shed ones."""
-    refused: NDArray[np.float64]
-    marks: Sequence[tuple[float, str]]
-    """(s, name) where a step begins."""
-    peak_s: tuple[float, float] | None
 
 
 def create() -> PeakExperiment:

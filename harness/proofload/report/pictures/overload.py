@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from proofload.report.document import Look
 from proofload.report.pictures.canvas import INK, LIMIT, QUIET, counting, draw, log_latency
-
-if TYPE_CHECKING:
-    from proofload.report.experiments.peak_10x import Hold
 
 _ENDS = {
     "refused": ("#0072b2", (0, (3, 1.2))),
     "in vain": ("#d55e00", (0, (1.2, 1.2))),
     "error": ("#a61e1e", "-"),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The ramp, the hold and the return over time, in seconds since the ramp began."""
+
+    edges_s: NDArray[np.float64]
+    due_rps: NDArray[np.float64]
+    ended_rps: Mapping[str, NDArray[np.float64]]
+    """By completion: "ok", "shed", "in vain" (late, timeout), "error"."""
+    accepted: NDArray[np.float64]
+    """(due s, latency ms) of some of the answered, late and timed-out requests; "refused" likewise of the shed ones."""
+    refused: NDArray[np.float64]
+    marks: Sequence[tuple[float, str]]
+    """(s, name) where a step begins."""
+    peak_s: tuple[float, float] | None
 
 
 def curve_picture(key: str, found: Mapping[str, Any], look: Look) -> str:
