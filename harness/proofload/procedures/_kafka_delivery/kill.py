@@ -16,8 +16,12 @@ from proofload.transports import _kafka_client as client
 
 _PATIENCE_S = 2.0
 _OPEN_S = 15.0
-_PART = 0.1
-"""Of what piled up, so much is answered when the blow falls: then the rest of what was read is surely in hand."""
+_FIRST = 3
+"""The blow falls when so many answers were seen: a fast worker has answered most of a pile a few milliseconds later."""
+_PART = 0.7
+"""A worker that answered more than this of what had piled up may have had nothing in hand, and a kill shows nothing."""
+_LAST_S = 0.3
+"""For what it had sent off when the blow fell."""
 
 
 class Replies:
@@ -30,6 +34,13 @@ class Replies:
         """Those that came so far do not count."""
         while self._consumer.consume(1000, 0.05):
             pass
+
+    def rest(self) -> int:
+        """How many more came, until none do."""
+        more, until = 0, time.monotonic() + _LAST_S
+        while time.monotonic() < until:
+            more += sum(message.error() is None for message in self._consumer.consume(1000, 0.05))
+        return more
 
     def wait_for(self, count: int, patience_s: float) -> bool:
         """Returns as soon as so many have come; False when it takes too long."""
@@ -64,13 +75,13 @@ def kill_in_the_midst(
     """SIGKILL to a worker that has much in hand. False where it was killed without that.
 
     At light load a worker seldom has anything in hand. So it is halted until messages have piled up, let go, and
-    killed as soon as it has answered a part of them.
+    killed as soon as its first answers are seen. How many it gave in all tells whether it was in the midst of them.
     """
     halted = send(processes, signal.SIGSTOP)
     if halted:
         watch.calm(pile_up_s)
         replies.forget()
         send(processes, signal.SIGCONT)
-        halted = replies.wait_for(max(3, round(_PART * rate_rps * pile_up_s)), _PATIENCE_S)
+        halted = replies.wait_for(_FIRST, _PATIENCE_S)
     send(processes, signal.SIGKILL)
-    return halted
+    return halted and _FIRST + replies.rest() <= _PART * rate_rps * pile_up_s
