@@ -171,3 +171,13 @@ def test_ctrl_c_and_a_request_to_end_are_both_130(number: signal.Signals, tmp_pa
     assert process.returncode == 130
     assert err.rstrip().endswith("interrupted")
     assert "Traceback" not in err
+
+
+def test_ctrl_c_in_the_midst_of_a_class_that_is_being_made_is_130_too() -> None:
+    code = (
+        "import sys\nfrom proofload.cli import app\n"
+        "app._dispatched = lambda words: exec('raise KeyboardInterrupt')\n"
+        "sys.exit(app.invoke(['doctor']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

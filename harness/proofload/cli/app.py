@@ -69,6 +69,7 @@ def invoke(arguments: Sequence[str]) -> int:
         _close_quietly()
         return EXIT_PASS
     except (KeyboardInterrupt, typer.Abort):
+        _let_us_choose_the_exit_code()
         say("interrupted")
         return EXIT_INTERRUPTED
     except ProofloadError as error:
@@ -120,6 +121,15 @@ def _ended_like_ctrl_c(*numbers: signal.Signals) -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+
+
+def _let_us_choose_the_exit_code() -> None:
+    """Make CPython forget a Ctrl-C that was caught.
+
+    One that falls into an `exec` of source text (every dataclass that is being defined runs one) is noted as unhandled
+    and ends the process by SIGINT, whatever exit code it asks for; the next `exec` of source text forgets the note.
+    """
+    exec("")  # noqa: S102
 
 
 def _close_quietly() -> None:

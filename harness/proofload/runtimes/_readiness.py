@@ -102,9 +102,12 @@ class Readiness:
         ready, live = self.target.ready_url, self.target.live_url
         if live is not None and "live_ns" not in self.timeline and self._answers(live):
             self.timeline["live_ns"] = self.clock.now_ns()
-        if ready is not None:
-            return self._answers(ready)
-        return self._listens(watched_address(self.target))
+        if ready is None:
+            return self._listens(watched_address(self.target))
+        if not self._answers(ready):
+            return False
+        self._note_port()  # it may have been bound since it was looked at above: what answers listens
+        return True
 
     def _note_port(self) -> None:
         if "port_bound_ns" not in self.timeline and self._listens(watched_address(self.target)):

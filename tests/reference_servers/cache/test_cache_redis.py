@@ -167,7 +167,7 @@ def silent(_send: Send, _asked: bytes) -> None:
 
 def trickling(send: Send, _asked: bytes) -> None:
     """The right beginning of an answer, then a byte now and then: every read is in time, the whole is not."""
-    send(b"*1\r\n$60\r\n")
+    send(b"*1\r\n$60000\r\n")
     for _ in range(600):
         send(b"x")
         time.sleep(0.02)
