@@ -19,7 +19,7 @@ from starlette.routing import Route
 from proofload_servers.serving import Failed, Refusal, Service, correlation_id, health
 from proofload_servers.serving.wire import error_json
 
-from .endpoints import BatchEndpoint, PredictEndpoint, error_headers
+from .endpoints import BatchEndpoint, PredictEndpoint, admitted, error_headers
 
 LOG = logging.getLogger("proofload_servers.fastapi")
 
@@ -32,7 +32,13 @@ def create_app(service: Service) -> FastAPI:
         yield
         await asyncio.to_thread(service.drain, service.settings.drain_s)
 
-    app = FastAPI(title=f"proofload {service.card.name}", version=service.card.version, lifespan=lifespan)
+    guarded = service.guard is not None and service.guard.needs_credentials
+    app = FastAPI(
+        title=f"proofload {service.card.name}",
+        version=service.card.version,
+        lifespan=lifespan,
+        openapi_url=None if guarded else "/openapi.json",  # without it there are no pages of documentation either
+    )
     # Before FastAPI's own documentation routes: the router tries them in order.
     app.router.routes[:0] = [
         Route("/v1/predict", PredictEndpoint(service), methods=["POST"]),
@@ -46,7 +52,12 @@ def create_app(service: Service) -> FastAPI:
 
 
 def _operational(service: Service, path: str) -> Any:
-    async def answer() -> Response:
+    async def answer(request: Request) -> Response:
+        if health.is_guarded(service, path):
+            try:
+                admitted(service, request.scope)
+            except Refusal as refusal:
+                return _error(request, refusal)
         found = health.respond(service, path)
         if found is None:
             raise HTTPException(404)

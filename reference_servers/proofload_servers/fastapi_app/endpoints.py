@@ -20,6 +20,7 @@ from proofload_servers.serving import (
 )
 from proofload_servers.serving.logs import access
 from proofload_servers.serving.loop_bridge import LoopBridge
+from proofload_servers.serving.security import Caller
 from proofload_servers.serving.wire import answer_json, batch_json, error_json, read_instances, read_request
 
 Headers = list[tuple[bytes, bytes]]
@@ -41,9 +42,10 @@ class _Endpoint:
         given_id, timeout, length = _wanted(scope["headers"])
         request_id = correlation_id(given_id)
         try:
+            caller = admitted(self.service, scope)
             deadline_ns = deadline_from_ms(timeout)
             body = await _read(receive, self._limit, length)
-            content = await self._predict(body, deadline_ns, request_id)
+            content = await self._predict(body, deadline_ns, request_id, caller)
         except Refusal as refusal:
             status = refusal.status
             content = error_json(refusal, request_id)
@@ -58,7 +60,7 @@ class _Endpoint:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def _predict(self, body: bytes, deadline_ns: int | None, request_id: str) -> bytes:
+    async def _predict(self, body: bytes, deadline_ns: int | None, request_id: str, caller: Caller | None) -> bytes:
         raise NotImplementedError
 
 
@@ -71,7 +73,13 @@ class PredictEndpoint(_Endpoint):
         super().__init__(service)
         self._bridge: LoopBridge | None = None
 
-    async def _predict(self, body: bytes, deadline_ns: int | None, request_id: str) -> bytes:
+    async def _predict(
+        self,
+        body: bytes,
+        deadline_ns: int | None,
+        request_id: str,
+        caller: Caller | None,  # noqa: ARG002  it was charged for one request, which this is
+    ) -> bytes:
         bridge = self._bridge
         if bridge is None:  # made here because only here the loop runs for certain
             bridge = self._bridge = LoopBridge()
@@ -89,20 +97,31 @@ class BatchEndpoint(_Endpoint):
 
     route = "/v1/predict/batch"
 
-    async def _predict(self, body: bytes, deadline_ns: int | None, request_id: str) -> bytes:
+    async def _predict(self, body: bytes, deadline_ns: int | None, request_id: str, caller: Caller | None) -> bytes:
         instances = read_instances(read_request(body))
-        futures = self.service.submit_many(instances, deadline_ns=deadline_ns, request_id=request_id)
+        futures = self.service.submit_many(instances, deadline_ns=deadline_ns, request_id=request_id, caller=caller)
         answers = await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
         return batch_json(answers)
 
 
+def admitted(service: Service, scope: Scope) -> Caller | None:
+    """Who asks, None where nobody is asked for anything. Raises the refusal that it gets."""
+    if service.guard is None:
+        return None
+    authorization = api_key = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            authorization = value.decode("latin-1")
+        elif name == b"x-api-key":
+            api_key = value.decode("latin-1")
+    client = scope.get("client")
+    return service.guard.admit(authorization, api_key, client[0] if client else "")
+
+
 def error_headers(refusal: Refusal, request_id: str, content: bytes) -> Headers:
     """Headers of an error, Retry-After among them where trying again makes sense."""
-    headers = _headers(request_id, content)
-    retry = refusal.retry_after_header
-    if retry is not None:
-        headers.append((b"retry-after", retry.encode()))
-    return headers
+    own = [(name.lower().encode(), value.encode()) for name, value in refusal.headers.items()]
+    return [*_headers(request_id, content), *own]
 
 
 def _headers(request_id: str, content: bytes) -> Headers:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from proofload_servers.serving import Settings, StartupError, add_flag, arguments
 from proofload_servers.serving.listener import listen
 from proofload_servers.serving.logs import configure
-from proofload_servers.serving.service import check_card
+from proofload_servers.serving.service import check_early
 
 CANNOT_SERVE = 2
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
         return _with_shared_metrics(argv)
     configure(settings.log_level)
     try:
-        check_card(settings)
+        check_early(settings)
         sock = listen(settings.host, settings.port, backlog=128)
     except StartupError as exc:
         sys.stderr.write(f"error: {exc}\n")

@@ -19,6 +19,7 @@ from proofload_servers.serving import (
     health,
 )
 from proofload_servers.serving.logs import access
+from proofload_servers.serving.security import Caller
 from proofload_servers.serving.wire import answer_json, batch_json, error_json, read_instances, read_request
 
 from . import arrival
@@ -26,7 +27,7 @@ from . import arrival
 LOG = logging.getLogger("proofload_servers.flask")
 SERVICE = "proofload-service"
 WORDS = {404: ("not_found", "no such path"), 405: ("method_not_allowed", "this path takes another method")}
-Predict = Callable[[bytes, int | None, str, int], bytes]
+Predict = Callable[[bytes, int | None, str, int, Caller | None], bytes]
 
 
 def create_app(service: Service) -> Flask:
@@ -36,15 +37,21 @@ def create_app(service: Service) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_kib * 1024 + 1
     app.extensions[SERVICE] = service
 
-    def predict(body: bytes, deadline_ns: int | None, request_id: str, arrived_ns: int) -> bytes:
+    def predict(
+        body: bytes, deadline_ns: int | None, request_id: str, arrived_ns: int, _caller: Caller | None
+    ) -> bytes:
         future = service.submit(
             read_request(body), deadline_ns=deadline_ns, request_id=request_id, arrived_ns=arrived_ns
         )
         return answer_json(future.result())
 
-    def predict_batch(body: bytes, deadline_ns: int | None, request_id: str, arrived_ns: int) -> bytes:
+    def predict_batch(
+        body: bytes, deadline_ns: int | None, request_id: str, arrived_ns: int, caller: Caller | None
+    ) -> bytes:
         instances = read_instances(read_request(body))
-        futures = service.submit_many(instances, deadline_ns=deadline_ns, request_id=request_id, arrived_ns=arrived_ns)
+        futures = service.submit_many(
+            instances, deadline_ns=deadline_ns, request_id=request_id, arrived_ns=arrived_ns, caller=caller
+        )
         return batch_json([future.result() for future in futures])
 
     app.post("/v1/predict", endpoint="predict")(_prediction(service, "/v1/predict", predict))
@@ -65,8 +72,9 @@ def _prediction(service: Service, route: str, predict: Predict) -> Callable[[], 
         begun_ns = arrival.of_request()
         request_id = _request_id()
         try:
+            caller = _admitted(service)
             deadline_ns = deadline_from_ms(request.headers.get("X-Request-Timeout-Ms"), since_ns=begun_ns)
-            response = _respond(200, predict(_body(limit), deadline_ns, request_id, begun_ns), request_id)
+            response = _respond(200, predict(_body(limit), deadline_ns, request_id, begun_ns, caller), request_id)
         except Refusal as refusal:
             response = _refuse(refusal, request_id)
         elapsed_s = (time.monotonic_ns() - begun_ns) / 1e9
@@ -76,6 +84,14 @@ def _prediction(service: Service, route: str, predict: Predict) -> Callable[[], 
         return response
 
     return view
+
+
+def _admitted(service: Service) -> Caller | None:
+    """Who asks, None where nobody is asked for anything. Raises the refusal that it gets."""
+    if service.guard is None:
+        return None
+    authorization, api_key = request.headers.get("Authorization"), request.headers.get("X-Api-Key")
+    return service.guard.admit(authorization, api_key, request.remote_addr or "")
 
 
 def _body(limit: int) -> bytes:
@@ -90,6 +106,11 @@ def _body(limit: int) -> bytes:
 
 def _operational(service: Service, path: str) -> Callable[[], Response]:
     def view() -> Response:
+        if health.is_guarded(service, path):
+            try:
+                _admitted(service)
+            except Refusal as refusal:
+                return _refuse(refusal, _request_id())
         found = health.respond(service, path)
         if found is None:
             raise KeyError(path)
@@ -109,8 +130,7 @@ def _respond(status: int, body: bytes, request_id: str) -> Response:
 
 def _refuse(refusal: Refusal, request_id: str) -> Response:
     response = _respond(refusal.status, error_json(refusal, request_id), request_id)
-    if refusal.retry_after_header is not None:
-        response.headers["Retry-After"] = refusal.retry_after_header
+    response.headers.update(refusal.headers)
     return response
 
 

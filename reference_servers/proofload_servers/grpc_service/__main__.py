@@ -11,14 +11,14 @@ from proofload_servers.serving import Settings, StartupError, arguments
 from proofload_servers.serving.listener import INHERITED
 from proofload_servers.serving.logs import configure
 from proofload_servers.serving.processes import CANNOT_SERVE, run_workers
-from proofload_servers.serving.service import check_card
+from proofload_servers.serving.service import check_early
 
 
 def main(argv: Sequence[str]) -> int:
     settings = Settings.of(arguments("grpc_service", "Predictions over gRPC.").parse_args(argv))
     configure(settings.log_level)
     try:
-        check_card(settings)
+        check_early(settings)
         if settings.workers > 1:
             with _reserved(settings.host, settings.port) as sock:
                 port = sock.getsockname()[1]

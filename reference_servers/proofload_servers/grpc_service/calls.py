@@ -7,12 +7,14 @@ import logging
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import grpc
 
 from proofload_servers.serving import Answer, Failed, InvalidInput, NotReady, Refusal, Result, Service, correlation_id
 from proofload_servers.serving.logs import access
 from proofload_servers.serving.loop_bridge import LoopBridge
+from proofload_servers.serving.security import Caller
 
 from .convert import info_of, model_of, refusal_of, request_of, response_of, without_model
 from .prediction_pb2 import (
@@ -44,7 +46,7 @@ class Calls:
         self._access_log = service.settings.access_log
 
     async def predict(self, message: PredictRequest, context: Context) -> PredictResponse:
-        async def work(request_id: str) -> PredictResponse:
+        async def work(request_id: str, _caller: Caller | None) -> PredictResponse:
             future, done = self._bridge.expect()
             request = request_of(message)
             self._service.submit_to(request, done, deadline_ns=_deadline_ns(context), request_id=request_id)
@@ -56,11 +58,13 @@ class Calls:
         return await self._guarded("Predict", context, work)
 
     async def predict_batch(self, message: PredictBatchRequest, context: Context) -> PredictBatchResponse:
-        async def work(request_id: str) -> PredictBatchResponse:
+        async def work(request_id: str, caller: Caller | None) -> PredictBatchResponse:
             if not message.instances:
                 raise InvalidInput("instances must hold at least one request")
             requests = [request_of(instance) for instance in message.instances]
-            futures = self._service.submit_many(requests, deadline_ns=_deadline_ns(context), request_id=request_id)
+            futures = self._service.submit_many(
+                requests, deadline_ns=_deadline_ns(context), request_id=request_id, caller=caller
+            )
             answers = await asyncio.gather(*(asyncio.wrap_future(future) for future in futures))
             return PredictBatchResponse(
                 predictions=[without_model(answer) for answer in answers], model=model_of(answers[0])
@@ -72,8 +76,13 @@ class Calls:
         self, messages: AsyncIterable[PredictRequest], context: Context
     ) -> AsyncIterator[PredictResponse]:
         request_id = _request_id(context)
+        try:
+            caller = admitted(self._service, context)
+        except Refusal as refusal:
+            await context.abort(code_of(refusal), refusal.message, trailing_metadata=trailers(refusal, request_id))
+            raise AssertionError("abort always raises") from None
         pending: asyncio.Queue[_Pending | None] = asyncio.Queue(MESSAGES_AHEAD)
-        reader = asyncio.create_task(self._read(messages, context, request_id, pending))
+        reader = asyncio.create_task(self._read(messages, context, request_id, caller, pending))
         self._readers.add(reader)
         try:
             while (one := await pending.get()) is not None:
@@ -91,25 +100,38 @@ class Calls:
         for reader in self._readers:
             reader.cancel()
 
-    async def get_model_info(self, _message: GetModelInfoRequest, _context: Context) -> GetModelInfoResponse:
-        return info_of(self._service.info())
+    async def get_model_info(self, _message: GetModelInfoRequest, context: Context) -> GetModelInfoResponse:
+        async def work(_request_id: str, _caller: Caller | None) -> GetModelInfoResponse:
+            return info_of(self._service.info())
+
+        return await self._guarded("GetModelInfo", context, work)
 
     async def _read(
-        self, messages: AsyncIterable[PredictRequest], context: Context, request_id: str, pending: asyncio.Queue[Any]
+        self,
+        messages: AsyncIterable[PredictRequest],
+        context: Context,
+        request_id: str,
+        caller: Caller | None,
+        pending: asyncio.Queue[Any],
     ) -> None:
         """Submits what comes, until the caller is done or nothing more is to be read."""
         number = 0
         try:
             async for message in messages:
-                await pending.put(self._begin(message, _deadline_ns(context), f"{request_id}-{number}"))
+                paid = None if number == 0 else caller  # the first one was, as the stream was admitted
+                await pending.put(self._begin(message, paid, _deadline_ns(context), f"{request_id}-{number}"))
                 number += 1
         finally:
             await pending.put(None)
 
-    def _begin(self, message: PredictRequest, deadline_ns: int | None, request_id: str) -> _Pending:
+    def _begin(
+        self, message: PredictRequest, caller: Caller | None, deadline_ns: int | None, request_id: str
+    ) -> _Pending:
         begun = time.perf_counter()
         future, done = self._bridge.expect()
         try:
+            if self._service.guard is not None and caller is not None:
+                self._service.guard.again(caller)
             self._service.submit_to(request_of(message), done, deadline_ns=deadline_ns, request_id=request_id)
         except Refusal as refusal:
             future.set_result(refusal)
@@ -123,12 +145,12 @@ class Calls:
         self._note("PredictStream", result.status, one.begun, one.id)
         return refusal_of(one.id, result)
 
-    async def _guarded(self, route: str, context: Context, work: Callable[[str], Awaitable[_R]]) -> _R:
+    async def _guarded(self, route: str, context: Context, work: Callable[[str, Caller | None], Awaitable[_R]]) -> _R:
         """The work's answer, or the status that its refusal stands for; nothing else of what went wrong leaves."""
         begun = time.perf_counter()
         request_id = _request_id(context)
         try:
-            response = await work(request_id)
+            response = await work(request_id, admitted(self._service, context))
         except Refusal as exc:
             refusal = exc
         except Exception:
@@ -168,6 +190,20 @@ def _request_id(context: Context) -> str:
             context.set_trailing_metadata((("x-request-id", request_id),))
             return request_id
     return correlation_id(None)
+
+
+def admitted(service: Service, context: Context) -> Caller | None:
+    """Who calls, None where nobody is asked for anything. Raises the refusal that it gets."""
+    if service.guard is None:
+        return None
+    metadata = dict(context.invocation_metadata() or ())
+    authorization, api_key = metadata.get("authorization"), metadata.get("x-api-key")
+    return service.guard.admit(authorization, api_key, _address(context.peer()))
+
+
+def _address(peer: str) -> str:
+    """gRPC writes ipv4:127.0.0.1:4711 and ipv6:%5B::1%5D:4711."""
+    return unquote(peer.partition(":")[2]).rpartition(":")[0].strip("[]")
 
 
 def _deadline_ns(context: Context) -> int | None:

@@ -46,7 +46,7 @@ class _Program:
         service = Service.start(settings)
         side = self._side_port(service)
         calls = Calls(service)
-        server = self._server(calls)
+        server = self._server(calls, service)
         warm = asyncio.ensure_future(asyncio.to_thread(service.wait_ready))
         try:
             await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
@@ -67,7 +67,7 @@ class _Program:
             if side is not None:
                 side.close()
 
-    def _server(self, calls: Calls) -> Any:
+    def _server(self, calls: Calls, service: Service) -> Any:
         options = (
             ("grpc.so_reuseport", int(self._shared_port)),
             ("grpc.max_receive_message_length", self._settings.max_body_kib * 1024),
@@ -75,7 +75,8 @@ class _Program:
         server: Any = grpc.aio.server(options=options)
         server.add_generic_rpc_handlers((handler(calls),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        if service.guard is None or not service.guard.needs_credentials:
+            reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
         return server
 
     def _listen(self, server: Any) -> int:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import grpc
 
 from proofload_servers.serving import Expired, InvalidInput, NotReady, Overloaded, Refusal
+from proofload_servers.serving.refusals import Forbidden, TooMany, Unauthenticated
 
 _CODES = (
     (InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
+    (Unauthenticated, grpc.StatusCode.UNAUTHENTICATED),
+    (Forbidden, grpc.StatusCode.PERMISSION_DENIED),
+    (TooMany, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (NotReady, grpc.StatusCode.UNAVAILABLE),
     (Expired, grpc.StatusCode.DEADLINE_EXCEEDED),
@@ -23,7 +27,7 @@ def code_of(refusal: Refusal) -> grpc.StatusCode:
 
 def retry_after_s(refusal: Refusal) -> float | None:
     """When trying again makes sense; None where it does not."""
-    if isinstance(refusal, Overloaded):
+    if isinstance(refusal, Overloaded | TooMany):
         return refusal.retry_after_s
     return 1.0 if isinstance(refusal, NotReady) else None
 

@@ -34,6 +34,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         if settings.workers > 1:
             raise StartupError("--workers: start more workers with the same --group instead, the group shares the work")
+        if settings.rate_limit_rps:
+            raise StartupError("--rate-limit-rps: a message does not say who sent it; limits are the broker's (quotas)")
         service = StreamService.start(settings)
         assert isinstance(service, StreamService)
         side_port = SidePort(service, settings.host, settings.metrics_port)

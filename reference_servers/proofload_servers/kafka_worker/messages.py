@@ -14,6 +14,7 @@ CORRELATION = "correlation-id"
 TIMEOUT = "timeout-ms"
 STATUS = "status"
 NO_TIMESTAMP = 0
+LONGEST_CORRELATION = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Incoming:
     partition: int
     offset: int
     value: bytes
+    size: int
+    """Bytes of value, key and headers together."""
     correlation: bytes
     request_id: str
     timeout: str | None
@@ -45,10 +48,11 @@ def read(message: Any, share: int = 0) -> Incoming:
     """Never raises for anything a peer may have put into a message.
 
     The correlation id is the header's, else the message's key, else a new one: an answer nobody can match is
-    still better than a silent gap.
+    still better than a silent gap. One that is too long to be an id is not sent back whole.
     """
-    headers: Mapping[str, bytes | None] = dict(message.headers() or ())
-    correlation = headers.get(CORRELATION) or message.key() or b""
+    given = message.headers() or ()
+    headers: Mapping[str, bytes | None] = dict(given)
+    correlation = (headers.get(CORRELATION) or message.key() or b"")[:LONGEST_CORRELATION]
     request_id = correlation_id(correlation.decode("utf-8", "replace"))
     timeout = headers.get(TIMEOUT)
     kind, stamp_ms = message.timestamp()
@@ -58,6 +62,9 @@ def read(message: Any, share: int = 0) -> Incoming:
         partition=message.partition(),
         offset=message.offset(),
         value=message.value() or b"",
+        size=sum(len(name) + len(text or b"") for name, text in given)
+        + len(message.value() or b"")
+        + len(message.key() or b""),
         correlation=correlation or request_id.encode("ascii"),
         request_id=request_id,
         timeout=None if timeout is None else timeout.decode("utf-8", "replace"),
@@ -69,8 +76,8 @@ def read(message: Any, share: int = 0) -> Incoming:
 
 def request_of(incoming: Incoming, max_bytes: int) -> tuple[Mapping[str, Any], int | None]:
     """(request body, deadline). The timeout runs from the message's timestamp. Raises InvalidInput."""
-    if len(incoming.value) > max_bytes:
-        raise InvalidInput(f"the body is larger than {max_bytes} bytes", code="too_large", status=413)
+    if incoming.size > max_bytes:
+        raise InvalidInput(f"the record is larger than {max_bytes} bytes", code="body_too_large", status=413)
     deadline_ns = deadline_from_ms(incoming.timeout, since_ns=incoming.read_ns - incoming.age_ns)
     return read_request(incoming.value), deadline_ns
 

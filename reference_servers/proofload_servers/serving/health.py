@@ -7,6 +7,8 @@ from .service import Service
 from .wire import json_bytes
 
 JSON = "application/json"
+GUARDED = {"/model/info"}
+"""What only callers with credentials are told. Probes carry none, and get one word; metrics are numbers about all."""
 PATHS = ("/health/live", "/health/ready", "/health/startup", "/model/info", "/metrics")
 
 
@@ -25,6 +27,13 @@ def respond(service: Service, path: str) -> tuple[int, str, bytes] | None:
             return 200, CONTENT_TYPE, service.metrics.render()
         case _:
             return None
+
+
+def is_guarded(service: Service, path: str) -> bool:
+    """Whether who asks for it has to be admitted first (`service.guard`). Probes never are, and count for no limit."""
+    if service.guard is None or not service.guard.needs_credentials:
+        return False
+    return path in GUARDED or (path == "/metrics" and service.settings.guard_metrics)
 
 
 def _probe(good: bool, state: str) -> tuple[int, str, bytes]:  # noqa: FBT001  a probe's answer is one bit

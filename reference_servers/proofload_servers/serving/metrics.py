@@ -54,6 +54,12 @@ class Metrics:
         self._depth = Gauge("proofload_queue_depth", "Requests waiting", registry=registry, multiprocess_mode="livesum")
         self._shed = Counter("proofload_shed_total", "Requests refused on purpose", registry=registry)
         self._expired = Counter("proofload_expired_total", "Requests dropped at their deadline", registry=registry)
+        self._turned_away = Counter(
+            "proofload_turned_away_total",
+            "Requests refused for who sent them, or how often",
+            ("reason",),
+            registry=registry,
+        )
         self._info = Gauge(
             "proofload_model_info",
             "Always 1; the labels tell the model",
@@ -89,6 +95,10 @@ class Metrics:
     def shed(self, count: int = 1) -> None:
         """Requests refused at admission."""
         self._shed.inc(count)
+
+    def turned_away(self, reason: str) -> None:
+        """Requests refused by the guard: "unauthenticated", "forbidden" or "rate_limited"; never who sent them."""
+        self._turned_away.labels(reason).inc()
 
     def expired(self) -> None:
         """A request dropped because its deadline had passed."""

@@ -2,6 +2,9 @@
 
 Refusal                 code, message: both are safe to show to a caller, no exception text ever enters them
 ├── InvalidInput    400 the request itself is wrong (413 when it is too large)
+├── Unauthenticated 401 no valid credentials; it never says what is wrong with them
+├── Forbidden       403 valid credentials, which do not permit this
+├── TooMany         429 this client asks more often than it may; carries retry_after_s
 ├── Overloaded      503 shed on purpose before any work was done; carries retry_after_s
 ├── NotReady        503 still warming up, or draining
 ├── Expired         504 its deadline passed before its computation began, which was therefore not begun
@@ -32,12 +35,58 @@ class Refusal(Exception):  # noqa: N818  these are answers to a caller, most of 
         """Whole seconds for the HTTP header Retry-After, or None when the caller has no reason to try again."""
         return None
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What goes with the status over HTTP."""
+        retry = self.retry_after_header
+        return {} if retry is None else {"Retry-After": retry}
+
 
 class InvalidInput(Refusal):
     """The request is malformed; sending it again will not help."""
 
     status = 400
     code = "invalid_input"
+
+
+class Unauthenticated(Refusal):
+    """Missing, malformed, unknown, expired, signed otherwise: all the same to a caller."""
+
+    status = 401
+    code = "unauthenticated"
+
+    def __init__(self, message: str = "valid credentials are needed") -> None:
+        super().__init__(message)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """A 401 names a scheme (RFC 9110, 11.6.1); the name says nothing of what was missing."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(Refusal):
+    """Who asks is known, and may not."""
+
+    status = 403
+    code = "forbidden"
+
+    def __init__(self, message: str = "these credentials do not permit this") -> None:
+        super().__init__(message)
+
+
+class TooMany(Refusal):
+    """One client's limit is reached; others are served."""
+
+    status = 429
+    code = "rate_limited"
+
+    def __init__(self, message: str = "too many requests", *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def retry_after_header(self) -> str:
+        return str(max(1, math.ceil(self.retry_after_s)))
 
 
 class Overloaded(Refusal):

@@ -25,6 +25,7 @@ from .model import LoadedModel, load
 from .policy import adaptive, static
 from .refusals import Expired, InvalidInput, NotReady, StartupError
 from .seams import HEALTHY, Seams
+from .security import Caller, check_exposure, guard_of
 from .settings import Settings
 
 State = Literal["starting", "ready", "draining", "stopped", "failed"]
@@ -44,6 +45,8 @@ class Service:
         self.settings = settings
         self.card = seams.card(card)
         self.metrics = Metrics()
+        self.guard = guard_of(settings, self.metrics)
+        """Asked by front ends before anything else; None where everybody may ask anything."""
         self._drift = watch(card, self.metrics)
         self.seams = seams
         self._turn_away = seams.begin_drain(self._stop_being_ready)
@@ -217,11 +220,17 @@ class Service:
         deadline_ns: int | None,
         request_id: str,
         arrived_ns: int = 0,
+        caller: Caller | None = None,
     ) -> list[Future[Answer]]:
-        """Admits all of them or none, with futures in the same order. Ids left out are `request_id`-0, -1 and so on."""
+        """Admits all of them or none, with futures in the same order. Ids left out are `request_id`-0, -1 and so on.
+
+        `caller` was charged for one request, and is for the others here.
+        """
         limit = min(self.settings.max_instances, self.settings.max_queue)
         if len(requests) > limit:
             raise InvalidInput(f"at most {limit} instances in one call", code="too_many_instances", status=413)
+        if self.guard is not None and caller is not None:
+            self.guard.more(caller, len(requests) - 1)
         pairs = []
         for position, request in enumerate(requests):
             try:
@@ -338,10 +347,11 @@ def check(settings: Settings) -> tuple[Card, Kind]:
     ending the process then aborts.
     """
     check_device(settings.device, tf32=settings.tf32)
-    return check_card(settings)
+    return check_early(settings)
 
 
-def check_card(settings: Settings) -> tuple[Card, Kind]:
-    """The part of `check` that a program may do before it forks."""
+def check_early(settings: Settings) -> tuple[Card, Kind]:
+    """The part of `check` that a program may do before it forks: who may call, and what the model's card says."""
+    check_exposure(settings)
     card = read_card(find_model(settings.model, settings.fixtures))
     return card, kind_of(card)

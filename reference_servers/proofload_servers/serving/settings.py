@@ -18,11 +18,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from .cache.address import FORMS, checked
+from .cache.address import FORMS, checked, told
 from .refusals import StartupError
 
 DEVICES = ("cpu", "cuda", "tensorrt")
 LEVELS = ("debug", "info", "warning", "error")
+AUTH = ("none", "api-key", "jwt", "any")
+ALGORITHMS = ("", "RS256", "HS256")
 FAULT_HELP = "plant a defect, to try the lab on it (repeatable); 'list' tells all of them"
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off", ""}
@@ -58,6 +60,19 @@ class Settings:
     cache_entries: int = 10_000  # of the cache in memory, in each worker
     cache_ttl_s: float = 3600.0  # 0: as long as there is room
     cache_budget_ms: float = 20.0  # how long a request waits for a Redis at most
+    auth: str = "none"  # what callers must bring: an API key, a token, either
+    api_keys_file: str = ""
+    jwt_algorithm: str = ""
+    jwt_key_file: str = ""
+    jwt_issuer: str = ""  # "": any
+    jwt_audience: str = ""
+    jwt_scope: str = ""  # what a token must permit; "": nothing in particular
+    jwt_leeway_s: float = 5.0  # by so much the clocks of issuer and server may differ
+    rate_limit_rps: float = 0.0  # of each client, in each worker; 0: no limit
+    rate_limit_burst: int = 0  # requests that it may make at once; 0: as many as a second brings
+    rate_limit_clients: int = 10_000  # of which a server keeps count
+    guard_metrics: bool = False  # credentials for /metrics too
+    allow_unauthenticated: bool = False  # beyond loopback, where something else guards the port
     fault: tuple[str, ...] = ()  # defects planted on purpose, see proofload_servers.faults
 
     @classmethod
@@ -97,12 +112,45 @@ def arguments(prog: str, description: str) -> argparse.ArgumentParser:
     flag("--trt-cache", str, "folder that keeps built TensorRT engines")
     add_switch(parser, "--tf32", default=False, help="let a GPU compute with fewer bits: faster, not as the CPU does")
     add_switch(parser, "--spinning", default=False, help="let idle threads of the session keep their core")
-    flag("--cache", _cache, f"where predictions are kept to be given again: {FORMS}")
+    cache_text = f"where predictions are kept to be given again: {FORMS}"
+    add_flag(parser, "--cache", kind=_cache, default=default["cache"], help=cache_text, action=_WithoutPassword)
     flag("--cache-entries", _positive, "predictions that the cache in memory holds")
     flag("--cache-ttl-s", _not_negative, "how long a prediction is kept; 0: as long as there is room")
     flag("--cache-budget-ms", _above_zero, "longest that a request waits for a Redis before it is computed instead")
+    _add_security_flags(parser, flag, default)
     parser.add_argument("--fault", action=_PlantFault, metavar="NAME[:KEY=VALUE,...]", help=FAULT_HELP)
     return parser
+
+
+def _add_security_flags(parser: argparse.ArgumentParser, flag: Callable[..., None], default: dict[str, Any]) -> None:
+    """See security/. Secrets themselves have no flag."""
+    flag("--auth", str, "credentials that callers must bring", AUTH)
+    flag("--api-keys-file", str, "file of API keys, NAME:KEY each (or the variable PROOFLOAD_API_KEYS)")
+    flag("--jwt-algorithm", str, "the one by which tokens are signed", ALGORITHMS)
+    flag("--jwt-key-file", str, "public key (RS256) or secret (HS256) (or the variable PROOFLOAD_JWT_KEY)")
+    flag("--jwt-issuer", str, "who must have issued a token")
+    flag("--jwt-audience", str, "for whom a token must be meant")
+    flag("--jwt-scope", str, "what a token must permit")
+    flag("--jwt-leeway-s", _not_negative, "by how much the clocks of issuer and server may differ")
+    flag("--rate-limit-rps", _not_negative, "requests a second of each client, in each worker; 0: no limit")
+    flag("--rate-limit-burst", _count, "requests that a client may make at once; 0: what a second brings")
+    flag("--rate-limit-clients", _positive, "clients of which count is kept")
+    for name, text in (
+        ("--guard-metrics", "want credentials for /metrics too"),
+        ("--allow-unauthenticated", "listen beyond loopback without credentials: something else guards the port"),
+    ):
+        add_switch(parser, name, default=default[_member(name)], help=text)
+
+
+class _WithoutPassword(argparse.Action):
+    """For an address: everybody on a machine sees flags, so a password in one is refused."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        if told(values) != values:
+            parser.error(f"{option}: an address with a password belongs into {_variable(str(option))}")
+        setattr(namespace, self.dest, values)
 
 
 class _PlantFault(argparse.Action):
@@ -132,11 +180,14 @@ def add_flag(
     help: str,  # noqa: A002  argparse's own word
     kind: Callable[[str], Any] = str,
     choices: tuple[str, ...] | None = None,
+    action: str | type[argparse.Action] = "store",
 ) -> None:
     """Adds a flag whose default may come from PROOFLOAD_<NAME>. A default of None makes it required."""
     value = os.environ.get(_variable(name), default)
     text = help if default in {None, ""} else f"{help} (default {default})"
-    parser.add_argument(name, type=kind, default=value, required=value is None, choices=choices, help=text)
+    parser.add_argument(
+        name, type=kind, default=value, required=value is None, choices=choices, help=text, action=action
+    )
     if choices is not None and value not in choices:
         parser.error(f"{_variable(name)}={value}: choose from {', '.join(choices)}")
 

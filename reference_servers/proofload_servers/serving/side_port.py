@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from . import health
-from .refusals import StartupError
+from .correlation import correlation_id
+from .refusals import Refusal, StartupError
 from .service import Service
+from .wire import error_json
 
 
 class _Quiet(ThreadingHTTPServer):
@@ -24,10 +27,21 @@ class SidePort:
             timeout = 30.0
 
             def do_GET(self) -> None:
-                answer = health.respond(service, self.path.partition("?")[0])
+                path = self.path.partition("?")[0]
+                headers: Mapping[str, str] = {}
+                try:
+                    if service.guard is not None and health.is_guarded(service, path):
+                        authorization, api_key = self.headers.get("Authorization"), self.headers.get("X-Api-Key")
+                        service.guard.admit(authorization, api_key, self.client_address[0])
+                    answer = health.respond(service, path)
+                except Refusal as refusal:
+                    headers = refusal.headers
+                    answer = refusal.status, health.JSON, error_json(refusal, correlation_id(None))
                 status, kind, body = answer or (404, "text/plain", b"not found\n")
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
