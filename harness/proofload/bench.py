@@ -149,7 +149,7 @@ class LabBench:
         return ArmSpec(
             transport=target.transport,
             url=target.url,
-            headers=target.resolved_headers(),
+            headers=target.request.headers,
             connections=self._scenario.connections,
             request=target.request_table,
             response=response,

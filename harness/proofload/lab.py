@@ -22,7 +22,7 @@ from proofload.bench import LabBench
 from proofload.clock import HostClock
 from proofload.cost.prices import read_prices
 from proofload.discovery import module_for
-from proofload.engine.client import EngineSpec, started
+from proofload.engine.client import Engines, EngineSpec
 from proofload.environment import environment
 from proofload.errors import RunFolderError, TargetError
 from proofload.fleet import Fleet, Grounds
@@ -46,6 +46,7 @@ from proofload.workloads.payloads import Payloads, load_payloads, no_payloads
 
 RUN_SCHEMA = "proofload.run/1"
 REPORTS = ("html", "md")
+_OWN_ENGINES = Engines()
 _NO_TARGET = {"name": "files", "transport": "none", "url": "", "response": {}}
 
 
@@ -59,6 +60,7 @@ def run_scenario(
     runtime: str,
     command: str,
     progress: Progress,
+    engines: Engines = _OWN_ENGINES,
 ) -> list[Result]:
     """Run the scenario against each target in turn; `out` is an empty folder that exists.
 
@@ -73,7 +75,15 @@ def run_scenario(
         for target, folder in zip(asked, folders, strict=True):
             folder.mkdir(exist_ok=True)
             _run_one(
-                scenario, target, canary, folder, device=device, runtime=runtime, command=command, progress=progress
+                scenario,
+                target,
+                canary,
+                folder,
+                device=device,
+                runtime=runtime,
+                command=command,
+                progress=progress,
+                engines=engines,
             )
             done.append(folder)
     finally:
@@ -105,11 +115,13 @@ def _run_one(
     runtime: str,
     command: str,
     progress: Progress,
+    engines: Engines,
 ) -> None:
     module = module_for("procedure", scenario.procedure)
     procedure: Procedure = module.create()
     limit = None if target is None else target.limits.cpus
-    cores = Cores.divide(sorted(os.sched_getaffinity(0)), workers=scenario.workers, target_cpus=limit)
+    workers = scenario.workers if engines.here else 0
+    cores = Cores.divide(sorted(os.sched_getaffinity(0)), workers=workers, target_cpus=limit)
     with ExitStack() as stack:
         watchdog = stack.enter_context(Watchdog())
         stack.enter_context(kept_off(cores.engine))
@@ -134,7 +146,7 @@ def _run_one(
             engine = None
             if pool is not None:
                 spec = _engine_spec(scenario, pool[0], cores, procedure.peak_rps(scenario))
-                engine = stack.enter_context(started(spec, folder, {**os.environ, **watchdog.environment}))
+                engine = stack.enter_context(engines.ready(spec, folder, {**os.environ, **watchdog.environment}))
             up = target if server is None else server.target  # with its ports and addresses
             bench = LabBench(scenario, fleet, folder, engine=engine, progress=progress, target=up, canary=canary)
             if server is not None:

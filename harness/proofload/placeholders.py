@@ -1,4 +1,4 @@
-"""The `{placeholders}` that strings of a target file may hold.
+"""The `{placeholders}` that strings of a target file may hold, and `env:NAME`, for which a secret stands.
 
 {port} and {port:NAME}   free ports, chosen when the target is started
 {python}                 the interpreter that runs proofload
@@ -11,8 +11,11 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping
+
+from proofload.errors import InputError
 
 KNOWN = ("port", "python", "device", "model", "fixtures", "broker", "timeout_ms")
 
@@ -30,6 +33,20 @@ def names_in(text: str) -> Iterator[str]:
     for match in _PLACEHOLDER.finditer(text):
         if match[1] in KNOWN:
             yield match[0][1:-1]
+
+
+def looked_up(value: str, *, owner: str, key: str) -> str:
+    """`value`; where it is env:NAME, what that variable of this process's environment holds. Raises InputError."""
+    if not value.startswith("env:"):
+        return value
+    variable = value.removeprefix("env:")
+    if variable not in os.environ:
+        raise InputError(
+            f"{owner}: the environment variable {variable} is not set",
+            evidence=f"{key} = {value!r}",
+            remedy=f"export {variable}=… before the run",
+        )
+    return os.environ[variable]
 
 
 def misspelt_placeholder(text: str) -> str | None:

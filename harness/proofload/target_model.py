@@ -6,7 +6,6 @@ named (`env:NAME`), looked up when a request is built, and never stored.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from pydantic import Field, field_validator
 
 from proofload.errors import InputError
-from proofload.placeholders import misspelt_placeholder, names_in, replaced
+from proofload.placeholders import looked_up, misspelt_placeholder, names_in, replaced
 from proofload.toml_input import Table
 
 HIDDEN = "(hidden)"
@@ -225,7 +224,11 @@ class Target(Table):
 
     def resolved_headers(self) -> dict[str, str]:
         """The request headers with `env:NAME` looked up now. Raises InputError when a variable is not set."""
-        return {name: _from_environment(self.name, name, value) for name, value in self.request.headers.items()}
+        owner = f"target {self.name}"
+        return {
+            name: looked_up(value, owner=owner, key=f"request.headers.{name}")
+            for name, value in self.request.headers.items()
+        }
 
     def redacted(self) -> dict[str, Any]:
         """The target as plain data for a run folder: `env:NAME` stays, literal secrets are hidden."""
@@ -285,19 +288,6 @@ def _query_item(item: str) -> str:
 def hidden_if_secret(name: str, value: str) -> str:
     """`value`, or a placeholder where the name sounds secret; a reference to the environment is none."""
     return HIDDEN if _SECRET_NAME.search(name) and not value.startswith("env:") else value
-
-
-def _from_environment(target: str, header: str, value: str) -> str:
-    if not value.startswith("env:"):
-        return value
-    variable = value.removeprefix("env:")
-    if variable not in os.environ:
-        raise InputError(
-            f"target {target}: the environment variable {variable} is not set",
-            evidence=f"request.headers.{header} = {value!r}",
-            remedy=f"export {variable}=… before the run",
-        )
-    return os.environ[variable]
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:

@@ -19,6 +19,7 @@ import numpy as np
 
 from proofload.engine.recorder import Recorder
 from proofload.engine.ring import Ring
+from proofload.engine.source import ProcessSource
 from proofload.store.folder import RunFolder, claim
 from proofload.testing.synthetic_run import START_NS, run_json, segments
 
@@ -33,7 +34,7 @@ def main(out: Path) -> None:
     recorder = Recorder(folder)
     with subprocess.Popen(["/bin/sleep", "600"]) as engine:  # what the recorder takes for the engine process
         try:
-            recorder.attach(0, engine, ours, ring)
+            recorder.attach(ProcessSource(0, engine, ours, ring))
             recorder.start()
             recorder.begin()
             print(json.dumps(fed(recorder, Ring(mapping, ring.capacity), folder, theirs)))

@@ -1,6 +1,8 @@
 """The engine: schedule → dispatch → record, in processes of their own.
 
-client.py      the lab's side: starts engine processes, hands them phases, drains their samples
+client.py      the lab's side: starts engine processes, hands them phases
+recorder.py    drains their samples into the run folder
+source.py      what it asks of an engine, here or elsewhere
 worker.py      one engine process: `python -m proofload.engine`
 schedule.py    this process's share of a phase's due times and payloads
 dispatcher.py  sends what is due, never early, with absolute times

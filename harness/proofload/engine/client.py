@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from time import monotonic_ns
 from typing import Any
@@ -16,11 +16,12 @@ from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.engine.recorder import Recorder, Told
 from proofload.engine.ring import Ring
 from proofload.engine.schedule import PhasePlan
+from proofload.engine.source import ProcessSource
 from proofload.engine.worker import ArmSpec, WorkerSpec
 from proofload.errors import MeasurementError
 from proofload.records import Event, Samples
 from proofload.scenarios import RetryTable
-from proofload.store.folder import RunFolder
+from proofload.store.folder import Recording
 from proofload.store.record import ANSWERS
 
 _LEAD_NS = 100 * NS_PER_MS
@@ -47,6 +48,14 @@ class EngineSpec:
     salt: str = ""
     forcing_header: tuple[str, str] = ("", "")
     retry: RetryTable | None = None
+    first: int = 0
+    """The number of this host's first process among all that drive the run."""
+    of: int = 0
+    """How many those are; 0: no other host has any."""
+
+    @property
+    def workers(self) -> int:
+        return self.of or len(self.cores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ Tick = Callable[[Recorder, float], None]
 class Engine:
     """Running engine processes. Use `started`."""
 
-    def __init__(self, folder: RunFolder, recorder: Recorder, spec: EngineSpec) -> None:
+    def __init__(self, folder: Recording, recorder: Recorder, spec: EngineSpec) -> None:
         self._spec = spec
         self._folder = folder
         self._recorder = recorder
@@ -86,8 +95,7 @@ class Engine:
 
         Raises the worker's own TargetError, InputError or Unavailable when the transport cannot open.
         """
-        workers = len(self._spec.cores)
-        each = replace(spec, connections=max(1, spec.connections // workers))
+        each = replace(spec, connections=max(1, spec.connections // self._spec.workers))
         self._recorder.opening()
         self._recorder.order({"do": "open", "arm": arm, "spec": asdict(each)})
         self._recorder.wait_opened(_OPEN_PATIENCE_S)
@@ -122,7 +130,7 @@ class Engine:
         except BaseException:
             with suppress(MeasurementError):
                 load.cut(patience_s=_CUT_PATIENCE_S)
-                self._recorder.wait_idle(_DRAIN_PATIENCE_S)
+            self._recorder.settle(_DRAIN_PATIENCE_S)
             raise
         finally:
             self._account(plans)
@@ -151,7 +159,7 @@ class Load:
     def __init__(
         self,
         recorder: Recorder,
-        folder: RunFolder,
+        folder: Recording,
         plans: Sequence[PhasePlan],
         *,
         start_ns: int,
@@ -208,14 +216,29 @@ def _silent(left_s: float) -> MeasurementError:
 
 
 @contextmanager
-def started(spec: EngineSpec, folder: RunFolder, environment: Mapping[str, str]) -> Iterator[Engine]:
+def started(spec: EngineSpec, folder: Recording, environment: Mapping[str, str]) -> Iterator[Engine]:
     """Engine processes that are ready to open arms and to run phases. Raises MeasurementError when one dies."""
-    workers = len(spec.cores)
+    with recording(spec, folder, environment) as recorder:
+        yield Engine(folder, recorder, spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """Where the load of a run comes from."""
+
+    ready: Callable[[EngineSpec, Recording, Mapping[str, str]], AbstractContextManager[Engine]] = started
+    here: bool = True
+    """Whether that is processes of the lab's own, which get cores of this host."""
+
+
+@contextmanager
+def recording(spec: EngineSpec, folder: Recording, environment: Mapping[str, str]) -> Iterator[Recorder]:
+    """Engine processes that have begun, and what brings their samples home."""
     recorder = Recorder(folder)
     processes: list[subprocess.Popen[bytes]] = []
     try:
         for number, core in enumerate(spec.cores):
-            ring = Ring.allocate(_ring_rows(spec, workers))
+            ring = Ring.allocate(_ring_rows(spec))
             ours, theirs = socket.socketpair()
             log = (folder.logs / f"engine-{number}.log").open("wb")
             with theirs, log:
@@ -228,26 +251,26 @@ def started(spec: EngineSpec, folder: RunFolder, environment: Mapping[str, str])
                     env=dict(environment),
                 )
             processes.append(process)
-            recorder.attach(number, process, ours, ring)
+            recorder.attach(ProcessSource(number, process, ours, ring))
             worker = _worker_spec(spec, number, core, ring.capacity, folder)
             recorder.order_one(number, {"do": "begin", "spec": asdict(worker)})
         recorder.start()
-        yield Engine(folder, recorder, spec)
+        yield recorder
     finally:
         recorder.stop()
         for process in processes:
             _end(process)
 
 
-def _ring_rows(spec: EngineSpec, workers: int) -> int:
+def _ring_rows(spec: EngineSpec) -> int:
     in_flight_s = spec.timeout_s + _RING_SLACK_S
-    return round(spec.peak_rps / workers * in_flight_s) + 4 * 8192
+    return round(spec.peak_rps / spec.workers * in_flight_s) + 4 * 8192
 
 
-def _worker_spec(spec: EngineSpec, number: int, core: int | None, ring_rows: int, folder: RunFolder) -> WorkerSpec:
+def _worker_spec(spec: EngineSpec, number: int, core: int | None, ring_rows: int, folder: Recording) -> WorkerSpec:
     return WorkerSpec(
-        worker=number,
-        workers=len(spec.cores),
+        worker=spec.first + number,
+        workers=spec.workers,
         core=core,
         ring_rows=ring_rows,
         payloads=spec.payloads,

@@ -1,4 +1,4 @@
-"""Brings samples home: drains the rings, writes segments, passes on what engine processes say.
+"""Brings samples home: drains the sources, writes segments, passes on what engines say.
 
 One thread of the lab. Its memory is bounded by the segments' size, whatever the run's length.
 """
@@ -6,27 +6,23 @@ One thread of the lab. Its memory is bounded by the segments' size, whatever the
 from __future__ import annotations
 
 import selectors
-import socket
-import subprocess
 import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic_ns
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from proofload import errors
 from proofload.clock import NS_PER_S
-from proofload.engine.ring import Ring
+from proofload.engine.source import Source
 from proofload.errors import MeasurementError, ProofloadError
 from proofload.placing import give_way
 from proofload.records import SAMPLE_DTYPE, Event, Outcome
-from proofload.store.folder import RunFolder
+from proofload.store.folder import Recording
 
 _DRAIN_EVERY_S = 0.05
 _SEGMENT_EVERY_NS = 2 * NS_PER_S
@@ -37,16 +33,13 @@ _LIVE_ROWS = 10_000
 
 
 @dataclass(slots=True)
-class _Source:
-    """One engine process: its socket, its ring, what it said so far."""
+class _Attached:
+    """One source, and what it said so far."""
 
-    number: int
-    process: subprocess.Popen[bytes]
-    control: socket.socket
-    ring: Ring
-    received: bytes = b""
+    source: Source
     opened: bool = False
     idle: bool = True
+    gone: bool = False
     planned: Mapping[str, int] = field(default_factory=dict)
     lookup: NDArray[np.uint16] = field(default_factory=lambda: np.zeros(1, dtype=np.uint16))
 
@@ -102,9 +95,9 @@ class _Thinned:
 class Recorder:
     """See the module's text. `attach` all sources, `start`, …, `stop`."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: Recording) -> None:
         self._folder = folder
-        self._sources: list[_Source] = []
+        self._sources: list[_Attached] = []
         self._selector = selectors.DefaultSelector()
         self._lock = threading.Condition()
         self._stopping = False
@@ -124,10 +117,10 @@ class Recorder:
 
     # Called by the lab's thread.
 
-    def attach(self, number: int, process: subprocess.Popen[bytes], control: socket.socket, ring: Ring) -> None:
-        source = _Source(number, process, control, ring)
-        self._sources.append(source)
-        self._selector.register(control, selectors.EVENT_READ, source)
+    def attach(self, source: Source) -> None:
+        attached = _Attached(source)
+        self._sources.append(attached)
+        self._selector.register(source, selectors.EVENT_READ, attached)
 
     def start(self) -> None:
         self._thread.start()
@@ -139,21 +132,29 @@ class Recorder:
             self._thread.join()
         self._drain()
         self._write_segment()
-        for source in self._sources:
-            source.control.close()
-            source.ring.close()
+        for attached in self._sources:
+            attached.source.close()
         self._selector.close()
 
     def order(self, message: Mapping[str, Any]) -> None:
-        for source in self._sources:
-            self.order_one(source.number, message)
+        """Tell all of them. Raises MeasurementError when one is gone; the others have heard it all the same."""
+        lost: MeasurementError | None = None
+        for attached in self._sources:
+            try:
+                self._order(attached, message)
+            except MeasurementError as exc:
+                lost = exc
+        if lost is not None:
+            raise lost
 
     def order_one(self, number: int, message: Mapping[str, Any]) -> None:
-        source = self._sources[number]
+        self._order(self._sources[number], message)
+
+    def _order(self, attached: _Attached, message: Mapping[str, Any]) -> None:
         try:
-            source.control.sendall(orjson.dumps(message, default=str) + b"\n")
+            attached.source.order(message)
         except OSError as exc:
-            raise _died(source, self._folder.logs) from exc
+            raise attached.source.loss(self._folder.logs) from exc
 
     def begin(self) -> None:
         """New phases are about to be ordered."""
@@ -215,9 +216,18 @@ class Recorder:
         self.raise_failure()
         return done
 
-    def flush(self) -> None:
-        """Everything settled so far is in closed segments when this returns."""
+    def settle(self, patience_s: float) -> None:
+        """After a cut: wait until all that can is idle, whatever failed. One that is gone is not waited for."""
         with self._lock:
+            self._lock.wait_for(lambda: all(one.idle or one.gone for one in self._sources), patience_s)
+
+    def flush(self) -> None:
+        """Everything settled so far is in closed segments when this returns. So is what can be said of requests
+        that a source took with it."""
+        with self._lock:
+            for one in self._sources:
+                if one.gone and not one.idle and (counts := one.source.write_off(monotonic_ns())) is not None:
+                    one.planned, one.idle = counts, True
             self._drain()
             self._write_segment()
 
@@ -276,7 +286,7 @@ class Recorder:
         try:
             while not self._stopping:
                 for key, _ in self._selector.select(_DRAIN_EVERY_S):
-                    self._receive(key.data)
+                    self._listen(key.data)
                 with self._lock:
                     self._drain()
                     if monotonic_ns() >= self._segment_due or sum(map(len, self._pending)) >= _SEGMENT_ROWS:
@@ -290,22 +300,17 @@ class Recorder:
             self._failure = self._failure or exc
             self._lock.notify_all()
 
-    def _receive(self, source: _Source) -> None:
-        try:
-            data = source.control.recv(1 << 20, socket.MSG_DONTWAIT)
-        except BlockingIOError:
+    def _listen(self, attached: _Attached) -> None:
+        said = attached.source.hear()
+        if said is None:
+            self._selector.unregister(attached.source)
+            attached.gone = True
+            self._fail(attached.source.loss(self._folder.logs))
             return
-        except OSError:
-            data = b""
-        if not data:
-            self._selector.unregister(source.control)
-            self._fail(_died(source, self._folder.logs))
-            return
-        *lines, source.received = (source.received + data).split(b"\n")
-        for line in lines:
-            self._hear(source, orjson.loads(line))
+        for message in said:
+            self._hear(attached, message)
 
-    def _hear(self, source: _Source, message: dict[str, Any]) -> None:
+    def _hear(self, source: _Attached, message: dict[str, Any]) -> None:
         match message.pop("event"):
             case "opened":
                 with self._lock:
@@ -324,11 +329,11 @@ class Recorder:
                 self._folder.add_event(Event(t_ns, event, message))
 
     def _drain(self) -> None:
-        for source in self._sources:
-            rows = source.ring.drain()
+        for attached in self._sources:
+            rows = attached.source.drain()
             if not len(rows):
                 continue
-            self._translate(source, rows)
+            self._translate(attached, rows)
             self._pending.append(rows)
             self.outcomes.update(dict(enumerate(np.bincount(rows["outcome"]).tolist())))
             self._recent.append(rows)
@@ -340,14 +345,14 @@ class Recorder:
         self._forgotten |= len(kept) < len(self._recent)
         self._recent = kept
 
-    def _translate(self, source: _Source, rows: NDArray[np.void]) -> None:
-        """Engine processes number texts for themselves; the run folder has one numbering."""
+    def _translate(self, attached: _Attached, rows: NDArray[np.void]) -> None:
+        """Engines number texts for themselves; the run folder has one numbering."""
         top = max(int(rows["error"].max()), int(rows["version"].max()))
-        if top >= len(source.lookup):
-            source.lookup = np.array([0, *map(self._number, source.ring.names())], dtype=np.uint16)
+        if top >= len(attached.lookup):
+            attached.lookup = np.array([0, *map(self._number, attached.source.names())], dtype=np.uint16)
         if top:
-            rows["error"] = source.lookup[rows["error"]]
-            rows["version"] = source.lookup[rows["version"]]
+            rows["error"] = attached.lookup[rows["error"]]
+            rows["version"] = attached.lookup[rows["version"]]
 
     def _number(self, name: tuple[str, str]) -> int:
         number = self._names.get(name)
@@ -362,20 +367,6 @@ class Recorder:
         if self._pending:
             pending, self._pending = self._pending, []
             self._folder.add_samples(np.concatenate(pending))
-
-
-def _died(source: _Source, logs: Path) -> MeasurementError:
-    log = logs / f"engine-{source.number}.log"
-    try:
-        end = log.read_text(encoding="utf-8", errors="replace")[-1500:]
-    except OSError:
-        end = ""
-    return MeasurementError(
-        f"engine process {source.number} ended in mid-run",
-        evidence=end or f"exit status {source.process.poll()}",
-        cause="it was killed (out of memory?) or met a defect in proofload",
-        remedy=f"look at {log}; what was recorded until then is kept",
-    )
 
 
 def _error(message: Mapping[str, Any]) -> ProofloadError:

@@ -35,6 +35,7 @@ from proofload.engine.routing import Routing
 from proofload.engine.schedule import PhasePlan, share
 from proofload.engine.timer import AbsoluteTimer
 from proofload.errors import InputError, ProofloadError
+from proofload.placeholders import looked_up
 from proofload.transports import Transport, TransportSpec
 from proofload.workloads.payloads import Payloads, load_payloads
 
@@ -46,6 +47,7 @@ class ArmSpec:
     transport: str
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    """`env:NAME` is looked up by the engine process: no secret is told to it, least of all over a network."""
     connections: int = 1024
     request: Mapping[str, Any] = field(default_factory=dict)
     response: Mapping[str, Any] = field(default_factory=dict)
@@ -158,7 +160,10 @@ class _Worker:
                 name=spec.transport,
                 url=spec.url,
                 bodies=self._payloads.bodies,
-                headers=spec.headers,
+                headers={
+                    name: looked_up(value, owner="the target", key=f"request.headers.{name}")
+                    for name, value in spec.headers.items()
+                },
                 payload_headers=self._headers(spec),
                 connections=spec.connections,
                 timeout_s=self._spec.timeout_s,

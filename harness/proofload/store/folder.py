@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
@@ -36,6 +36,23 @@ def claim(out: Path) -> Path:
             remedy="name a new or empty folder with --out",
         )
     return out
+
+
+class Recording(Protocol):
+    """Where engines' samples and words go: a run folder, or what passes them on to one."""
+
+    @property
+    def path(self) -> Path:
+        """A folder for what engine processes write themselves."""
+
+    @property
+    def logs(self) -> Path: ...
+
+    def add_samples(self, rows: NDArray[np.void]) -> None: ...
+
+    def add_event(self, event: Event) -> None: ...
+
+    def flush_readings(self) -> None: ...
 
 
 class RunFolder:
