@@ -42,8 +42,9 @@ demo: setup ## Compare the four reference servers, then put one through five ord
 	@echo ; echo "All of it on one page: out/demo/report.html"
 	@echo "That a run does not pass is a finding about its target, and no error of the demo."
 
-test: setup fixtures ## Run the tests
-	@$(BIN)/python -m pytest -q
+test: setup fixtures ## Run the tests: two at a time, then those that measure, each alone
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup --durations=15 -m "not quiet" ; together=$$? ; \
+	$(BIN)/python -m pytest -q --durations=15 -m quiet ; alone=$$? ; exit $$(( together || alone ))
 
 mutants: setup fixtures ## Change analysis/ and verdict/ by a token, 200 times: do the tests notice? (minutes; goes on where it stopped)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-mutants.txt

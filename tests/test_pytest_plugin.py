@@ -483,17 +483,10 @@ def test_a_mistake_in_code_fails_before_anything_is_run(
 # Beside others.
 
 
-DISTRIBUTES = """
-def pytest_addoption(parser):
-    parser.addoption("--numprocesses", type=int, dest="numprocesses")
-"""
-
-
 @pytest.mark.parametrize("words", [("scenarios",), ("root.scenario.toml",), ("--proofload",)])
 def test_it_does_not_measure_in_several_processes_at_once(
     pytester: pytest.Pytester, lab: Lab, words: tuple[str, ...]
 ) -> None:
-    pytester.makeconftest(DISTRIBUTES)
     told = pytester.runpytest_inprocess("--numprocesses=2", *words)
     assert told.ret == pytest.ExitCode.USAGE_ERROR
     told.stderr.fnmatch_lines([f"*{NOT_SHARED[:60]}*"])

@@ -17,7 +17,7 @@ from proofload.selftest import Case
 from proofload.selftest.real import folder_of, record, seen
 from proofload.store.record import RunRecord
 
-pytestmark = [pytest.mark.real, pytest.mark.kafka, pytest.mark.containers]
+pytestmark = [pytest.mark.real, pytest.mark.kafka, pytest.mark.containers, pytest.mark.quiet]
 SHORT: Mapping[str, Any] = {
     "rate_rps": 300,
     "duration_s": 1.5,

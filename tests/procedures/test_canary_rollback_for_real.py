@@ -28,6 +28,7 @@ ERRORS = Case("canary-rollback", "fastapi", "errors:share=0.5", ("canary-errors"
 
 
 @pytest.mark.real
+@pytest.mark.quiet
 def test_a_defective_canary_is_rolled_back_by_itself_and_ended(tmp_path: Path) -> None:
     record(tmp_path, ERRORS, 0, progress=PlainProgress(io.StringIO()), version="test")
     run = RunRecord(folder_of(tmp_path, ERRORS, 0))

@@ -44,6 +44,7 @@ def run(folder: Path, *words: str) -> tuple[int, dict[str, Any], str]:
 
 
 @pytest.mark.real
+@pytest.mark.quiet
 def test_a_real_server_that_says_ready_too_early_is_found_and_nothing_of_it_is_left(tmp_path: Path) -> None:
     code, result, said = run(tmp_path, "--target", str(target(tmp_path, "--load", "1.5", "--says-ready")))
     assert code in {1, 3}, said  # 3 where a busy machine made the client late
@@ -63,6 +64,7 @@ def test_a_real_server_that_says_ready_too_early_is_found_and_nothing_of_it_is_l
 
 
 @pytest.mark.real
+@pytest.mark.quiet
 def test_a_bare_url_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     (tmp_path / "p.jsonl").write_text('{"body": 1}\n')
     code, result, said = run(tmp_path, "--target", "http://127.0.0.1:9/p", "--payloads", "p.jsonl")

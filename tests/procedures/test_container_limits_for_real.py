@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.real, pytest.mark.containers]
+pytestmark = [pytest.mark.real, pytest.mark.containers, pytest.mark.quiet]
 
 PATIENCE_S = 110.0
 TARGET = """

@@ -24,6 +24,7 @@ REDELIVERY = Case("kafka-delivery", "kafka", "redelivery-on-rebalance", ("duplic
 
 
 @pytest.mark.real
+@pytest.mark.quiet
 @pytest.mark.kafka
 def test_a_worker_that_answers_again_after_a_restart_is_found_and_named(tmp_path: Path) -> None:
     record(tmp_path, REDELIVERY, 0, progress=PlainProgress(io.StringIO()), version="test")

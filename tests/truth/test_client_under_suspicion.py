@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.truth.conftest import Load, Run, Started, Witness
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.quiet]
 
 
 def until_load_runs(run: Started) -> psutil.Process:

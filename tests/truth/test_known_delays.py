@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.truth.conftest import Load, Witness
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.quiet]
 
 RATE = 1000
 LEVELS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}

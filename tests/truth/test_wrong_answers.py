@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from tests.truth.conftest import Load, Witness
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.quiet]
 
 
 def test_answers_swapped_between_two_callers_in_one_of_a_thousand_are_all_found(
