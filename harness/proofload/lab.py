@@ -61,6 +61,7 @@ def run_scenario(
     command: str,
     progress: Progress,
     engines: Engines = _OWN_ENGINES,
+    reports: Sequence[str] = REPORTS,
 ) -> list[Result]:
     """Run the scenario against each target in turn; `out` is an empty folder that exists.
 
@@ -90,7 +91,7 @@ def run_scenario(
         recorded = [folder for folder in folders if (folder / "run.json").exists()]
         if recorded:
             progress.message("writing the report")
-            _report(recorded, out, REPORTS)
+            _report(recorded, out, reports)
     return [RunRecord(folder).result for folder in done]
 
 
@@ -210,7 +211,7 @@ def _recording_the_end(folder: RunFolder) -> Iterator[None]:
 
 
 def _reason(exc: BaseException) -> str:
-    return "interrupted by Ctrl-C" if isinstance(exc, KeyboardInterrupt) else f"{type(exc).__name__}: {exc}"
+    return str(exc) or "interrupted by Ctrl-C" if isinstance(exc, KeyboardInterrupt) else f"{type(exc).__name__}: {exc}"
 
 
 def _pool(module: Any, scenario: Scenario, target: Target, out: Path) -> tuple[Path, Payloads]:
@@ -292,10 +293,12 @@ def _report(folders: Sequence[Path], out: Path, formats: Sequence[str]) -> list[
         record = RunRecord(folder)
         result = judge(record)
         write_json(folder / "result.json", result_to_json(replace(result, headline=headline(result))))
+        if not formats:
+            continue
         views.append(view(record))
         if folder != out:
             written += _rendered([views[-1]], folder, formats)
-    if len(folders) > 1 or folders[0] == out:
+    if views and (len(folders) > 1 or folders[0] == out):
         written += _rendered(views, out, formats)
     return written
 
