@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import threading
 import time
 from types import FrameType
@@ -22,8 +24,14 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         conn.arrived_ns = time.monotonic_ns()
         super().enqueue_req(conn)
 
+    def handle(self, conn: Any) -> Any:
+        if not conn.initialized and not _has_data(conn.sock):
+            conn.arrived_ns = None  # opened ahead of its first request, which gunicorn waits for in this thread
+        return super().handle(conn)
+
     def handle_request(self, req: Any, conn: Any) -> bool:
-        arrival.note(conn.arrived_ns)
+        if conn.arrived_ns is not None:
+            arrival.note(conn.arrived_ns)
         return bool(super().handle_request(req, conn))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -39,3 +47,10 @@ class DrainingWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no t
         """The service of this worker's application, None while there is no application yet."""
         application = self.wsgi
         return application.extensions[SERVICE] if application is not None else None
+
+
+def _has_data(sock: socket.socket) -> bool:
+    """Whether something, or its end, can be read at once."""
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
