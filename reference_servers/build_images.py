@@ -31,7 +31,7 @@ INPUTS = (
     "fixtures/build/*/*",
 )
 """What the Dockerfiles copy, and what decides on it."""
-LEFT_OUT = ("__pycache__", "/.", ".jsonl", "build.json", "/batch/")
+LEFT_OUT = ("__pycache__", "/.", ".jsonl", "build.json", "/batch/", "/resnet50-int8/")
 """Of these, what .dockerignore keeps back."""
 
 

@@ -26,6 +26,10 @@ NOT_NEEDED = {
         f"onnxruntime/{part}" for part in ("backend", "datasets", "quantization", "tools", "transformers")
     ),
     "ONNX Runtime for C programs (Python's module holds its own copy)": ("onnxruntime/capi/libonnxruntime.so.*",),
+    "of numpy what is loaded on demand, which nothing here demands": tuple(
+        f"numpy/{part}" for part in ("random", "ma", "fft", "polynomial", "testing", "matlib.py")
+    ),
+    "compilers of C declarations (what they compiled stays)": ("cffi", "pycparser"),
     "schemas of Kafka messages (needs packages that are not here)": ("confluent_kafka/schema_registry",),
 }
 

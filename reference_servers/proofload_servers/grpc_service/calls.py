@@ -78,8 +78,8 @@ class Calls:
         request_id = _request_id(context)
         try:
             caller = admitted(self._service, context)
-        except Refusal as refusal:
-            await context.abort(code_of(refusal), refusal.message, trailing_metadata=trailers(refusal, request_id))
+        except Refusal as exc:
+            await context.abort(code_of(exc), exc.message, trailing_metadata=trailers(exc, request_id))
             raise AssertionError("abort always raises") from None
         pending: asyncio.Queue[_Pending | None] = asyncio.Queue(MESSAGES_AHEAD)
         reader = asyncio.create_task(self._read(messages, context, request_id, caller, pending))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .refusals import StartupError
+from .remote_model import card_folder, fetch_files, is_remote
 
 CARD = "model.json"
 MODEL = "model.onnx"
@@ -31,6 +32,7 @@ class Card:
     schema_sha256: str
     files: Mapping[str, str]  # file name -> sha256 in hexadecimal
     reference: Mapping[str, Any]  # what healthy traffic looks like (see drift), empty where the card does not say
+    origin: str = ""  # the address its files are to be fetched from; "": they are there
 
     @property
     def model_file(self) -> Path:
@@ -38,6 +40,9 @@ class Card:
 
     def check_files(self) -> None:
         """Raises StartupError when a listed file is missing or its content is not what the card says."""
+        if self.origin:
+            fetch_files(self.origin, self.folder, self.files)  # which checks them as they come
+            return
         for name, expected in self.files.items():
             path = self.folder / name
             if not path.is_file():
@@ -49,6 +54,13 @@ class Card:
                     f"{path} is not the file that {CARD} describes (sha256 {found[:12]}…, expected {expected[:12]}…); "
                     "build the fixtures again"
                 )
+
+
+def card_of(model: str, fixtures: str) -> Card:
+    """The card of the model of that name, in that folder or at that address. Raises StartupError."""
+    if is_remote(model):
+        return replace(read_card(card_folder(model, CARD)), origin=model)
+    return read_card(find_model(model, fixtures))
 
 
 def find_model(name: str, fixtures: str) -> Path:

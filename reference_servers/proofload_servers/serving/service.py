@@ -16,9 +16,10 @@ from .cache.address import told
 from .cache.admission import CachedAdmission
 from .cache.counts import CacheCounts
 from .cache.keys import keys_of
-from .card import Card, find_model, read_card
+from .card import Card, card_of
 from .devices import check_device
 from .drift import watch
+from .inline import Inline
 from .kinds import Kind, input_of, kind_of
 from .metrics import Metrics
 from .model import LoadedModel, load
@@ -98,7 +99,7 @@ class Service:
         policy = (adaptive if settings.adaptive else static)(model.max_batch, settings.max_delay_ms / 1e3)
         finish = self.seams.finish(self._finish)
         self._model = model
-        batcher = self.seams.batcher(Batcher)(
+        batcher = self.seams.batcher(Inline if settings.inference == "inline" else Batcher)(
             self.seams.compute(model.compute),
             finish,
             policy,
@@ -181,6 +182,7 @@ class Service:
             "files": dict(card.files),
             "device": settings.device,
             "threads": settings.threads,
+            "inference": settings.inference,
             "runtime": model.runtime if model is not None else None,
             "batching": {
                 "max_batch": model.max_batch if model is not None else settings.max_batch,
@@ -353,5 +355,5 @@ def check(settings: Settings) -> tuple[Card, Kind]:
 def check_early(settings: Settings) -> tuple[Card, Kind]:
     """The part of `check` that a program may do before it forks: who may call, and what the model's card says."""
     check_exposure(settings)
-    card = read_card(find_model(settings.model, settings.fixtures))
+    card = card_of(settings.model, settings.fixtures)
     return card, kind_of(card)

@@ -24,8 +24,10 @@ from .refusals import StartupError
 DEVICES = ("cpu", "cuda", "tensorrt")
 LEVELS = ("debug", "info", "warning", "error")
 AUTH = ("none", "api-key", "jwt", "any")
+INFERENCE = ("offloaded", "inline")
 ALGORITHMS = ("", "RS256", "HS256")
 FAULT_HELP = "plant a defect, to try the lab on it (repeatable); 'list' tells all of them"
+MODEL_HELP = "name of a built model, a folder with model.json, or the address of one (http, https)"
 TRUE_WORDS = {"1", "true", "yes", "on"}
 FALSE_WORDS = {"0", "false", "no", "off", ""}
 
@@ -41,6 +43,7 @@ class Settings:
     fixtures: str = ""  # folder of built models; "" means ./fixtures/build
     device: str = "cpu"
     threads: int = 1  # intra-op threads of the ONNX Runtime session
+    inference: str = "offloaded"  # to a thread of its own; inline: where the request was taken
     max_batch: int = 0  # 0: chosen by the kind of model and the device
     max_delay_ms: float = 2.0  # how long the oldest request of an unfinished batch waits for company
     adaptive: bool = True  # the delay follows the depth of the queue, zero when it is shallow
@@ -90,13 +93,14 @@ def arguments(prog: str, description: str) -> argparse.ArgumentParser:
     def flag(name: str, kind: Callable[[str], Any], help_text: str, choices: tuple[str, ...] | None = None) -> None:
         add_flag(parser, name, kind=kind, default=default[_member(name)], help=help_text, choices=choices)
 
-    add_flag(parser, "--model", kind=str, default=None, help="name of a built model, or a folder with model.json")
+    add_flag(parser, "--model", kind=str, default=None, help=MODEL_HELP)
     flag("--host", str, "address to listen on")
     flag("--port", _port, "port to listen on")
     flag("--metrics-port", _port, "port for health and metrics where the main port speaks no HTTP; 0: a free one")
     flag("--fixtures", str, "folder of built models (default ./fixtures/build)")
     flag("--device", str, "where the model runs", DEVICES)
     flag("--threads", _positive, "intra-op threads of the session")
+    flag("--inference", str, "on a thread of its own, or where the request is taken (see inline.py)", INFERENCE)
     flag("--max-batch", _count, "largest batch; 0 chooses by kind of model and device")
     flag("--max-delay-ms", _not_negative, "longest wait for a batch to fill")
     add_switch(parser, "--adaptive", default=True, help="let the delay follow the depth of the queue")

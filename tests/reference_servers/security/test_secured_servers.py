@@ -137,7 +137,7 @@ def test_over_grpc_only_who_may_gets_an_answer(tiny_model: Path, new_port: Calla
 
         def call(method: str, request: Any, answer: Any, **metadata: str) -> Any:
             made = channel.unary_unary(SERVICE + method, type(request).SerializeToString, answer.FromString)
-            pairs = [(name.replace("_", "-"), value) for name, value in metadata.items()]
+            pairs = tuple((name.replace("_", "-"), value) for name, value in metadata.items())
             return made(request, timeout=WAIT_S, metadata=pairs)
 
         one = PredictRequest(values=[1, 2, 3, 4])
@@ -164,7 +164,7 @@ def test_over_grpc_only_who_may_gets_an_answer(tiny_model: Path, new_port: Calla
         with pytest.raises(grpc.RpcError) as refused:
             list(stream(iter([one]), timeout=WAIT_S))
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        answers = list(stream(iter([one] * 3), timeout=WAIT_S, metadata=[("x-api-key", KEY)]))
+        answers = list(stream(iter([one] * 3), timeout=WAIT_S, metadata=(("x-api-key", KEY),)))
         assert [answer.prediction.number_value for answer in answers] == [4321.0] * 3
 
         slow = "slow-has-a-key-of-its-own"
@@ -172,7 +172,8 @@ def test_over_grpc_only_who_may_gets_an_answer(tiny_model: Path, new_port: Calla
         with pytest.raises(grpc.RpcError) as refused:
             call("Predict", one, PredictResponse, x_api_key=slow)
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert int(dict(refused.value.trailing_metadata())["retry-after"]) >= 100
+        trailers: Any = refused.value.trailing_metadata()
+        assert int(dict(trailers)["retry-after"]) >= 100
         with pytest.raises(grpc.RpcError) as refused:
             call("Predict", PredictRequest(image=b" " * 5000), PredictResponse, x_api_key=KEY)
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
