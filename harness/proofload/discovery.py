@@ -35,6 +35,7 @@ KINDS = {
     "experiment report": "proofload.report.experiments",
     "trial": "proofload.selftest.trials",
     "planting": "proofload.selftest.plantings",
+    "claim": "proofload.claims.published",
 }
 """Extension points: what people call one, and the package (and entry point group) it lives in."""
 

@@ -1,0 +1,1 @@
+"""One claim each. A module defines `create() -> Claim`."""
