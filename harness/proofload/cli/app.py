@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from proofload.cli import failure
+from proofload.cli.claims import claims
 from proofload.cli.doctor import doctor
 from proofload.cli.fixtures import fixtures
 from proofload.cli.init import init
@@ -27,7 +28,7 @@ from proofload.cli.speaking import out, say
 from proofload.errors import EXIT_INTERRUPTED, EXIT_PASS, ProofloadError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
-for command in (run, report, targets, scenarios, doctor, fixtures, serve, selftest, init):
+for command in (run, report, targets, scenarios, doctor, fixtures, serve, selftest, claims, init):
     app.command()(command)
 
 

@@ -1,0 +1,223 @@
+"""Claims: what is ruled, kept, told; and that each of them can be tried. Measurements are for `proofload claims`."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from proofload.claims import STAND_IN, Claim, Measured, Prediction, report, trying
+from proofload.claims.laboratory import Arm, Laboratory
+from proofload.claims.published import ab_users
+from proofload.claims.quantities import hull, ratio_of
+from proofload.claims.ruling import Ruling, ruling
+from proofload.cli.app import invoke
+from proofload.errors import InputError, TargetError
+from proofload.progress import PlainProgress
+from proofload.records import Interval, Quantile
+
+BETWEEN = Prediction("a ÷ b", "×", 2.0, 4.0)
+
+
+def measured(low: float | None, high: float | None, *doubts: str, value: float | None = 3.0) -> Measured:
+    return Measured(value, Interval(low, high), "as seen", doubts)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "found", "expected"),
+    [
+        (BETWEEN, measured(2.0, 4.0), Ruling.CONFIRMED),
+        (BETWEEN, measured(2.5, 4.1), Ruling.INCONCLUSIVE),
+        (BETWEEN, measured(1.0, 1.9), Ruling.LESS),
+        (BETWEEN, measured(4.1, 9.0), Ruling.MORE),
+        (BETWEEN, measured(4.1, None), Ruling.MORE),
+        (BETWEEN, measured(2.5, None), Ruling.INCONCLUSIVE),
+        (BETWEEN, measured(None, 1.9), Ruling.LESS),
+        (BETWEEN, measured(2.5, 3.5, "cpu-starved"), Ruling.INCONCLUSIVE),
+        (BETWEEN, measured(2.5, 3.5, value=None), Ruling.INCONCLUSIVE),
+        (Prediction("p99", "ms", None, 10.0), measured(None, 9.0), Ruling.CONFIRMED),
+        (Prediction("p99", "ms", None, 10.0), measured(11.0, 12.0), Ruling.MORE),
+        (Prediction("power", "%", 80.0, None), measured(81.0, None), Ruling.CONFIRMED),
+        (Prediction("power", "%", 80.0, None), measured(40.0, 50.0), Ruling.LESS),
+    ],
+)
+def test_a_claim_is_confirmed_by_the_whole_interval_or_refuted_by_the_whole_interval(
+    prediction: Prediction, found: Measured, expected: Ruling
+) -> None:
+    assert ruling(prediction, found) is expected
+
+
+def quantile(value: float | None, low: float | None, high: float | None) -> Quantile:
+    return Quantile(0.5, value, Interval(low, high))
+
+
+def test_an_interval_is_the_hull_of_all_lifetimes_and_unknown_ends_stay_so() -> None:
+    value, interval = hull([quantile(2.0, 1.5, 2.5), quantile(8.0, 7.0, 9.0)])
+    assert value == pytest.approx(4.0)
+    assert interval == Interval(1.5, 9.0)
+    assert hull([quantile(2.0, 1.5, None), quantile(2.0, 1.0, 3.0)])[1] == Interval(1.0, None)
+    assert hull([quantile(2.0, 1.5, 2.5), quantile(None, None, None)]) == (None, Interval(None, None))
+    ratio = ratio_of([quantile(6.0, 5.0, 8.0)], [quantile(2.0, 1.0, 4.0)], "", ())
+    assert ratio.value == pytest.approx(3.0)
+    assert ratio.interval == Interval(1.25, 8.0)
+
+
+# Those that there are.
+
+
+def test_there_are_at_least_ten_that_can_be_tried_and_every_one_says_what_it_needs_to() -> None:
+    every = trying.known_claims()
+    assert [claim.number for claim in every] == list(range(1, len(every) + 1))
+    assert len({claim.name for claim in every}) == len(every)
+    assert sum(claim.measure is not None for claim in every) >= 10
+    for claim in every:
+        assert claim.says
+        assert claim.source
+        assert claim.predicts.low is not None or claim.predicts.high is not None
+        assert (claim.measure is None) == bool(claim.untried)
+        assert (claim.measure is None) != bool(claim.how)
+
+
+def test_the_users_of_an_experiment_are_counted_as_the_formula_says() -> None:
+    """13,914 a group by the textbook; a power of four fifths with them, and of a good half with 6,500."""
+    needed = ab_users.users_needed(0.8)
+    assert needed == pytest.approx(13_900, rel=0.005)
+    rng = np.random.default_rng(1)
+    assert np.mean(ab_users.detections(needed, 20_000, rng)) == pytest.approx(0.8, abs=0.015)
+    assert np.mean(ab_users.detections(ab_users.USERS, 20_000, rng)) < 0.6
+
+
+# Trying, keeping, telling.
+
+
+def claim(measure: Callable[[Laboratory], Measured] | None, untried: str = "") -> Claim:
+    return Claim(1, "one", "A is 2–4 × B", "a page | with a bar", BETWEEN, "by looking", measure, untried)
+
+
+def try_it(one: Claim, out: Path, *, quick: bool = False) -> trying.Tried:
+    [row] = trying.tried([one], out, PlainProgress(io.StringIO()), quick=quick)
+    return row
+
+
+def counting(results: list[Measured]) -> tuple[Claim, list[bool]]:
+    """A claim that gives one result after the other, and the trials that were made: quick or not."""
+    made: list[bool] = []
+
+    def measure(laboratory: Laboratory) -> Measured:
+        made.append(laboratory.quick)
+        return results[len(made) - 1]
+
+    return claim(measure), made
+
+
+def test_what_was_measured_is_kept_and_not_measured_again(tmp_path: Path) -> None:
+    one, made = counting([measured(2.5, 3.5)])
+    first, second = try_it(one, tmp_path), try_it(one, tmp_path)
+    assert made == [False]
+    assert first.ruling is second.ruling is Ruling.CONFIRMED
+    assert second.measured == measured(2.5, 3.5)
+    assert second.when == first.when
+
+
+def test_a_quick_trial_does_not_stand_for_a_full_one_but_a_full_one_for_a_quick_one(tmp_path: Path) -> None:
+    one, made = counting([measured(2.5, 3.5), measured(2.6, 3.4)])
+    assert try_it(one, tmp_path, quick=True).quick
+    assert not try_it(one, tmp_path).quick
+    assert try_it(one, tmp_path, quick=True).measured == measured(2.6, 3.4)
+    assert made == [True, False]
+
+
+def test_what_is_in_doubt_is_tried_again_unless_that_would_not_help(tmp_path: Path) -> None:
+    one, made = counting([measured(2.5, 3.5, "cpu-starved"), measured(2.5, 3.5, STAND_IN)])
+    assert [try_it(one, tmp_path).ruling for _ in range(3)] == [Ruling.INCONCLUSIVE] * 3
+    assert len(made) == 2
+
+
+def test_a_failed_experiment_is_told_and_not_kept(tmp_path: Path) -> None:
+    def fails(_laboratory: Laboratory) -> Measured:
+        raise TargetError("the server died", evidence="out of memory")
+
+    row = try_it(claim(fails), tmp_path)
+    assert row.ruling is Ruling.INCONCLUSIVE
+    assert row.measured is not None
+    assert "out of memory" in row.measured.detail
+    assert trying.kept(claim(fails), tmp_path).measured is None
+
+
+def test_a_damaged_file_counts_for_nothing(tmp_path: Path) -> None:
+    one, made = counting([measured(2.5, 3.5)])
+    for content in ("", "{", '{"measured": 3}', '{"measured": {"value": "x"}}'):
+        (tmp_path / "one.json").write_text(content)
+        assert trying.kept(one, tmp_path).measured is None
+    assert try_it(one, tmp_path).ruling is Ruling.CONFIRMED
+    assert len(made) == 1
+
+
+def test_the_report_tells_every_claim_with_its_figure_or_why_there_is_none(tmp_path: Path) -> None:
+    one, _ = counting([measured(2.5, 3.456)])
+    rows = [try_it(one, tmp_path), trying.Tried(claim(None, "it needs a GPU"), None)]
+    page = report.write(tmp_path, rows, command="proofload claims").read_text(encoding="utf-8")
+    assert (
+        "| 1 | A is 2–4 × B | a page / with a bar | a ÷ b | 2.00–4.00 × | 3.00 × (2.50–3.46) | **confirmed** |" in page
+    )
+    assert "it needs a GPU" in page
+    assert "Of 2 claims 1 are confirmed here" in page
+    assert "cores" in page
+
+
+@pytest.mark.parametrize(
+    ("prediction", "told"),
+    [
+        (BETWEEN, "2.00–4.00 ×"),
+        (Prediction("", "%", 10.0, 50.0), "10.0–50.0%"),
+        (Prediction("", "ms", None, 0.09), "below 0.0900 ms"),
+        (Prediction("", "%", 80.0, None), "at least 80.0%"),
+    ],
+)
+def test_a_range_is_told_with_its_unit(prediction: Prediction, told: str) -> None:
+    assert report.predicted_text(prediction) == told
+
+
+def test_the_command_prints_json_alone_and_writes_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["claims", "--only", "ab-users", "--only", "13", "--out", str(tmp_path), "--json", "-"]
+    assert invoke(arguments) == 0
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    ab, torch = document["claims"]
+    assert ab["ruling"] == "less"
+    assert ab["measured"]["interval"]["high"] < 80.0
+    assert torch["ruling"] == "untried"
+    page = (tmp_path / "claims.md").read_text(encoding="utf-8")
+    assert "not tried yet" in page, "the others have not been"
+    assert invoke(arguments[:-2]) == 0
+    assert "not confirmed: less" in capsys.readouterr().out
+
+
+def test_an_unknown_claim_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InputError) as refused:
+        trying.chosen(["int9"])
+    assert "8 int8" in refused.value.evidence
+
+
+# The laboratory, with real servers, once and short.
+
+
+@pytest.mark.real
+def test_arms_take_turns_and_leave_run_folders_that_are_judged(tmp_path: Path) -> None:
+    laboratory = Laboratory(tmp_path / "one", PlainProgress(io.StringIO()), quick=True)
+    plain = Arm("fastapi", 200.0, 4.0, model="scorer")
+    inline = Arm("fastapi", 200.0, 4.0, model="scorer", changes={"start.env.PROOFLOAD_INFERENCE": "inline"})
+    runs = laboratory.in_turn(2, plain=plain, inline=inline)
+    assert [len(found) for found in runs.values()] == [1, 1]
+    for found in runs.values():
+        assert found[0].summary.planned == pytest.approx(200 * 4 * 0.4, rel=0.3)
+        assert found[0].summary.outcomes["wrong"] == 0
+        assert found[0].latency("p50").value is not None
+        assert len(found[0].samples) == found[0].summary.planned
+    assert sorted(path.name for path in laboratory.folder.iterdir()) == ["inline-1", "plain-1"]
