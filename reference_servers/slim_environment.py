@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 NOT_NEEDED = {
-    "tests of the packages": ("**/tests", "**/test", "numpy/_core/_simd.*.so"),
+    "tests of the packages": ("**/tests", "**/test", "numpy/_core/_simd.*.so", "numpy/_core/*_tests.*.so"),
     "for compiling against them": (
         "**/*.pyi",
         "**/*.pyx",
@@ -21,6 +21,14 @@ NOT_NEEDED = {
         "**/*.a",
         "numpy/f2py",
         "numpy/distutils",
+    ),
+    "parts for others than these servers": (
+        "confluent_kafka/aio",
+        "confluent_kafka/avro",
+        "confluent_kafka/kafkatest",
+        "gunicorn/asgi",
+        "packaging/licenses",
+        "grpc/_cython/_credentials",  # certificates of the world's authorities, for callers
     ),
     "making models, not running them": tuple(
         f"onnxruntime/{part}" for part in ("backend", "datasets", "quantization", "tools", "transformers")

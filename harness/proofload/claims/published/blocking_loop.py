@@ -34,8 +34,8 @@ def measure(laboratory: Laboratory) -> Measured:
     inline = {"start.env.PROOFLOAD_INFERENCE": "inline"}
     runs = laboratory.in_turn(
         2,
-        inline=Arm("fastapi", RATE_RPS, 12.0, model="resnet50", changes=inline, arrival="constant"),
-        offloaded=Arm("fastapi", RATE_RPS, 12.0, model="resnet50", arrival="constant"),
+        inline=Arm("fastapi", RATE_RPS, 6.0, model="resnet50", changes=inline, arrival="constant", quick_s=12.0),
+        offloaded=Arm("fastapi", RATE_RPS, 6.0, model="resnet50", arrival="constant", quick_s=12.0),
     )
     on, off = _looks(runs["inline"]), _looks(runs["offloaded"])
     told = f"/health/live: {_ms(on)} with inference on the loop, {_ms(off)} off it"

@@ -30,8 +30,8 @@ def measure(laboratory: Laboratory) -> Measured:
         cached = {"start.env.PROOFLOAD_CACHE": address or "memory"}
         runs = laboratory.in_turn(
             2,
-            computed=Arm("fastapi", 10.0, 6.0, model="resnet50", payloads=payloads, arrival="constant"),
-            found=Arm("fastapi", 10.0, 6.0, model="resnet50", payloads=payloads, changes=cached, arrival="constant"),
+            computed=Arm("fastapi", 10.0, 5.5, model="resnet50", payloads=payloads, arrival="constant"),
+            found=Arm("fastapi", 10.0, 5.5, model="resnet50", payloads=payloads, changes=cached, arrival="constant"),
         )
     where = "Redis" if address else "memory (there is no redis-server)"
     return latency_ratio(runs["computed"], runs["found"], f"resnet50 at 10/s: computed {{}}, found in {where} {{}}")

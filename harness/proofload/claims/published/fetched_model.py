@@ -40,7 +40,7 @@ def measure(laboratory: Laboratory) -> Measured:
     """A paired t interval of the logarithms."""
     folder = ensure_fixtures(MODEL, laboratory.progress.message)
     with store(folder.parent) as address:
-        own = laboratory.target(Arm("fastapi", 1.0, 1.0, model=MODEL))
+        own = laboratory.target(Arm("fastapi", 1.0, 1.0, model=MODEL)).filled({"timeout_ms": "5000"})
         ways = [("disk", own), ("store", fetching(own, f"{address}/{MODEL}"))]
         times: dict[str, list[float]] = {"disk": [], "store": []}
         for pair in range(3 if laboratory.quick else PAIRS):

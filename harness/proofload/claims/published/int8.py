@@ -23,7 +23,7 @@ def create() -> Claim:
 def measure(laboratory: Laboratory) -> Measured:
     runs = laboratory.in_turn(
         2,
-        fp32=Arm("fastapi", 10.0, 6.0, model="resnet50", arrival="constant"),
-        int8=Arm("fastapi", 10.0, 6.0, model="resnet50-int8", arrival="constant"),
+        fp32=Arm("fastapi", 10.0, 5.5, model="resnet50", arrival="constant"),
+        int8=Arm("fastapi", 10.0, 5.5, model="resnet50-int8", arrival="constant"),
     )
     return latency_ratio(runs["fp32"], runs["int8"], "whole requests at 10/s: FP32 {}, INT8 {}")
