@@ -24,6 +24,13 @@ WRITTEN = {
     "tests/test_serving.py",
 }
 
+NIGHTLY = {
+    ".github/workflows/proofload-nightly.yml",
+    ".github/workflows/proofload-pairs.yml",
+    "nightly.toml",
+    "proofload.gitlab-ci.yml",
+}
+
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,3 +119,17 @@ def test_its_programs_compile_without_a_warning() -> None:
     assert invoke(["init"]) == 0
     for name in ("targets/stand_in_server.py", "tests/test_serving.py"):
         subprocess.run([sys.executable, "-W", "error", "-m", "py_compile", name], check=True)
+
+
+def test_nights_come_with_the_starter_or_beside_one_that_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["init", "--nightly", "new"]) == 0
+    assert files() == {f"new/{name}" for name in WRITTEN | NIGHTLY}
+    assert invoke(["init", "old"]) == 0
+    Path("old/scenarios/steady.scenario.toml").write_text("mine", encoding="utf-8")
+    assert invoke(["init", "old", "--nightly"]) == 0
+    assert Path("old/scenarios/steady.scenario.toml").read_text(encoding="utf-8") == "mine"
+    assert {
+        path.relative_to("old").as_posix() for path in Path("old").rglob("*") if path.is_file()
+    } == WRITTEN | NIGHTLY
+    assert invoke(["init", "old", "--nightly"]) == EXIT_BAD_INPUT
+    assert "nightly.toml" in capsys.readouterr().err

@@ -20,6 +20,7 @@ from proofload.cli.doctor import doctor
 from proofload.cli.fixtures import fixtures
 from proofload.cli.init import init
 from proofload.cli.listings import scenarios, targets
+from proofload.cli.nightly import nightly
 from proofload.cli.report import report
 from proofload.cli.run import run
 from proofload.cli.selftest import selftest
@@ -28,7 +29,7 @@ from proofload.cli.speaking import out, say
 from proofload.errors import EXIT_INTERRUPTED, EXIT_PASS, ProofloadError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
-for command in (run, report, targets, scenarios, doctor, fixtures, serve, selftest, claims, init):
+for command in (run, report, targets, scenarios, doctor, fixtures, serve, selftest, claims, init, nightly):
     app.command()(command)
 
 

@@ -22,6 +22,12 @@ _ALWAYS = {
     "tests/test_serving.py": "tests/test_serving.py",
     ".github/workflows/proofload.yml": "github/workflows/proofload.yml",
 }
+_NIGHTLY = {
+    "nightly.toml": "nightly.toml",
+    ".github/workflows/proofload-nightly.yml": "github/workflows/proofload-nightly.yml",
+    ".github/workflows/proofload-pairs.yml": "github/workflows/proofload-pairs.yml",
+    "proofload.gitlab-ci.yml": "gitlab/proofload.gitlab-ci.yml",
+}
 """What is written, and from what."""
 
 
@@ -31,10 +37,15 @@ def init(
     url: Annotated[
         str | None, typer.Option(metavar="URL", help="A server that runs already; absent: a stand-in is written.")
     ] = None,
+    nightly: Annotated[
+        bool,
+        typer.Option("--nightly", help="A plan for nights too, and workflows for nights and pull requests."),
+    ] = False,
 ) -> None:
     """Write a starter scenario, target, test and CI workflow.
 
-    Nothing is written over: where one of the files exists, none is written.
+    Nothing is written over: where one of the files exists, none is written. With --nightly the files of an earlier
+    `proofload init` may be there: only the others are written.
     """
     from proofload.cli.speaking import out
 
@@ -43,12 +54,17 @@ def init(
             f"--url {url} is not an http:// or https:// URL",
             remedy="leave it out, then edit targets/mine.target.toml: grpc and kafka are written there",
         )
-    files = {**(_STAND_IN if url is None else _RUNNING), **_ALWAYS}
+    starter = {**(_STAND_IN if url is None else _RUNNING), **_ALWAYS}
+    begun = nightly and any((folder / name).exists() for name in starter)
+    files = {**({} if begun else starter), **(_NIGHTLY if nightly else {})}
     _refuse_to_overwrite(folder, list(files))
     for name, source in files.items():
         text = (_STARTER / source).read_text(encoding="utf-8")
         _write(folder / name, text.replace("@URL@", json.dumps(url, ensure_ascii=False)))
         out(f"wrote {folder / name}")
+    if nightly:
+        out(f"next: edit {folder / 'nightly.toml'}, then: proofload nightly --dry-run")
+        return
     first = "" if folder == Path() else f"cd {folder} && "
     yours = (
         "targets/mine.target.toml starts a stand-in: put your server's command, or its URL, in its place"

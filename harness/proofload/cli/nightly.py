@@ -1,0 +1,133 @@
+"""`proofload nightly`: a matrix of runs, its history, and the pages about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS, InputError
+
+if TYPE_CHECKING:
+    from proofload.nightly.plan import Cell
+    from proofload.nightly.retention import Removal
+    from proofload.nightly.site import History
+
+DEFAULT_OUT = Path("out") / "nightly"
+
+
+def nightly(
+    *,
+    plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What to run; absent: nightly.toml where you are.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where nights, history and pages are kept, night after night.")
+    ] = DEFAULT_OUT,
+    night: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The night to begin or to go on with; absent: by its date.")
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Run nothing: make index and pages again from the run folders.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Run and remove nothing: say what would be run and removed.")
+    ] = False,
+) -> int:
+    """Run every cell of a plan, add it to the history, find what changed, write the pages.
+
+    A night that was interrupted is gone on with: the next call does the cells that are missing. Exit codes as
+    everywhere: 1 when a cell failed, or a change for the worse was told tonight; 3 when none did but one is
+    inconclusive, invalid or missing.
+    """
+    from proofload.cli.speaking import say
+
+    if rebuild:
+        return _rebuilt(out)
+    from proofload.nightly.plan import read_plan
+
+    planned = read_plan(plan)
+    if dry_run:
+        _say_what_would_be_done(out, planned.cells(), planned.plan.keep_nights, night)
+        return EXIT_PASS
+    from proofload.nightly.night import begin, nights
+    from proofload.nightly.retention import removable, remove
+    from proofload.nightly.running import run_missing
+
+    tonight = begin(out, planned, night, datetime.now(UTC))
+    missing = len(tonight.missing())
+    done = len(tonight.cells) - missing
+    say(f"night {tonight.name}: {missing} cells to run" + (f", {done} are done" if done else ""))
+    try:
+        run_missing(tonight, planned.plan, Path.cwd(), told=say)
+    finally:
+        history = _written(out)
+    going = removable(nights(out), planned.plan.keep_nights)
+    remove(going)
+    _say_what_went(going, "removed")
+    return exit_code(history, tonight.name)
+
+
+def exit_code(history: History, night: str) -> int:
+    states = {row.status and str(row.status) for row in history.rows if row.night == night}
+    told = [change for trend in history.trends for change in trend.changes if change.told_on == night and change.worse]
+    if "fail" in states or told:
+        return EXIT_FAIL
+    return EXIT_PASS if states == {"pass"} else EXIT_NO_VERDICT
+
+
+def _rebuilt(out: Path) -> int:
+    from proofload.cli.speaking import say
+    from proofload.nightly.history import Index
+
+    if not (out / "nights").is_dir():
+        raise InputError(
+            f"{out} holds no nights", evidence=f"there is no folder {out / 'nights'}", remedy="name it with --out DIR"
+        )
+    say(f"{out / 'history.duckdb'}: {Index(out, say).rebuild()} rows")
+    _written(out)
+    return EXIT_PASS
+
+
+def _written(out: Path) -> History:
+    """Index and pages brought up to date, and what there is to say about the last night."""
+    from proofload.cli.speaking import out as write_out
+    from proofload.cli.speaking import say
+    from proofload.nightly.history import Index
+    from proofload.nightly.night import nights
+    from proofload.nightly.site import history_of, write_site
+
+    history = history_of(nights(out), Index(out, say).rows())
+    page, sentences = write_site(out, history)
+    for sentence in (*sentences, f"pages: {page}"):
+        write_out(sentence)
+    return history
+
+
+def _say_what_would_be_done(out: Path, cells: Sequence[Cell], keep: int, name: str | None) -> None:
+    from proofload.cli.speaking import out as write_out
+    from proofload.nightly.night import nights
+    from proofload.nightly.retention import removable
+
+    before = nights(out)
+    going_on = [night for night in before[-1:] if night.missing() and name in {None, night.name}]
+    if going_on:
+        write_out(f"would go on with night {going_on[0].name}: {len(going_on[0].missing())} cells are missing")
+        for cell in going_on[0].missing():
+            write_out(f"  {cell.name}")
+    else:
+        write_out(f"would run {len(cells)} cells, in an order drawn for the night")
+        for cell in cells:
+            write_out(f"  {cell.name}")
+    _say_what_went(removable(before, keep), "would remove")
+
+
+def _say_what_went(going: Sequence[Removal], verb: str) -> None:
+    from proofload.cli.speaking import say
+
+    for removal in going:
+        what = ", ".join(path.name for path in removal.paths)
+        say(f"{verb} {what} of {removal.folder} ({removal.size / 2**20:.1f} MiB)")

@@ -1,0 +1,53 @@
+"""Does the cells of a night that are missing, one after the other, each in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from proofload._in_pytest.command import Command, RunError, measured
+from proofload.nightly.night import Night
+from proofload.nightly.plan import Cell, Plan
+from proofload.store.folder import write_whole
+
+
+def run_missing(night: Night, plan: Plan, working: Path, *, told: Callable[[str], None]) -> None:
+    """`told(text)` hears of each cell. A cell that cannot be measured leaves its reason, and the others go on.
+
+    An interruption goes through: what is missing then is done by the next call.
+    """
+    missing = night.missing()
+    for number, cell in enumerate(missing, start=1):
+        told(f"{cell.name} ({number} of {len(missing)})")
+        night.set_aside(cell)
+        try:
+            measured(_command(cell, plan, night.run_folder(cell), working))
+        except RunError as error:
+            write_whole(night.error_file(cell), f"{error}\n".encode("utf-8", "replace"))
+
+
+def _command(cell: Cell, plan: Plan, folder: Path, working: Path) -> Command:
+    others = {"device": cell.device}
+    if plan.runtime is not None:
+        others["runtime"] = plan.runtime
+    return Command(
+        folder=working,
+        scenario=cell.scenario,
+        out=folder.absolute(),
+        quick=plan.quick,
+        target=cell.target or None,
+        settings=[f"{key}={_toml(value)}" for key, value in plan.set.items()],
+        others=others,
+    )
+
+
+def _toml(value: Any) -> str:
+    """A value as --set reads it again."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_toml, value))}]"
+    return str(value)

@@ -1,0 +1,104 @@
+"""One cell's page: each figure over the nights with its changes, then every night with a link to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from proofload.nightly.rows import Row
+from proofload.nightly.site.names import Names, label, report_link
+from proofload.nightly.site.picture import sketch_of, trend_picture
+from proofload.nightly.site.words import ToldChange, level, told_changes
+from proofload.nightly.trends import Break, CellKey, Trend, breaks, key_of
+from proofload.records import Status
+from proofload.report import numbers
+
+if TYPE_CHECKING:
+    from proofload.nightly.site import History
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One figure's picture, and what it shows in words."""
+
+    name: str
+    svg: Markup
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True, slots=True)
+class NightLine:
+    """A row of the table of nights."""
+
+    night: str
+    status: Status | None
+    report: str
+    figures: tuple[str, ...]
+    cost: str
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellPage:
+    title: str
+    subtitle: str
+    sentences: tuple[str, ...]
+    pictures: tuple[Drawn, ...]
+    changes: tuple[ToldChange, ...]
+    breaks: tuple[Break, ...]
+    columns: tuple[str, ...]
+    lines: tuple[NightLine, ...]
+
+
+def cell_page(history: History, key: CellKey, names: Names) -> CellPage:
+    rows = [row for row in history.rows if key_of(row) == key]
+    own = [trend for trend in history.trends if trend.cell == key]
+    broken = breaks(rows)
+    changes = told_changes(own, names, history.nights)
+    return CellPage(
+        title=label(key),
+        subtitle=f"proofload nightly · {len(rows)} of {len(history.nights)} nights",
+        sentences=_sentences(history, rows, changes),
+        pictures=tuple(_drawn(history, trend, broken, number, names) for number, trend in enumerate(own)),
+        changes=tuple(changes),
+        breaks=tuple(reversed(broken)),
+        columns=tuple(f"{trend.name} ({trend.unit})" for trend in own),
+        lines=tuple(_line(row, own) for row in reversed(rows)),
+    )
+
+
+def _sentences(history: History, rows: list[Row], changes: list[ToldChange]) -> tuple[str, ...]:
+    if not rows:
+        return ("This cell has not been run yet.",)
+    last = rows[-1]
+    late = "" if last.night == history.nights[-1] else f"Missing in the last night; the latest run is of {last.night}. "
+    said = [f"{late}{last.said}" if last.status is not None else f"{late}Not measured: {last.said}"]
+    said += [f"{one.figure} is {one.change} ({one.interval}) since {one.since}: {one.way}." for one in changes[:2]]
+    return tuple(said)
+
+
+def _drawn(history: History, trend: Trend, broken: list[Break], number: int, names: Names) -> Drawn:
+    look = names.looks[trend.cell[1]]
+    svg = trend_picture(f"trend{number}", history.nights, trend, [one.night for one in broken], look)
+    latest = trend.stretches[-1].figures[-1].value
+    told = [f"{one.ratio - 1.0:+.1%} from {one.night} on" for one in trend.changes]
+    alt = f"{trend.name} over {len(history.nights)} nights, lately {level(trend, latest)}; changes: " + (
+        "; ".join(told) or "none told"
+    )
+    return Drawn(trend.name, Markup(svg), alt, sketch_of(trend))  # noqa: S704  matplotlib's XML, in which text is escaped
+
+
+def _line(row: Row, own: list[Trend]) -> NightLine:
+    seen: Mapping[str, str] = {figure.name: numbers.significant(figure.value) for figure in row.figures}
+    return NightLine(
+        night=row.night,
+        status=row.status,
+        report=report_link(row.folder, up=2) if row.folder else "",
+        figures=tuple(seen.get(trend.name, "") for trend in own),
+        cost=numbers.money(row.cost, row.currency) if row.cost is not None else "",
+        said=row.said,
+    )

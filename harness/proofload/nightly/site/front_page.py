@@ -1,0 +1,181 @@
+"""The front page: last night's matrix, what has changed, what it costs, and the nights before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from proofload.analysis.change_points import ALPHA_OF_HORIZON, FEWEST, HORIZON
+from proofload.nightly.rows import Row
+from proofload.nightly.site.names import Names, label, report_link
+from proofload.nightly.site.words import ToldChange, listed, sentence, told_changes, verdicts
+from proofload.nightly.trends import CellKey, key_of
+from proofload.records import Status
+from proofload.report import numbers
+
+if TYPE_CHECKING:
+    from proofload.nightly.site import History
+
+_NIGHTS_SHOWN = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """One cell of one night. `status` None: missing, and `said` is why; not even planned: no square."""
+
+    status: Status | None
+    said: str
+    report: str
+    trend: str
+    changed: bool = False
+    """A change of one of its figures was told that night."""
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    cell: str
+    link: str
+    amount: str
+    interval: str
+    usual: str
+    """The least and the most of the nights before, in the same currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrontPage:
+    title: str
+    subtitle: str
+    sentences: tuple[str, ...]
+    columns: tuple[str, ...]
+    matrix: tuple[tuple[str, str, tuple[Square | None, ...]], ...]
+    """Target with its device, its symbol's colour and symbol, and a square for each column."""
+    changes: tuple[ToldChange, ...]
+    standing_out: tuple[str, ...]
+    costs: tuple[Priced, ...]
+    nights: tuple[str, ...]
+    past: tuple[tuple[str, str, tuple[Square | None, ...]], ...]
+    """Cell, link to its page, and a square for each night."""
+    looks: Mapping[str, tuple[str, str]]
+    reading: tuple[str, ...]
+
+
+def front_page(history: History, names: Names) -> FrontPage:
+    last = history.nights[-1] if history.nights else ""
+    tonight = {key_of(row): row for row in history.rows if row.night == last}
+    changes = told_changes(history.trends, names, history.nights)
+    fresh = [change for change in changes if change.told_on == last]
+    squares = {key: _square(tonight.get(key), key, names, up=1) for key in sorted(history.planned | set(tonight))}
+    just_changed = {change.cell for change in fresh}
+    shown = {key: _marked(one, changed=label(key) in just_changed) for key, one in squares.items()}
+    columns = list(dict.fromkeys(key[0] for key in shown))
+    lines = dict.fromkeys((key[1], key[2]) for key in shown)
+    return FrontPage(
+        title=f"Night {last}" if last else "No night yet",
+        subtitle=f"proofload nightly · {len(history.nights)} night{'s' if len(history.nights) != 1 else ''}",
+        sentences=_sentences(shown, fresh, len(history.nights)),
+        columns=tuple(columns),
+        matrix=tuple((line[0], line[1], tuple(shown.get((column, *line)) for column in columns)) for line in lines),
+        changes=tuple(changes),
+        standing_out=tuple(_standing_out(history, last)),
+        costs=tuple(_costs(history, tonight, names)),
+        nights=history.nights[-_NIGHTS_SHOWN:],
+        past=tuple(_past(history, names)),
+        looks={target: (look.colour, look.symbol) for target, look in names.looks.items()},
+        reading=_reading(history),
+    )
+
+
+def _sentences(shown: Mapping[CellKey, Square], fresh: list[ToldChange], nights: int) -> tuple[str, ...]:
+    if not shown:
+        return ("Nothing has been run yet.",)
+    said = [f"{verdicts([square.status for square in shown.values()])}."]
+    worse = [sentence(change) for change in fresh if change.worse]
+    better = [sentence(change) for change in fresh if not change.worse]
+    if worse or better:
+        said.append(f"Told tonight: {listed([*worse, *better])}.")
+    elif nights < FEWEST:
+        said.append(f"No change can be told yet: that takes {FEWEST} nights, and this is number {nights}.")
+    else:
+        said.append("No change was told tonight.")
+    failed = [label(key) for key, square in shown.items() if square.status is Status.FAIL]
+    if failed:
+        said.append(f"Failed: {listed(failed, 5)}.")
+    missing = [label(key) for key, square in shown.items() if square.status is None]
+    if missing:
+        said.append(f"Missing: {listed(missing, 5)}.")
+    return tuple(said)
+
+
+def _square(row: Row | None, key: CellKey, names: Names, *, up: int) -> Square:
+    trend = names.link(key)
+    if row is None:
+        return Square(None, "it has not been run", "", trend)
+    return Square(row.status, row.said, report_link(row.folder, up=up) if row.folder else "", trend)
+
+
+def _marked(square: Square, *, changed: bool) -> Square:
+    return Square(square.status, square.said, square.report, square.trend, changed)
+
+
+def _standing_out(history: History, last: str) -> list[str]:
+    """One night is no change; it is worth a look all the same."""
+    found = []
+    for trend in history.trends:
+        for stretch in trend.stretches:
+            if stretch.stands_out is not None and stretch.nights[-1] == last:
+                by = (stretch.stands_out - 1.0) * 100.0
+                found.append(
+                    f"{trend.name} of {label(trend.cell)}: {numbers.significant(abs(by), 2)} % "
+                    f"{'above' if by > 0 else 'below'} the median of its nights."
+                )
+    return found
+
+
+def _costs(history: History, tonight: Mapping[CellKey, Row], names: Names) -> list[Priced]:
+    found = []
+    for key, row in sorted(tonight.items()):
+        if row.cost is None:
+            continue
+        before = [one.cost for one in history.rows if key_of(one) == key and one.night != row.night
+                  and one.cost is not None and one.currency == row.currency]  # fmt: skip
+        amount = numbers.money(row.cost, row.currency)
+        low, high = (None if end is None else numbers.money(end, row.currency) for end in (row.cost_low, row.cost_high))
+        usual = (
+            f"{numbers.money(min(before), row.currency)}–{numbers.money(max(before), row.currency)}" if before else ""
+        )
+        found.append(Priced(label(key), names.link(key), amount, f"{low}–{high}" if low and high else "", usual))
+    return found
+
+
+def _past(history: History, names: Names) -> list[tuple[str, str, tuple[Square | None, ...]]]:
+    by_place = {(key_of(row), row.night): row for row in history.rows}
+    keys = sorted({key_of(row) for row in history.rows} | history.planned)
+    shown = history.nights[-_NIGHTS_SHOWN:]
+    return [
+        (
+            label(key),
+            names.link(key),
+            tuple(
+                None if (key, night) not in by_place else _square(by_place[key, night], key, names, up=1)
+                for night in shown
+            ),
+        )
+        for key in keys
+    ]
+
+
+def _reading(history: History) -> tuple[str, ...]:
+    chance = f"{ALPHA_OF_HORIZON:.0%}".replace("%", " %")
+    told = (
+        f"{len(history.trends)} figures are followed. A change is told when chance alone would tell of any, in all of "
+        f"them together and over {HORIZON} nights of looks, in at most {chance} of histories. What was told stays told."
+    )
+    compared = (
+        "Only valid runs count, and only those of the same host and configuration are compared: where either changes, "
+        f"a new course begins. The first {FEWEST - 1} nights of a course tell nothing."
+    )
+    apart = (
+        "A verdict is about one run and its limits; a change is about the nights before it. Neither implies the other."
+    )
+    return (told, compared, apart)

@@ -1,0 +1,133 @@
+"""Courses of like runs, night by night, and the changes in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from proofload.analysis.change_points import Course, Outlook, outlooks
+from proofload.nightly.figures import Figure
+from proofload.nightly.likeness import differences
+from proofload.nightly.rows import Row
+
+CellKey = tuple[str, str, str]
+"""Scenario, target, device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A change, in nights."""
+
+    night: str
+    """The first night of the new level."""
+    night_before: str
+    """The last valid night of the old one."""
+    told_on: str
+    """The night after which it was told."""
+    ratio: float
+    low: float
+    high: float
+    worse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """One figure of one cell as long as host and configuration stayed the same."""
+
+    nights: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    changes: tuple[Told, ...]
+    levels: tuple[tuple[str, str, float], ...]
+    """First night, last night, and the geometric mean between them."""
+    dependence: float
+    stands_out: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """From this night on, host or configuration are others: figures before and after are not compared."""
+
+    night: str
+    what: str
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """One figure of one cell over all nights."""
+
+    cell: CellKey
+    name: str
+    unit: str
+    high_is_worse: bool
+    stretches: tuple[Stretch, ...]
+
+    @property
+    def changes(self) -> tuple[Told, ...]:
+        return tuple(change for stretch in self.stretches for change in stretch.changes)
+
+
+def trends(rows: Sequence[Row], nights: Sequence[str]) -> list[Trend]:
+    """Of all cells and figures, in order of appearance. `nights`: all of them, the oldest first."""
+    numbers = {night: number for number, night in enumerate(nights)}
+    parts: dict[tuple[CellKey, str], dict[tuple[str, str], list[tuple[Row, Figure]]]] = {}
+    for row in sorted(rows, key=lambda row: numbers[row.night]):
+        for figure in row.figures:
+            alike = parts.setdefault((key_of(row), figure.name), {})
+            alike.setdefault((row.host, row.configuration), []).append((row, figure))
+    courses = {
+        (key, alike): Course(
+            np.array([numbers[row.night] for row, _ in seen]),
+            np.array([figure.value for _, figure in seen]),
+            seen[-1][1].high_is_worse,
+        )
+        for key, all_alike in parts.items()
+        for alike, seen in all_alike.items()
+    }
+    looked = outlooks(courses)
+    found = []
+    for key, all_alike in parts.items():
+        stretches = tuple(_stretch(seen, looked[key, alike]) for alike, seen in all_alike.items())
+        latest = max((seen[-1] for seen in all_alike.values()), key=lambda pair: numbers[pair[0].night])[1]
+        found.append(Trend(key[0], key[1], latest.unit, latest.high_is_worse, stretches))
+    return found
+
+
+def breaks(rows: Sequence[Row]) -> list[Break]:
+    """Of one cell's rows, the oldest first: where host or configuration changed."""
+    found = []
+    measured = [row for row in rows if row.status is not None]
+    for before, after in pairwise(measured):
+        parts = [name for name, differ in (("host", before.host != after.host),
+                 ("configuration", before.configuration != after.configuration)) if differ]  # fmt: skip
+        if parts:
+            told = tuple(one for part in parts for one in differences(before.facts[part], after.facts[part]))
+            found.append(Break(after.night, " and ".join(parts), told))
+    return found
+
+
+def key_of(row: Row) -> CellKey:
+    return (row.scenario, row.target, row.device)
+
+
+def _stretch(seen: Sequence[tuple[Row, Figure]], outlook: Outlook) -> Stretch:
+    names = tuple(row.night for row, _ in seen)
+    values = np.log([figure.value for _, figure in seen])
+    edges = [0, *(change.at for change in outlook.changes), len(seen)]
+    return Stretch(
+        names,
+        tuple(figure for _, figure in seen),
+        tuple(
+            Told(names[one.at], names[one.at - 1], names[one.told], one.ratio, one.low, one.high, one.worse)
+            for one in outlook.changes
+        ),
+        tuple(
+            (names[first], names[after - 1], float(np.exp(np.median(values[first:after]))))
+            for first, after in pairwise(edges)
+        ),
+        outlook.dependence,
+        outlook.stands_out,
+    )
