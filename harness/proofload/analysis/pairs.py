@@ -8,7 +8,8 @@ The interval is Student's t on a trimmed mean (Tukey and McLaughlin, Sankhyā A 
 six is left out at either end, so that a lifetime or two that something disturbed decide nothing. That costs one more
 degree of freedom: without it, a nominal 0.33 % interval over twelve normal pairs misses 0.48 % of the time, with it
 0.35 %. A bootstrap over so few pairs misses more often. Beside it stands a test that assumes no distribution: if an
-option is compared with itself, the sign of each pair is a coin's (Wilcoxon, Biometrics Bulletin 1, 1945).
+option is compared with itself, the sign of each pair is a coin's. Signs are counted and not weighed by rank: with one
+lifetime in ten disturbed, something 15 % slower is found in 63 % of simulated comparisons, by ranks in 36 %.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 FEWEST = 3
 """Values below which there is no interval."""
@@ -30,8 +30,6 @@ TRIMMED_FROM = 10
 FLOOR_LEVEL = 0.95
 MOST_PAIRS = 500
 """What would take more than these is not called settled by more of them."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class SignFlips:
-    """The chance of signs (weighed by rank) as much on one side as these, when each is a coin's."""
+    """The chance of at least as many pairs on one side as there are, when the sign of each is a coin's."""
 
     above: float
     below: float
@@ -78,19 +76,9 @@ def estimate(
 
 
 def sign_flips(values: Sequence[float]) -> SignFlips:
-    """Exact, ties and zeros included."""
-    given = np.asarray(values, dtype=np.float64)
-    given = given[given != 0.0]
-    doubled = np.rint(2.0 * stats.rankdata(np.abs(given))).astype(np.int64)  # midranks are halves
-    ways = np.ones(1)
-    for rank in doubled:  # ways[s]: in how many choices of signs the positive ranks add up to s
-        longer = np.zeros(len(ways) + rank)
-        longer[: len(ways)] += ways
-        longer[rank:] += ways
-        ways = longer
-    ways /= ways.sum()
-    positive = int(doubled[given > 0.0].sum())
-    return SignFlips(above=float(ways[positive:].sum()), below=float(ways[: positive + 1].sum()))
+    """Exact. Pairs without a difference are on neither side."""
+    above, below = sum(value > 0.0 for value in values), sum(value < 0.0 for value in values)
+    return SignFlips(_coins(above, above + below), _coins(below, above + below))
 
 
 def noise_floor(histories: Sequence[Sequence[float]], pairs: int) -> float | None:
@@ -117,6 +105,11 @@ def pairs_for(found: Estimate, *, reach: float, alpha: float) -> int | None:
         if _t(alpha / 2.0, _freedom(n, _cut(n))) * found.error * math.sqrt(found.n / n) <= reach:
             return n
     return None
+
+
+def _coins(heads: int, flips: int) -> float:
+    """The chance of so many heads or more."""
+    return float(special.bdtrc(heads - 1, flips, 0.5)) if heads else 1.0
 
 
 def _cut(n: int) -> int:

@@ -16,6 +16,7 @@ import typer
 
 from proofload.cli import failure
 from proofload.cli.claims import claims
+from proofload.cli.compare import compare
 from proofload.cli.doctor import doctor
 from proofload.cli.fixtures import fixtures
 from proofload.cli.init import init
@@ -29,7 +30,7 @@ from proofload.cli.speaking import out, say
 from proofload.errors import EXIT_INTERRUPTED, EXIT_PASS, ProofloadError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
-for command in (run, report, targets, scenarios, doctor, fixtures, serve, selftest, claims, init, nightly):
+for command in (run, compare, report, targets, scenarios, doctor, fixtures, serve, selftest, claims, init, nightly):
     app.command()(command)
 
 

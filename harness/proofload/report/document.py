@@ -8,8 +8,9 @@ from typing import Literal
 
 from proofload.records import Status
 from proofload.report import numbers
+from proofload.verdict.comparison import Standing
 
-Cell = str | Status
+Cell = str | Status | Standing
 Kind = Literal["text", "number", "state", "target", "code"]
 
 
@@ -88,7 +89,7 @@ class Card:
     """One target in a glance: its verdict and the two or three figures that matter."""
 
     label: str
-    status: Status
+    status: Status | Standing
     figures: tuple[tuple[str, str], ...]
     """(value, what it is)"""
 

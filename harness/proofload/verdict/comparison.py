@@ -103,15 +103,6 @@ def by_verdict(baseline: Status, candidate: Status) -> Standing:
     return Standing.BETTER if candidate is Status.PASS else Standing.WORSE
 
 
-def within_limit(found: Estimate | None) -> Status:
-    """Whether a limit is kept, from the logarithm of (what was seen ÷ limit) over lifetimes."""
-    if found is None:
-        return Status.INCONCLUSIVE
-    if found.high <= 0.0:
-        return Status.PASS
-    return Status.FAIL if found.low > 0.0 else Status.INCONCLUSIVE
-
-
 def exit_code(standings: Iterable[Standing]) -> int:
     """0 nothing is worse; 1 something is; 3 it cannot be told."""
     seen = set(standings)

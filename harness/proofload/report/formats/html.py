@@ -14,6 +14,7 @@ from proofload.report.document import Block, Document, Picture
 from proofload.report.sections import report_document
 from proofload.report.states import STATES
 from proofload.report.view import RunView
+from proofload.verdict.comparison import Standing
 
 _TEMPLATES = "templates"
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|MiB|requests/s|ok/s)(?:\W|$))")
@@ -26,28 +27,32 @@ class Html:
     suffix = ".html"
 
     def render(self, runs: Sequence[RunView]) -> str:
-        document = report_document(runs)
-        environment = Environment(
-            loader=FunctionLoader(_template),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters["tied"] = _tied
-        return environment.get_template("report.html.j2").render(
-            document=document,
-            states=STATES,
-            style=Markup(_template("report.css")),  # noqa: S704  our own file
-            is_state=lambda cell: isinstance(cell, Status),
-            kind_of=lambda block: type(block).__name__,
-            svg=_svg,
-            look_css=_look_css(document),
-        )
+        return page(report_document(runs))
 
 
 def create() -> Html:
     return Html()
+
+
+def page(document: Document) -> str:
+    """The page of any document."""
+    environment = Environment(
+        loader=FunctionLoader(_template),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["tied"] = _tied
+    return environment.get_template("report.html.j2").render(
+        document=document,
+        states=STATES,
+        style=Markup(_template("report.css")),  # noqa: S704  our own file
+        is_state=lambda cell: isinstance(cell, Status | Standing),
+        kind_of=lambda block: type(block).__name__,
+        svg=_svg,
+        look_css=_look_css(document),
+    )
 
 
 def _template(name: str) -> str:

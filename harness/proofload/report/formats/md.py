@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 
 from proofload.records import Status
-from proofload.report.document import Block, Cards, Cell, Code, Lines, Note, Picture, Table
+from proofload.report.document import Block, Cards, Cell, Code, Document, Lines, Note, Picture, Table
 from proofload.report.sections import report_document
 from proofload.report.states import told
 from proofload.report.view import RunView
+from proofload.verdict.comparison import Standing
 
 _SPECIAL = re.compile(r"([\\`*\[\]|~$#!])|(?<![^\W_])_|_(?![^\W_])")
 _AT_START = re.compile(r"^(\s*)([-+=]|\d+[.)])(?=\s|$|[-=])")
@@ -20,16 +21,20 @@ class Markdown:
     suffix = ".md"
 
     def render(self, runs: Sequence[RunView]) -> str:
-        document = report_document(runs)
-        parts = [f"# {escaped(document.title)}", escaped(document.subtitle)]
-        for section in document.sections:
-            parts.append(f"## {escaped(section.title)}")
-            parts += [text for block in section.blocks if (text := _block(block))]
-        return "\n\n".join(parts) + "\n"
+        return page(report_document(runs))
 
 
 def create() -> Markdown:
     return Markdown()
+
+
+def page(document: Document) -> str:
+    """The text of any document."""
+    parts = [f"# {escaped(document.title)}", escaped(document.subtitle)]
+    for section in document.sections:
+        parts.append(f"## {escaped(section.title)}")
+        parts += [text for block in section.blocks if (text := _block(block))]
+    return "\n\n".join(parts) + "\n"
 
 
 def escaped(text: str) -> str:
@@ -88,4 +93,4 @@ def _table(block: Table) -> str:
 
 
 def _cell(cell: Cell) -> str:
-    return told(cell) if isinstance(cell, Status) else escaped(cell)
+    return told(cell) if isinstance(cell, Status | Standing) else escaped(cell)

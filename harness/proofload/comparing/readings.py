@@ -1,0 +1,101 @@
+"""What one lifetime under load showed, in the few numbers that lifetimes are compared by.
+
+Percentiles are the plain ones of its sample: how far they stray is seen between lifetimes, not within one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from proofload.analysis.lag import plain_percentiles
+from proofload.analysis.percentiles import MIN_EXCEEDING
+from proofload.analysis.summary import ANSWERED, latencies, with_outcome
+from proofload.clock import NS_PER_MS
+from proofload.comparing.lifetimes import Attempt
+from proofload.records import PhaseSummary, Samples
+from proofload.scenarios import Slo
+
+KEEPS_UP = 0.9
+"""The share of requests answered well below which a target does not keep up with what is asked of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One valid lifetime under a load. Durations in milliseconds; None where nothing was answered."""
+
+    name: str
+    pair: int
+    option: int
+    answers: int
+    ok: int
+    due: int
+    offered_rps: float
+    service_p50: float | None
+    latency: Mapping[str, float]
+    """Percentiles by name, "p99": whatever the sample supports."""
+    over: Mapping[str, int]
+    """How many answers were over each limit of the scenario's SLO, "p99": 12."""
+    host: str
+    requests: str
+    """What it was asked, as far as it can differ between targets: two of them are compared only if it is the same."""
+    checked: bool
+    """Whether any payload said which answer is right."""
+    fresh: bool
+    """False: a process that was running already, the same one each time."""
+
+    @property
+    def ok_share(self) -> float:
+        return self.ok / self.due if self.due else 0.0
+
+    @property
+    def keeps_up(self) -> bool:
+        return self.ok_share >= KEEPS_UP
+
+    @property
+    def p99_supported(self) -> bool:
+        """Whether enough answers were slower than the p99 for it to be one."""
+        return self.answers * 0.01 >= MIN_EXCEEDING
+
+
+def reading(attempt: Attempt) -> Reading | None:
+    """None where no phase of it counts, or where it is not of a pair."""
+    record, pair = attempt.record, attempt.lifetime.pair
+    phases = [] if record is None else [phase for phase in record.phases if phase.measured]
+    summary = next((phase for phase in attempt.result.phases if phase.measured), None) if record is not None else None
+    if record is None or pair is None or not phases or summary is None:
+        return None
+    run = record.run
+    table = record.samples(phases[0].index).table
+    counted = Samples(table[summary.excluded :])
+    limits = Slo.model_validate(run["scenario"]["slo"]).limits().items()
+    observed, gave_up = latencies(counted, timeout_s=float(run["scenario"]["timeout_s"]))
+    answered = counted.where(with_outcome(counted, *ANSWERED) & (counted.table["sent_ns"] > 0))
+    return Reading(
+        name=attempt.path.name,
+        pair=pair,
+        option=attempt.lifetime.option,
+        answers=len(observed),
+        ok=summary.outcomes["ok"],
+        due=_due(summary),
+        offered_rps=summary.offered_rps,
+        service_p50=plain_percentiles(answered.service_ns).get("p50"),
+        latency=plain_percentiles(observed),
+        over={name: int(np.count_nonzero((observed > limit_ms * NS_PER_MS) | gave_up)) for name, limit_ms in limits},
+        host=str(run["host"]["host_id"]),
+        requests=_asked(run),
+        checked=bool(run["payloads"]["with_expectation"]),
+        fresh=run["placement"]["runtime"] != "external",
+    )
+
+
+def _due(summary: PhaseSummary) -> int:
+    return sum(summary.outcomes.values()) - summary.outcomes["unsent"]
+
+
+def _asked(run: Mapping[str, Any]) -> str:
+    pool = run["payloads"]
+    return f"{pool['count']:,} payloads of {pool['mean_bytes']:,.0f} bytes, {pool['with_expectation']:,} with an answer"

@@ -1,0 +1,67 @@
+"""Every pair of lifetimes as a dot, candidate ÷ baseline; its interval, and the band within which nothing matters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from proofload.records import Interval
+from proofload.report.document import Look
+from proofload.report.pictures.canvas import HAIR, INK, draw, short
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric of one candidate. `factors`: of each pair, in order of time."""
+
+    candidate: str
+    metric: str
+    factors: tuple[float, ...]
+    factor: float
+    interval: Interval
+    margin: float
+    worse_is_more: bool
+
+
+def pairs_picture(key: str, rows: Sequence[Row], looks: Mapping[str, Look]) -> str:
+    """One strip a row; what is worse than the margin lies right of its band, whichever way the metric counts."""
+
+    def paint(figure: Figure) -> None:
+        strips = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+        for axes, row in zip(strips, rows, strict=True):
+            look = looks[row.candidate]
+            band = (1.0 / (1.0 + row.margin), 1.0 + row.margin)
+            axes.axvspan(*band, color=HAIR, alpha=0.7, linewidth=0, zorder=0)
+            axes.axvline(1.0, color=INK, linewidth=0.8, zorder=1)
+            count = len(row.factors)
+            heights = [0.25 + 0.5 * place / max(count - 1, 1) for place in range(count)]
+            axes.plot(
+                row.factors, heights, marker=look.marker, markersize=4, color=look.colour, linestyle="none", alpha=0.65
+            )
+            if row.interval.low is not None and row.interval.high is not None:
+                axes.plot([row.interval.low, row.interval.high], [0.1, 0.1], color=look.colour, linewidth=5, alpha=0.45)
+                axes.plot([row.factor], [0.1], marker="|", markersize=11, color=INK, linestyle="none")
+            seen = [*row.factors, *band, row.interval.low or 1.0, row.interval.high or 1.0]
+            reach = max(max(seen) - 1.0, 1.0 - min(seen)) * 1.1
+            axes.set_xlim(1.0 - reach, 1.0 + reach)
+            if not row.worse_is_more:
+                axes.invert_xaxis()
+            axes.set_ylim(0, 0.85)
+            axes.set_yticks([])
+            axes.grid(visible=False, axis="y")
+            axes.spines["left"].set_visible(False)
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.xaxis.set_major_formatter(FuncFormatter(_percent))
+            axes.set_title(f"{short(row.candidate)}: {row.metric}")
+        strips[-1].set_xlabel("← better    candidate against baseline, pair by pair    worse →")
+
+    return draw(key, 0.45 + 0.95 * len(rows), paint)
+
+
+def _percent(factor: float, _place: int | None = None) -> str:
+    """1.15 is "+15 %"."""
+    change = 100.0 * (factor - 1.0)
+    return "0 %" if abs(change) < 1e-9 else f"{'+' if change > 0 else '−'}{abs(change):.3g} %"
