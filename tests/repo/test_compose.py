@@ -39,7 +39,8 @@ def defaults(value: Any) -> Any:
     return {key: defaults(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-SERVICES: dict[str, dict[str, Any]] = defaults(read("docker-compose.yml")["services"])
+WRITTEN: dict[str, dict[str, Any]] = read("docker-compose.yml")["services"]
+SERVICES: dict[str, dict[str, Any]] = defaults(WRITTEN)
 SERVERS = {name: one for name, one in SERVICES.items() if one["image"].startswith("proofload-servers:")}
 PINS = dict(
     line.split("==") for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines() if "==" in line
@@ -60,13 +61,13 @@ def test_every_port_is_published_on_loopback_alone_and_on_a_number_of_its_own() 
     assert all("network_mode" not in one and "privileged" not in one for one in SERVICES.values())
 
 
-def test_every_image_has_a_tag_that_stays_and_ours_can_be_built_from_here() -> None:
+def test_every_image_has_a_tag_that_stays_and_ours_and_no_other_can_be_built_from_here() -> None:
     for name, one in SERVICES.items():
         _, _, tag = one["image"].partition(":")
         assert tag, name
         assert tag != "latest", name
         build = one.get("build")
-        assert (build is not None) == one["image"].startswith(OURS), name
+        assert (build is not None) == WRITTEN[name]["image"].startswith(OURS), f"{name}: an image that a variable names"
         if isinstance(build, dict):
             assert (ROOT / build["context"] / build["dockerfile"]).is_file()
         elif build is not None:
