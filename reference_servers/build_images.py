@@ -52,9 +52,23 @@ def inputs(image: Image) -> Iterator[Path]:
     return iter(sorted({*kept, ROOT / image.dockerfile}))
 
 
+def flags() -> list[str]:
+    return shlex.split(os.environ.get("DOCKER_BUILD_FLAGS", ""))
+
+
+def arguments_given() -> list[str]:
+    """What the flags say in place of the Dockerfile's own arguments: another base, for example."""
+    reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    reader.add_argument("--build-arg", action="append", default=[])
+    given: list[str] = reader.parse_known_args(flags())[0].build_arg
+    return given
+
+
 def sources(image: Image) -> str:
-    """The digest of everything that goes into the image, except for its base."""
+    """The digest of everything that goes into the image; of its base, the name."""
     digest = hashlib.sha256()
+    for argument in arguments_given():
+        digest.update(f"{argument}\0".encode())
     for path in inputs(image):
         digest.update(f"{path.relative_to(ROOT)}\0".encode())
         with path.open("rb") as file:
@@ -85,7 +99,7 @@ def build(image: Image) -> None:
     labels = {SOURCES_LABEL: sources(image), REVISION_LABEL: revision or "unknown"}
     command = [os.environ.get("DOCKER", "docker"), "build", "--file", str(ROOT / image.dockerfile), "--tag", image.tag]
     command += [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
-    command += [*shlex.split(os.environ.get("DOCKER_BUILD_FLAGS", "")), str(ROOT)]
+    command += [*flags(), str(ROOT)]
     subprocess.run(command, check=True)
 
 

@@ -144,6 +144,19 @@ def test_a_changed_source_changes_the_digest_and_a_payload_does_not(
     assert [place for place, changed in seen.items() if not changed] == list(models[1:])
 
 
+def test_an_image_of_another_base_is_another_and_how_the_network_is_reached_is_no_difference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def with_flags(flags: str) -> str:
+        monkeypatch.setenv("DOCKER_BUILD_FLAGS", flags)
+        return build_images.sources(build_images.CPU)
+
+    plain, other = with_flags(""), with_flags("--network host --build-arg PYTHON_IMAGE=python:3.12-slim-bookworm")
+    assert other != plain
+    assert with_flags("--build-arg=PYTHON_IMAGE=python:3.12-slim-bookworm --pull") == other
+    assert with_flags("--network host --pull") == plain
+
+
 def test_hadolint_has_nothing_against_the_dockerfiles(required_program: Callable[..., str]) -> None:
     hadolint = required_program(str(Path(sys.executable).parent / "hadolint"), "hadolint")
     done = subprocess.run([hadolint, *DOCKERFILES], cwd=ROOT, capture_output=True, text=True, check=False)
