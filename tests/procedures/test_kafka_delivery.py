@@ -231,3 +231,29 @@ def test_what_cannot_be_done_is_not_tried_and_its_reason_names_what_would_help(
 def test_a_disturbance_that_comes_again_has_a_phase_of_its_own() -> None:
     plan = settings(disturbances=["restart", "kill", "kill", "join"]).plan()
     assert plan == [("restart", "restart"), ("kill", "kill"), ("kill 2", "kill"), ("join", "join")]
+
+
+@pytest.mark.parametrize(
+    ("fell", "status"),
+    [
+        (("in the midst",), Status.PASS),
+        (("too late", "in the midst"), Status.PASS),
+        (("too late", "too late"), Status.INCONCLUSIVE),
+        (("missed",), Status.INCONCLUSIVE),
+    ],
+)
+def test_kills_that_all_fell_upon_an_idle_worker_show_nothing(
+    tmp_path: Path, fell: tuple[str, ...], status: Status
+) -> None:
+    plan = ["kill"] * len(fell)
+    chosen = settings(disturbances=plan)
+
+    def also(bench: SimulatedBench) -> None:
+        for number, (one, (name, _)) in enumerate(zip(fell, chosen.plan(), strict=True)):
+            bench.note("disturbance", what="kill", arm=number, fell=one)
+            bench.load(Stretch(name, RATE, 5.0, seed=2 + number))
+            bench.note("caught-up", what=name)
+
+    check = named(a_run(tmp_path, restart=False, scenario=chosen, also=also), "handovers")
+    assert check.status is status, check.evidence
+    assert (status is Status.PASS) == (check.settle == "")

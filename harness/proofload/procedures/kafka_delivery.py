@@ -152,8 +152,8 @@ def _kill(bench: Bench, scenario: Settings, workers: Workers, watch: Watch) -> N
     processes = workers.processes(oldest)
     with replies_of(workers.target_of(oldest)) as replies:
         bench.note("disturbance", what="halt", arm=oldest)
-        busy = kill_in_the_midst(processes, replies, watch, pile_up_s=scenario.pile_up_s, rate_rps=scenario.rate_rps)
-        bench.note("disturbance", what="kill", arm=oldest, busy=busy)
+        fell = kill_in_the_midst(processes, replies, watch, pile_up_s=scenario.pile_up_s, rate_rps=scenario.rate_rps)
+        bench.note("disturbance", what="kill", arm=oldest, fell=fell)
     workers.buried(oldest)
     arm = workers.start()
     bench.note("disturbance", what="started", arm=arm)

@@ -96,7 +96,10 @@ def _checks(stretches: Sequence[Stretch], scenario: Settings) -> tuple[Check, ..
 
 
 def _handovers(evidence: Evidence, stretches: Sequence[Stretch], scenario: Settings) -> Check:
-    """Whether everything that was to be done to the workers was done, and the stream came back each time."""
+    """Whether everything that was to be done to the workers was done, and the stream came back each time.
+
+    Of kills one at least must have fallen upon work in hand: the others show nothing.
+    """
     done = {one.name for one in stretches if one.disturbed_ns}
     back = {event.detail["what"] for event in evidence.events if event.kind == "caught-up"}
     why_not = {
@@ -124,14 +127,30 @@ def _handovers(evidence: Evidence, stretches: Sequence[Stretch], scenario: Setti
             "give the target file a [start] with the worker's command, and a real broker; or ask only about workers "
             "left alone: `--set disturbances=[]`"
         )
+    elif vain := _vain_kills(evidence):
+        evidence_text = f"No kill fell upon work in hand: {vain}."
+        settle = (
+            "raise pile_up_s or rate_rps, so that a pile takes longer to work off; a worker that runs as another user, "
+            "as in a container, can only be killed by a lab that runs as root"
+        )
     else:
         spoken = "" if longest is None else f" The longest time without an answer was {longest:.3g} s."
         evidence_text = f"{', '.join(planned) or 'nothing'}: the stream came back each time.{spoken}"
         settle = ""
-    status = Status.INCONCLUSIVE if stuck or missing else Status.PASS
+    status = Status.INCONCLUSIVE if settle else Status.PASS
     return Check(
         "handovers", status, count, len(planned), "handovers", Interval(None, None), evidence_text, settle=settle
     )
+
+
+def _vain_kills(evidence: Evidence) -> str:
+    """What became of the kills where none fell upon work in hand; empty where one did, or none was to."""
+    fell = [
+        str(event.detail.get("fell"))
+        for event in evidence.events
+        if event.kind == "disturbance" and event.detail["what"] == "kill"
+    ]
+    return "" if "in the midst" in fell else ", ".join(fell)
 
 
 def _deaths(evidence: Evidence) -> tuple[Check, ...]:

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from proofload._process_trees import Root
 from proofload.procedures._kafka_delivery.stream import send
@@ -14,11 +14,13 @@ from proofload.procedures._kafka_delivery.watch import Watch
 from proofload.target_model import Target
 from proofload.transports import _kafka_client as client
 
+Blow = Literal["in the midst", "too late", "missed"]
+"""What a kill fell upon: work in hand, a worker that may have answered everything, or nothing: it was not permitted."""
 _PATIENCE_S = 2.0
 _OPEN_S = 15.0
 _FIRST = 3
 """The blow falls when so many answers were seen: a fast worker has answered most of a pile a few milliseconds later."""
-_PART = 0.7
+_PART = 0.9
 """A worker that answered more than this of what had piled up may have had nothing in hand, and a kill shows nothing."""
 _LAST_S = 0.3
 """For what it had sent off when the blow fell."""
@@ -71,8 +73,8 @@ def replies_of(target: Target) -> Iterator[Replies]:
 
 def kill_in_the_midst(
     processes: Sequence[Root], replies: Replies, watch: Watch, *, pile_up_s: float, rate_rps: float
-) -> bool:
-    """SIGKILL to a worker that has much in hand. False where it was killed without that.
+) -> Blow:
+    """SIGKILL to a worker that has much in hand.
 
     At light load a worker seldom has anything in hand. So it is halted until messages have piled up, let go, and
     killed as soon as its first answers are seen. How many it gave in all tells whether it was in the midst of them.
@@ -83,5 +85,7 @@ def kill_in_the_midst(
         replies.forget()
         send(processes, signal.SIGCONT)
         halted = replies.wait_for(_FIRST, _PATIENCE_S)
-    send(processes, signal.SIGKILL)
-    return halted and _FIRST + replies.rest() <= _PART * rate_rps * pile_up_s
+    if not send(processes, signal.SIGKILL):
+        return "missed"
+    midst = halted and _FIRST + replies.rest() <= _PART * rate_rps * pile_up_s
+    return "in the midst" if midst else "too late"
