@@ -20,7 +20,7 @@ from proofload.testing.transport_kit import RecordingSink
 from proofload.transports import TransportSpec
 from proofload.transports import grpc as fast
 from proofload.transports._grpc.headers import HeaderReader, encode_block, timeout_field
-from proofload.transports._grpc.messages import Reader, encode, refusal_reader
+from proofload.transports._grpc.messages import Reader, encode, encoded, refusal_reader
 from proofload.transports._grpc.schema import Method, UnknownMethodError, load_method
 
 EVERYTHING = """
@@ -199,6 +199,27 @@ def test_a_prediction_of_zero_is_present_and_a_64_bit_integer_is_a_number(proto:
 def test_a_body_that_is_not_the_message_names_its_payload(say: Method, body: bytes) -> None:
     with pytest.raises(InputError, match=r"payload 17 is not a lab\.Everything"):
         encode(say.request, body, 17)
+
+
+def test_what_is_due_gets_its_turn_while_payloads_become_messages(say: Method) -> None:
+    bodies = [json.dumps({"whole": number}).encode() for number in range(1_000)]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def both() -> list[bytes]:
+        beside = asyncio.create_task(others())
+        messages = await encoded(say.request, bodies)
+        beside.cancel()
+        return messages
+
+    messages = asyncio.run(both())
+    assert messages == [encode(say.request, body, 0) for body in bodies]
+    assert turns > 50
 
 
 def test_bytes_that_are_no_message_are_a_value_error(say: Method) -> None:

@@ -15,7 +15,7 @@ from proofload.transports import Sink, Transport, TransportSpec
 from proofload.transports._grpc import schema
 from proofload.transports._grpc.calls import UnaryCalls
 from proofload.transports._grpc.exchange import exchange_over
-from proofload.transports._grpc.messages import Reader, encode, framed, refusal_reader
+from proofload.transports._grpc.messages import Reader, encoded, framed, refusal_reader
 from proofload.transports._grpc.pool import Pool
 from proofload.transports._grpc.streams import MessageStreams
 from proofload.transports._grpc.target import SCHEMES, address_of, header_block, patience_of
@@ -50,7 +50,7 @@ class GrpcTransport:
         )
         exchange = exchange_over(pool, self._block, patience_s=max(5.0, spec.timeout_s))
         method = await schema.load_method(spec.request, exchange)
-        messages = [framed(encode(method.request, body, index)) for index, body in enumerate(spec.bodies)]
+        messages = [framed(message) for message in await encoded(method.request, spec.bodies)]
         self._reader = Reader(method.response)
         if method.streaming:
             self._lane = MessageStreams(

@@ -22,7 +22,7 @@ from proofload.errors import TargetError
 from proofload.transports import Sink, Transport, TransportSpec
 from proofload.transports._grpc import aio_errors, schema, statuses
 from proofload.transports._grpc.aio_streams import AioStreams
-from proofload.transports._grpc.messages import Reader, encode, refusal_reader
+from proofload.transports._grpc.messages import Reader, encoded, refusal_reader
 from proofload.transports._grpc.pool import MAX_STREAMS, Address
 from proofload.transports._grpc.target import address_of, metadata_of, patience_of
 
@@ -54,7 +54,7 @@ class GrpcAioTransport:
         spec = self._spec
         channel = self._channel = _channel(self._address, spec)
         method = await schema.load_method(spec.request, _exchange_over(channel, patience_s=max(5.0, spec.timeout_s)))
-        self._bodies = [encode(method.request, body, index) for index, body in enumerate(spec.bodies)]
+        self._bodies = await encoded(method.request, spec.bodies)
         self._reader = Reader(method.response)
         if method.streaming:
             self._streams = AioStreams(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import tempfile
@@ -55,7 +56,7 @@ async def load_method(request: Mapping[str, Any], exchange: Exchange) -> Method:
     if source == "reflection":
         files = await _reflected(service, exchange)
     else:
-        files = _compiled(Path(source))
+        files = await asyncio.to_thread(_compiled, Path(source))  # other requests may be due meanwhile
     pool = _pool(files)
     return _method(pool, service, name, source, stream=request.get("stream"))
 
