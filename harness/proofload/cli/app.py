@@ -21,6 +21,7 @@ from proofload.cli.doctor import doctor
 from proofload.cli.fixtures import fixtures
 from proofload.cli.init import init
 from proofload.cli.listings import scenarios, targets
+from proofload.cli.locust import locust
 from proofload.cli.nightly import nightly
 from proofload.cli.report import report
 from proofload.cli.run import run
@@ -30,7 +31,21 @@ from proofload.cli.speaking import out, say
 from proofload.errors import EXIT_INTERRUPTED, EXIT_PASS, ProofloadError
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
-for command in (run, compare, report, targets, scenarios, doctor, fixtures, serve, selftest, claims, init, nightly):
+for command in (
+    run,
+    compare,
+    report,
+    targets,
+    scenarios,
+    doctor,
+    fixtures,
+    serve,
+    selftest,
+    claims,
+    init,
+    locust,
+    nightly,
+):
     app.command()(command)
 
 

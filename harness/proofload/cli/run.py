@@ -81,7 +81,7 @@ def run(
     named = {"canary": beside, "reference": _absolute(reference), "serving": _absolute(serving), "key": key}
     short = {name: value for name, value in named.items() if value is not None}
     plan = load_scenario(scenario, quick=quick, overrides={**changes.scenario, **short})
-    chosen = _chosen(plan, target or (), payloads, changes.target)
+    chosen = chosen_targets(plan, target or (), payloads, changes.target)
     second = _second(plan, payloads)
     _refuse_what_cannot_be(runtime, json_to)
     folder = out or default_folder(plan.name, chosen)
@@ -119,7 +119,9 @@ def default_folder(scenario: str, targets: Sequence[Target]) -> Path:
     return folder
 
 
-def _chosen(plan: Scenario, named: Sequence[str], payloads: Path | None, changes: Mapping[str, Any]) -> list[Target]:
+def chosen_targets(
+    plan: Scenario, named: Sequence[str], payloads: Path | None, changes: Mapping[str, Any]
+) -> list[Target]:
     """The targets of this run, each with something to send."""
     from proofload.placeholders import names_in
     from proofload.targets import load_target

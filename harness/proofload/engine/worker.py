@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,7 +164,7 @@ class _Worker:
                     name: looked_up(value, owner="the target", key=f"request.headers.{name}")
                     for name, value in spec.headers.items()
                 },
-                payload_headers=self._headers(spec),
+                payload_headers=own_headers(self._payloads, spec.request.get("user_header")),
                 connections=spec.connections,
                 timeout_s=self._spec.timeout_s,
                 request=spec.request,
@@ -173,7 +173,7 @@ class _Worker:
             ),
             self._ledger,
         )
-        check = _answer_check(transport, payloads, spec.response)
+        check = answer_check(transport.decode, payloads, spec.response)
         await transport.open()
         if arm == len(self._transports):
             self._transports.append(transport)
@@ -194,17 +194,6 @@ class _Worker:
                 remedy="give both the same bodies in the same order; `expect` may differ",
             )
         return payloads
-
-    def _headers(self, spec: ArmSpec) -> Sequence[Mapping[str, str]]:
-        """What each payload brings of its own, its user included where the target wants to know."""
-        name = spec.request.get("user_header")
-        if not name:
-            return self._payloads.headers
-        own = self._payloads.headers or ({},) * len(self._payloads)
-        return [
-            headers if user is None else {**headers, name: user}
-            for headers, user in zip(own, self._payloads.users, strict=True)
-        ]
 
     def start(self, phases: list[dict[str, Any]], start_ns: int) -> None:
         plans = [PhasePlan(**phase) for phase in phases]
@@ -265,9 +254,20 @@ class _Worker:
             await transport.close()
 
 
-def _answer_check(transport: Transport, payloads: Payloads, response: Mapping[str, Any]) -> AnswerCheck:
+def own_headers(payloads: Payloads, user_header: str | None) -> Sequence[Mapping[str, str]]:
+    """What each payload brings of its own, its user included where the target wants to know."""
+    if not user_header:
+        return payloads.headers
+    own = payloads.headers or ({},) * len(payloads)
+    return [
+        headers if user is None else {**headers, user_header: user}
+        for headers, user in zip(own, payloads.users, strict=True)
+    ]
+
+
+def answer_check(decode: Callable[[bytes], Any], payloads: Payloads, response: Mapping[str, Any]) -> AnswerCheck:
     return AnswerCheck(
-        transport.decode,
+        decode,
         [
             NO_EXPECTATION if absent else expect
             for expect, absent in zip(payloads.expects, payloads.unexpected, strict=True)
