@@ -10,6 +10,7 @@ import pytest
 
 from proofload.errors import InputError
 from proofload.nightly.history import FILE, Index
+from proofload.nightly.plan import Cell
 from proofload.nightly.rows import Row
 from proofload.records import Status
 from proofload.testing.synthetic_nights import Made, a_cell, write_night
@@ -32,7 +33,7 @@ def test_a_row_holds_what_the_run_folder_says(tmp_path: Path) -> None:
 
 
 def test_only_valid_figures_are_followed(tmp_path: Path) -> None:
-    made = {
+    made: dict[Cell, Made | str | None] = {
         a_cell("invalid"): Made(status=Status.INVALID, cost=0.8),
         a_cell("failed"): Made(status=Status.FAIL),
         a_cell("censored"): Made(censored=True),

@@ -277,9 +277,7 @@ def t_of_splits(y: Column) -> Column:
 def _correlation(y: Column, split: int) -> float:
     """Of successive values, within the two sides; what taking their means away hides is added again."""
     rest = np.concatenate((y[:split] - y[:split].mean(), y[split:] - y[split:].mean()))
-    total = float((rest**2).sum())
-    if total <= 0.0:
-        return 0.0
+    total = max(float((rest**2).sum()), len(y) * FLOOR**2)
     products = rest[1:] * rest[:-1]
     products[split - 1] = 0.0
     own = float(products.sum()) / total

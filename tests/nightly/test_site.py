@@ -1,0 +1,163 @@
+"""The pages: what they say of a history, and that nothing in a name or an error can do anything there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from proofload.nightly.history import Index
+from proofload.nightly.night import nights
+from proofload.nightly.plan import Cell
+from proofload.nightly.site import history_of, write_site
+from proofload.records import Status
+from proofload.testing.page_kit import DESK, PHONE, laid_out, refuse_active_content
+from proofload.testing.synthetic_nights import Made, a_cell, write_night
+
+HOSTILE = '<script>alert(1)</script> & "q" | `x` $\\frac_{x}$ ![i](http://evil.example/i.png)\x1b[31m\u202e'
+
+
+def written(out: Path) -> Path:
+    return write_site(out, history_of(nights(out), Index(out, lambda _: None).rows()))[0]
+
+
+def pages(site: Path) -> dict[str, str]:
+    return {path.relative_to(site).as_posix(): path.read_text(encoding="utf-8") for path in site.rglob("*.html")}
+
+
+def words(page: str) -> str:
+    text = re.sub(r"<(style|svg).*?</\1>", "", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]+>", " ", text)))
+
+
+class Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value for name, value in attrs if name == "href" and value and not value.startswith("#")]
+
+
+def test_the_front_page_says_how_the_night_ended(tmp_path: Path) -> None:
+    made = {
+        a_cell(): Made(),
+        a_cell("grpc"): Made(status=Status.FAIL),
+        a_cell("kafka"): Made(status=Status.INVALID),
+        a_cell("slow"): Made(status=Status.INCONCLUSIVE),
+        a_cell("down"): "error: down cannot be started",
+        a_cell("untried"): None,
+    }
+    write_night(tmp_path, 0, made)
+    text = words(written(tmp_path).read_text(encoding="utf-8"))
+    assert "Night 2026-01-01" in text
+    assert "1 of 6 cells passes; 1 fails; 1 is inconclusive; 1 is invalid; 2 are missing." in text
+    assert "No change can be told yet: that takes 12 nights, and this is number 1." in text
+    assert "down cannot be started" in text
+    assert "it has not been run" in text
+
+
+def test_a_change_is_told_with_its_size_date_and_side(many_nights: Callable[..., Path]) -> None:
+    out = many_nights(40, slower_from=30)
+    site = written(out).parent
+    front, cell = words(pages(site)["index.html"]), words(pages(site)["cells/load.flask.cpu.html"])
+    for text in (front, cell):
+        assert re.search(r"p99 ▲ 1[3-7] % higher: worse", text), text
+        assert "2026-01-31" in text
+    assert "changes: +1" in pages(site)["cells/load.flask.cpu.html"]
+    assert "No change has been told." in words(pages(site)["cells/load.grpc.cpu.html"])
+
+
+def test_the_night_on_which_a_change_is_told_says_so_first(many_nights: Callable[..., Path]) -> None:
+    out = many_nights(40, slower_from=30)
+    everything = history_of(nights(out), Index(out, lambda _: None).rows())
+    (change,) = [one for trend in everything.trends if trend.name == "p99" for one in trend.changes]
+    until = [night for night in nights(out) if night.name <= change.told_on]
+    _, sentences = write_site(out, history_of(until, everything.rows))
+    assert any(sentence.startswith("Told tonight:") and "load · flask · cpu" in sentence for sentence in sentences)
+    _, later = write_site(out, everything)
+    assert "No change was told tonight." in later
+
+
+def test_another_configuration_begins_a_new_course_and_is_marked(tmp_path: Path) -> None:
+    for number in range(30):
+        slower = number >= 15
+        run = {"scenario.rate_rps": 120.0} if slower else {}
+        write_night(tmp_path, number, {a_cell(): Made(p99_ms=40.0 + number % 3 + 20.0 * slower, run=run)})
+    history = history_of(nights(tmp_path), Index(tmp_path, lambda _: None).rows())
+    assert [len(trend.stretches) for trend in history.trends] == [2, 2]
+    assert not any(trend.changes for trend in history.trends)
+    text = words(pages(written(tmp_path).parent)["cells/load.flask.cpu.html"])
+    assert "2026-01-16 : another configuration; figures before and after are not compared." in text
+    assert "scenario.rate_rps: 100.0 → 120.0" in text
+
+
+def test_every_link_leads_to_a_file(many_nights: Callable[..., Path]) -> None:
+    site = written(many_nights(3, also=[a_cell("odd/name #1?")])).parent
+    links = 0
+    for name, page in pages(site).items():
+        parser = Links()
+        parser.feed(page)
+        for link in parser.found:
+            links += 1
+            assert (site / name).parent.joinpath(unquote(link)).is_file(), (name, link)
+    assert links > 20
+
+
+def test_pages_of_cells_that_are_called_otherwise_now_go(many_nights: Callable[..., Path]) -> None:
+    out = many_nights(2)
+    site = written(out).parent
+    (site / "cells" / "old.html").write_text("old", encoding="utf-8")
+    written(out)
+    assert "cells/old.html" not in pages(site)
+
+
+def test_two_cells_whose_names_differ_only_in_signs_have_two_pages(tmp_path: Path) -> None:
+    write_night(
+        tmp_path, 0, {Cell("load", "", "cpu", "a b", ""): Made(), Cell("load", "", "cuda", "a-b.cpu", ""): None}
+    )
+    write_night(tmp_path, 1, {Cell("load", "", "cpu", "a b", ""): Made(), Cell("load", "", "cpu", "a/b", ""): None})
+    assert len([name for name in pages(written(tmp_path).parent) if name.startswith("cells/")]) == 3
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> dict[str, str]:
+    """A history in which every text that comes from outside is hostile."""
+    odd = Cell("load", "x", "cpu", HOSTILE, HOSTILE)
+    run = {"environment.cpu": HOSTILE, "environment.system": "Linux"}
+    for number in range(14):
+        made: dict[Cell, Made | str | None] = {
+            odd: Made(said=HOSTILE, cost=1.5, run=run if number > 6 else {}, p99_ms=30.0 + number % 2),
+            a_cell("a-target-with-a-name-that-is-as-long-as-they-may-be-" + "x" * 40): Made(said="x" * 900),
+            a_cell("down"): f"error: {HOSTILE}",
+        }
+        write_night(tmp_path, number, made)
+    return pages(written(tmp_path).parent)
+
+
+def test_hostile_names_versions_and_errors_are_text(hostile: dict[str, str]) -> None:
+    for name, page in hostile.items():
+        refuse_active_content(page)
+        assert "\x1b" not in page
+        assert "\u202e" not in page
+        assert "Content-Security-Policy" in page, name
+    assert '<script>alert(1)</script> & "q"' in words(hostile["index.html"])
+
+
+@pytest.mark.real
+def test_nothing_overflows_and_everything_can_be_read_on_a_desk_and_on_a_phone(
+    tmp_path: Path, hostile: dict[str, str], required_program: Callable[..., str]
+) -> None:
+    browser = required_program("chromium", "chromium-browser", "google-chrome")
+    shown = [(page, width) for page in hostile.values() for width in (DESK, PHONE)]
+    looked = tmp_path / "looked"
+    looked.mkdir()
+    for (page, width), laid in zip(shown, laid_out(browser, shown, looked), strict=True):
+        assert (laid.client, laid.scroll, laid.out, laid.errors) == (width, width, (), ())
+        assert "proofload nightly" in laid.text
+        assert "<script>alert(1)</script>" in laid.text or "alert" not in page
