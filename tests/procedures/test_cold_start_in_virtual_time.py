@@ -19,7 +19,7 @@ from proofload.procedures._cold_start.lives import Lives
 from proofload.procedures._cold_start.restarting import restarter
 from proofload.records import Check, Event, Outcome, Result, Status
 from proofload.store.record import RunRecord
-from proofload.target_model import Start, Target
+from proofload.target_model import Container, Start, Target
 from proofload.testing.simulated_bench import SimulatedBench, simulated_run
 
 STEADY_MS = 2.0
@@ -247,6 +247,40 @@ def test_a_target_that_cannot_be_restarted_is_refused_with_the_next_step() -> No
     with pytest.raises(InputError, match="cannot be restarted") as refusal:
         cold_start.create().conduct(External(), settings())  # type: ignore[arg-type]
     assert "restart" in refusal.value.remedy
+
+
+def test_the_scenarios_patience_is_that_of_either_runtime(tmp_path: Path) -> None:
+    started: list[Target] = []
+
+    class Noting(ColdBench):
+        def start(self, target: Any, *, arm: int = 0, essential: bool = True, env: Any = None) -> Any:
+            started.append(target)
+            return super().start(target, arm=arm, essential=essential, env=env)
+
+    scenario = settings(ready_limit_s=100.0, patience=2.0)
+    with simulated_run(tmp_path, scenario, flat, runtime="container") as plain:
+        bench = Noting(plain._folder, scenario, flat)
+        bench.world = ColdWorld(bench, Manner())
+        bench.described = TARGET.model_copy(update={"container": Container(image="scorer:2")})
+        restarter(bench, scenario, bench.world)()
+    [target] = started
+    assert target.start is not None
+    assert target.container is not None
+    assert (target.start.ready_timeout_s, target.container.ready_timeout_s) == (200.0, 200.0)
+
+
+def test_a_compile_cache_of_this_host_is_refused_for_a_container(tmp_path: Path) -> None:
+    scenario = settings(compile_cache_env="ENGINE_CACHE")
+    for runtime in ("process", "container"):
+        with simulated_run(tmp_path / runtime, scenario, flat, runtime=runtime) as plain:
+            bench = ColdBench(plain._folder, scenario, flat)
+            bench.world = ColdWorld(bench, Manner())
+            if runtime == "process":
+                restarter(bench, scenario, bench.world)
+                continue
+            with pytest.raises(InputError, match="compile cache") as refusal:
+                restarter(bench, scenario, bench.world)
+            assert "--runtime process" in refusal.value.remedy
 
 
 def test_a_run_cut_short_never_passes(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ class Circumstances:
     """Mean size of a request's body."""
     versions: Mapping[int, str] = field(default_factory=dict)
     """Interned version stamps by number, as far as any answer bore them."""
+    runtime: str = ""
+    """The name of the one that the run's target lives in."""
 
     @staticmethod
     def of(evidence: Evidence) -> Circumstances:
@@ -75,6 +77,7 @@ class Circumstances:
             ),
             payload_bytes=run["payloads"]["mean_bytes"],
             versions={number: text for (kind, number), text in evidence.names.items() if kind == "version"},
+            runtime=run["placement"]["runtime"],
         )
 
 

@@ -48,7 +48,7 @@ class Start(Protocol):
 
 
 def restarter(bench: Bench, scenario: Settings, clock: Clock) -> Start:
-    """Raises InputError for a target that cannot be restarted."""
+    """Raises InputError for a target that cannot be restarted, or not in the conditions that the scenario wants."""
     target = bench.target
     if target is None:
         raise InputError("a cold start needs a target", remedy="name one with --target")
@@ -56,6 +56,13 @@ def restarter(bench: Bench, scenario: Settings, clock: Clock) -> Start:
         return ByCommand(bench, target, scenario.restart, scenario.ready_limit_s * scenario.patience, clock)
     if target.is_external:
         raise InputError(f"{target.name} cannot be restarted", evidence=_WHY, remedy=_NEXT)
+    if scenario.compile_cache_env and bench.circumstances().runtime == "container":
+        raise InputError(
+            f"the compile cache of {target.name} cannot be emptied and filled again in a container",
+            evidence=f"compile_cache_env = {scenario.compile_cache_env!r} is to name folders of this run, on this host",
+            cause="a container sees nothing of them",
+            remedy="use `--runtime process`; or leave compile_cache_env out: what a volume of it holds is then as found",
+        )
     return ByTheLab(bench, target, scenario.ready_limit_s * scenario.patience, clock)
 
 
@@ -82,11 +89,11 @@ class ByTheLab:
         return Arrival(server, dict(server.timeline), (self.clock.now_ns() - began) / NS_PER_S)
 
     def _patient(self) -> Target:
-        """The scenario says how long a start is waited for."""
-        start = self.target.start
-        if start is None:
-            return self.target
-        return self.target.model_copy(update={"start": start.model_copy(update={"ready_timeout_s": self.patience_s})})
+        """The scenario says how long a start is waited for, whichever runtime it is that waits."""
+        tables = {name: getattr(self.target, name) for name in ("start", "container")}
+        longer = {"ready_timeout_s": self.patience_s}
+        changes = {name: table.model_copy(update=longer) for name, table in tables.items() if table is not None}
+        return self.target.model_copy(update=changes)
 
 
 @dataclass(frozen=True, slots=True)
