@@ -61,7 +61,7 @@ def restarter(bench: Bench, scenario: Settings, clock: Clock) -> Start:
             f"the compile cache of {target.name} cannot be emptied and filled again in a container",
             evidence=f"compile_cache_env = {scenario.compile_cache_env!r} is to name folders of this run, on this host",
             cause="a container sees nothing of them",
-            remedy="use `--runtime process`; or leave compile_cache_env out: what a volume of it holds is then as found",
+            remedy="use `--runtime process`; or leave compile_cache_env out: what its volumes hold is then as found",
         )
     return ByTheLab(bench, target, scenario.ready_limit_s * scenario.patience, clock)
 
