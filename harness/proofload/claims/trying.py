@@ -68,7 +68,7 @@ def chosen(only: Sequence[str]) -> list[Claim]:
 def tried(claims: Sequence[Claim], out: Path, progress: Progress, *, quick: bool) -> Iterator[Tried]:
     """Each claim in turn: what is kept in `out`, else tried now and kept.
 
-    A quick trial does not stand for a full one, nor one that the lab called invalid for any.
+    A quick trial does not stand for a full one, nor one without a figure or that the lab called invalid for any.
     """
     for claim in claims:
         before = kept(claim, out)
@@ -120,7 +120,7 @@ def _try(claim: Claim, out: Path, progress: Progress, *, quick: bool) -> Tried:
 
 
 def _settled(measured: Measured | None) -> bool:
-    return measured is not None and set(measured.doubts) <= {STAND_IN}
+    return measured is not None and measured.value is not None and set(measured.doubts) <= {STAND_IN}
 
 
 def _file(claim: Claim, out: Path) -> Path:

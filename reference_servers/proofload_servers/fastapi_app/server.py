@@ -65,6 +65,7 @@ def serve(service: Service, sock: socket.socket) -> None:
         log_config=None,  # our JSON handler takes uvicorn's lines
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who is limited by its address must not be able to say another one
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
     )

@@ -126,6 +126,12 @@ def test_over_http_only_who_may_gets_an_answer_and_nobody_a_hint(
         assert 'turned_away_total{reason="rate_limited"} 1.0' in page
         assert KEY not in page
         assert "alice" not in page
+
+        guesses = [
+            ask("/v1/predict", json=BODY, headers={"X-Api-Key": "a guess", "X-Forwarded-For": f"10.0.0.{number}"})
+            for number in range(31)
+        ]
+        assert guesses[-1].status_code == 429, "whatever address it claims to come from"
     server.told_nothing_secret()
 
 
