@@ -66,7 +66,7 @@ format: setup ## Put the code into the house's format
 bench: setup fixtures ## Ratios against peers, measured in one run (nginx, wrk and hey are used if installed)
 	@$(BIN)/python benchmarks/run_all.py
 
-cells: setup fixtures ## Five scenarios × four servers, in containers and as processes (half an hour; goes on where it stopped)
+cells: setup fixtures images ## Five scenarios × four servers, in containers and as processes (half an hour; goes on where it stopped)
 	@$(BIN)/python benchmarks/runtime_cells.py --report reports/containers.md
 
 images: setup fixtures ## Build the servers' container images and tell their sizes (GPU=1: the one for GPUs, too)

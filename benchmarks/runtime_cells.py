@@ -1,10 +1,12 @@
 """`make cells`: every scenario of the five against every reference server, in containers and as local processes.
 
-    python benchmarks/runtime_cells.py [--scenario S]... [--target T]... [--out out/cells] [--report FILE]
+    python benchmarks/runtime_cells.py [--scenario S]... [--target T]... [--runtime R]... [--out DIR] [--report FILE]
 
 Each cell is one `proofload run SCENARIO --quick --target TARGET --runtime RUNTIME`. A cell whose run folder is there
 already is not run again, so an interrupted table goes on; the verdict is computed from the folder, by the code as it
-is now. Exit code 0 when every cell of the table was run or says why it cannot be.
+is now. A scenario does not apply to a target where it is refused in the same words in both runtimes; a refusal in one
+of them (no engine, no image, a server that does not come up) leaves its cell not run, and to be tried again. Exit code
+0 when every cell was run or does not apply, 1 when not.
 """
 
 from __future__ import annotations
@@ -14,18 +16,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
+
+from proofload.errors import EXIT_BAD_INPUT
 
 SCENARIOS = ("soak", "peak-10x", "cold-start", "canary-rollback", "skew")
 TARGETS = ("flask", "fastapi", "grpc", "kafka")
 RUNTIMES = ("container", "process")
 _PATIENCE_S = 300.0
 _REASON_CHARS = 300
-_REFUSED = 2
-"""Exit code of a run that cannot be: bad input, or a target that cannot be started."""
+REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +39,22 @@ class Cell:
     target: str
     runtime: str
     status: str
-    """A verdict; "does not apply" with the reason; "not run" with the reason."""
+    """A verdict; "does not apply", "not run" or, until both runtimes are known, REFUSED, with the reason."""
     why: str
     causes: Sequence[str]
 
 
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
-    cells = []
+    runtimes = options.runtime or RUNTIMES
+    cells: list[Cell] = []
     for scenario in options.scenario or SCENARIOS:
         for target in options.target or TARGETS:
-            for runtime in RUNTIMES:
-                cell = _cell(options.out, scenario, target, runtime)
-                print(f"{scenario} on {target} as {runtime}: {cell.status}", file=sys.stderr, flush=True)
-                cells.append(cell)
-    text = _table(cells)
+            row = _told([_cell(options.out, scenario, target, runtime) for runtime in runtimes])
+            for cell in row:
+                print(f"{scenario} on {target} as {cell.runtime}: {cell.status}", file=sys.stderr, flush=True)
+            cells += row
+    text = _table(cells, runtimes)
     print(text)
     if options.report is not None:
         options.report.write_text(text, encoding="utf-8")
@@ -59,25 +63,14 @@ def main(arguments: Sequence[str]) -> int:
 
 def _cell(out: Path, scenario: str, target: str, runtime: str) -> Cell:
     folder = out / f"{scenario}-{target}-{runtime}"
-    refusal = folder.with_suffix(".refused")
-    if not (folder / "result.json").exists() and not refusal.exists():
+    if not (folder / "result.json").exists():
         shutil.rmtree(folder, ignore_errors=True)  # of an attempt that did not reach its end
         folder.parent.mkdir(parents=True, exist_ok=True)
-        command = ["run", scenario, "--quick", "--target", target, "--runtime", runtime, "--out", str(folder)]
-        ended = subprocess.run(
-            [sys.executable, "-m", "proofload", *command],
-            capture_output=True,
-            text=True,
-            timeout=_PATIENCE_S,
-            check=False,
-        )
-        if ended.returncode == _REFUSED:
-            refusal.write_text(ended.stderr, encoding="utf-8")
-    if refusal.exists():
-        said = refusal.read_text(encoding="utf-8")
-        return Cell(scenario, target, runtime, "does not apply", _first_error(said), ())
-    if not (folder / "result.json").exists():
-        return Cell(scenario, target, runtime, "not run", "it ended without a result", ())
+        code, said = _ran(["run", scenario, "--quick", "--target", target, "--runtime", runtime, "--out", str(folder)])
+        if code == EXIT_BAD_INPUT:
+            return Cell(scenario, target, runtime, REFUSED, _first_error(said), ())
+        if not (folder / "result.json").exists():
+            return Cell(scenario, target, runtime, "not run", f"it ended with {code} and no result", ())
     subprocess.run([sys.executable, "-m", "proofload", "report", str(folder)], capture_output=True, check=True)
     result = orjson.loads((folder / "result.json").read_bytes())
     status = result["status"]
@@ -92,6 +85,19 @@ def _cell(out: Path, scenario: str, target: str, runtime: str) -> Cell:
     return Cell(scenario, target, runtime, status, why, causes)
 
 
+def _ran(words: Sequence[str]) -> tuple[int, str]:
+    """(exit code, what it said) of one command; one that takes too long is interrupted, and cleans up."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "proofload", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        _, said = process.communicate(timeout=_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.terminate()
+        _, said = process.communicate()
+    return process.returncode, said
+
+
 def _first_error(said: str) -> str:
     """What happened, of an error as the command line tells it."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
@@ -99,19 +105,27 @@ def _first_error(said: str) -> str:
     return " ".join(lines[start : start + 2]).removeprefix("error: ")
 
 
-def _table(cells: Sequence[Cell]) -> str:
+def _told(row: Sequence[Cell]) -> list[Cell]:
+    """What the refused cells of one scenario and target are: inapplicable, or only not run here and now."""
+    everywhere = {cell.runtime for cell in row} == set(RUNTIMES)
+    alike = {(cell.status, cell.why) for cell in row}
+    status = "does not apply" if everywhere and len(alike) == 1 else "not run"
+    return [replace(cell, status=status) if cell.status == REFUSED else cell for cell in row]
+
+
+def _table(cells: Sequence[Cell], runtimes: Sequence[str]) -> str:
     lines = [
         "# The same scenarios, in containers and as processes",
         "",
         "Quick settings, each cell run once, by `make cells`. Machine and versions stand in the run folders.",
         "",
-        "| scenario | target | container | process |",
-        "| --- | --- | --- | --- |",
+        f"| scenario | target | {' | '.join(runtimes)} |",
+        f"| --- | --- |{' --- |' * len(runtimes)}",
     ]
     by_place = {(cell.scenario, cell.target, cell.runtime): cell for cell in cells}
     for scenario, target in dict.fromkeys((cell.scenario, cell.target) for cell in cells):
-        pair = [by_place[scenario, target, runtime] for runtime in RUNTIMES]
-        lines.append(f"| {scenario} | {target} | {' | '.join(map(_short, pair))} |")
+        row = [by_place[scenario, target, runtime] for runtime in runtimes]
+        lines.append(f"| {scenario} | {target} | {' | '.join(map(_short, row))} |")
     told = [cell for cell in cells if cell.why]
     if told:
         lines += ["", "## Why a cell is not a pass", ""]
@@ -132,6 +146,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenario", action="append", choices=SCENARIOS)
     parser.add_argument("--target", action="append", choices=TARGETS)
+    parser.add_argument("--runtime", action="append", choices=RUNTIMES)
     parser.add_argument("--out", type=Path, default=Path("out/cells"))
     parser.add_argument("--report", type=Path)
     return parser.parse_args(arguments)
