@@ -177,12 +177,3 @@ def test_its_table_of_exit_codes_is_the_programs() -> None:
     (stated,) = re.findall(r"^\|((?: \d+ \|)+)$", README, re.MULTILINE)
     there = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
     assert {int(code) for code in re.findall(r"\d+", stated)} == there
-
-
-def test_the_commands_that_it_calls_not_there_yet_are_not_there() -> None:
-    missing = README.partition("## Not there yet")[2]
-    for word in ("compare",):
-        assert f"`{word}`" in missing
-        command = [sys.executable, "-m", "proofload", word, "--help"]
-        told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
-        assert told.returncode == errors.EXIT_BAD_INPUT, word

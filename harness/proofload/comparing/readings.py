@@ -85,7 +85,7 @@ def reading(attempt: Attempt) -> Reading | None:
         service_p50=plain_percentiles(answered.service_ns).get("p50"),
         latency=plain_percentiles(observed),
         over={name: int(np.count_nonzero((observed > limit_ms * NS_PER_MS) | gave_up)) for name, limit_ms in limits},
-        host=str(run["host"]["host_id"]),
+        host=str(run["host"].get("host_id", "")),
         requests=_asked(run),
         checked=bool(run["payloads"]["with_expectation"]),
         fresh=run["placement"]["runtime"] != "external",

@@ -65,7 +65,7 @@ def plan_in(folder: Path) -> dict[str, Any]:
 
 def make(asked: Asked, folder: Path, *, command: str, progress: Progress) -> None:
     """Make what is not there yet. Raises what ends it: Ctrl-C, or TargetError for a target that cannot be started."""
-    for model in sorted({m for one in asked.situations for t in one.targets if (m := t.model) and t.uses("fixtures")}):
+    for model in sorted(_models(asked)):
         ensure_fixtures(model, progress.message)
     lifetimes = planned(asked)
     for place, lifetime in enumerate(lifetimes):
@@ -74,7 +74,7 @@ def make(asked: Asked, folder: Path, *, command: str, progress: Progress) -> Non
             if hopeless(situation, folder, lifetimes, lifetime):
                 break
             path = so_far.next_path(folder)
-            path.mkdir()
+            path.mkdir(parents=True)
             told = f"{place + 1} of {len(lifetimes)}, {situation.scenario.name}: {asked.labels[lifetime.option]}"
             progress.message(f"{told}{_again(so_far)}")
             run_scenario(
@@ -102,6 +102,12 @@ def hopeless(situation: Situation, folder: Path, lifetimes: Sequence[Lifetime], 
 def overloaded(first_pair: Sequence[Attempt]) -> bool:
     seen: list[Reading] = [found for one in first_pair if (found := reading(one)) is not None]
     return bool(seen) and not any(one.keeps_up for one in seen)
+
+
+def _models(asked: Asked) -> set[str]:
+    """What has to be built before targets can serve it."""
+    every = [target for one in asked.situations for target in (*one.targets, one.canary)]
+    return {one.model for one in every if one is not None and one.model is not None and one.uses("fixtures")}
 
 
 def _plan(asked: Asked, command: str) -> dict[str, Any]:

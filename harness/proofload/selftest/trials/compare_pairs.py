@@ -72,7 +72,7 @@ class ComparePairs:
             magnitude=0.15 / MARGIN,
         )
         covered = [
-            Shape(f"pairs: interval, {name}", "coverage", _covering(make), alpha=ALPHA)
+            Shape(f"pairs: interval (nominal 1 %), {name}", "coverage", _covering(make), alpha=1.25 * ALPHA)
             for name, make in same.items()
             if name in {"quiet (1 %)", "loud (15 %)", "a machine that drifts"}
         ]
