@@ -1,0 +1,145 @@
+"""From run folders to standings, requirements, costs and what was not measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from proofload.comparing.asked import understood
+from proofload.comparing.found import Comparison
+from proofload.comparing.judging import judged
+from proofload.comparing.pricing import at_capacity
+from proofload.comparing.requirements import dispersion
+from proofload.comparing.running import begin, make
+from proofload.progress import PlainProgress
+from proofload.records import Capacity, Cost, Interval, Result, Status
+from proofload.scenarios import load_scenario
+
+if TYPE_CHECKING:
+    from conftest import FakeLab
+
+PRICES = {
+    "vcpu-hour": {
+        "low": 0.05, "high": 0.1, "currency": "USD", "unit": "hour", "region": "x", "date": "2026", "source": "test"
+    }
+}  # fmt: skip
+
+
+@pytest.fixture
+def compared(lab: FakeLab, targets: Callable[..., list[str]], tmp_path: Path) -> Callable[..., Comparison]:
+    """Makes and judges a comparison of targets a, b, … on the fake lab."""
+
+    def run(*names: str, pairs: int = 8, scenarios: Sequence[str] = (), settings: Sequence[str] = ()) -> Comparison:
+        asked = understood(
+            targets(*names), scenarios, settings=["rate_rps=100", "slo.p99_ms=50", *settings], pairs=pairs, quick=True
+        )
+        begin(asked, tmp_path / "out", command="proofload compare")
+        make(asked, tmp_path / "out", command="proofload compare", progress=PlainProgress())
+        return judged(asked, tmp_path / "out")
+
+    return run
+
+
+def test_a_server_and_itself_are_equivalent(compared: Callable[..., Comparison]) -> None:
+    found = compared("a", "b")
+    assert str(found.standing) == "equivalent"
+    assert [label for label, apart in found.ranking if apart] == []
+
+
+def test_fifteen_percent_longer_is_worse_and_fifteen_percent_shorter_better(
+    lab: FakeLab, compared: Callable[..., Comparison]
+) -> None:
+    lab.medians = {"b": 4.6, "c": 3.4}
+    found = compared("a", "b", "c")
+    by = {one.label: str(one.standing) for one in found.options}
+    assert by == {"a": "None", "b": "worse", "c": "better"}
+    [service] = [one.metrics[0] for one in found.besides if one.candidate == "b"]
+    assert service.factor == pytest.approx(1.15, rel=0.02)
+    assert service.interval.low is not None
+    assert service.interval.low > 1.05
+    assert found.ranking[0] == ("c", False)
+    assert [apart for _, apart in found.ranking[1:]] == [True, True]
+    assert str(found.standing) == "worse", "one candidate that is worse makes the exit code"
+
+
+def test_options_that_were_asked_different_things_are_not_compared(
+    lab: FakeLab, compared: Callable[..., Comparison]
+) -> None:
+    lab.payloads = {"b": 17}
+    found = compared("a", "b")
+    assert str(found.standing) == "not-comparable"
+    assert "asked different things" in found.besides[0].metrics[0].because
+
+
+def test_with_half_of_the_pairs_lost_nothing_is_compared(lab: FakeLab, compared: Callable[..., Comparison]) -> None:
+    lab.invalid = {f"load-0{pair}-b-b{again}" for pair in range(1, 6) for again in ("", ".2", ".3")}
+    found = compared("a", "b")
+    assert str(found.standing) == "not-comparable"
+    assert found.besides[0].metrics[0].because == "3 of 8 pairs came about"
+    assert len(found.conservation.lost) == 5
+
+
+def test_a_p99_that_short_lifetimes_cannot_show_is_told_and_not_waited_for(compared: Callable[..., Comparison]) -> None:
+    found = compared("a", "b")
+    tail = found.besides[0].metrics[1]
+    assert not tail.required
+    assert any("p99 latency" in text and "2,000" in text for text in found.not_measured)
+
+
+def test_requirements_are_judged_over_all_lifetimes_together(lab: FakeLab, compared: Callable[..., Comparison]) -> None:
+    lab.medians = {"b": 60.0}
+    found = compared("a", "b", pairs=12, settings=["slo.ok_share=0.99"])
+    kept = {one.label: {each.name: each.status for each in one.requirements} for one in found.options}
+    assert kept["a"]["p99 ≤ 50 ms"] is Status.PASS
+    assert kept["b"]["p99 ≤ 50 ms"] is Status.FAIL
+    assert found.options[0].meets is Status.PASS
+    assert found.options[1].meets is Status.FAIL
+
+
+def test_a_candidate_that_fails_where_the_baseline_passes_is_worse(
+    lab: FakeLab, compared: Callable[..., Comparison]
+) -> None:
+    lab.statuses = {"peak-10x-a-a": Status.PASS, "peak-10x-b-b": Status.FAIL}
+    found = compared("a", "b", scenarios=["load", "peak-10x"], settings=["peak-10x.rate_rps=10"])
+    assert str(found.standing) == "worse"
+    assert {one.option: one.status for one in found.once} == {"a": Status.PASS, "b": Status.FAIL}
+    assert not any("ten times" in text for text in found.not_measured)
+
+
+def test_what_was_not_measured_is_said(compared: Callable[..., Comparison]) -> None:
+    told = " ".join(compared("a", "b").not_measured)
+    for scenario in ("capacity", "peak-10x", "cold-start", "canary-rollback", "soak"):
+        assert f"--scenario {scenario}" in told
+
+
+def test_the_fleet_for_a_peak_costs_what_capacity_allows() -> None:
+    scenario = load_scenario("capacity", overrides={"cost.peak_rps": 1000, "cost.utilisation": 0.5, "cost.spare": 1})
+    inputs = {"resources": {"vcpu-hour": 2.0}, "prices": PRICES}
+    cost = Cost(1.0, Interval(0.8, 1.2), "USD", priced=True, detail="", inputs=inputs)
+    price = at_capacity(_result(Capacity(400.0, Interval(380.0, 420.0), True, (), None), cost), scenario)
+    assert price is not None
+    assert price.instances == Interval(6.0, 7.0)  # 1000 ÷ 210 and 1000 ÷ 190, rounded up, and one to spare
+    assert price.per_month.low == pytest.approx(6 * 0.10 * 730)
+    assert price.per_month.high == pytest.approx(7 * 0.20 * 730)
+
+
+def test_a_rate_that_was_not_confirmed_has_no_price() -> None:
+    cost = Cost(None, Interval(None, None), "USD", priced=False, detail="")
+    capacity = Capacity(400.0, Interval(None, None), False, (), None)
+    assert at_capacity(_result(capacity, cost), load_scenario("capacity")) is None
+
+
+def test_counts_that_differ_between_lifetimes_widen_what_they_mean() -> None:
+    assert dispersion([0, 0, 0], [100, 100, 100]) == 1.0
+    assert dispersion([5, 5, 5, 5], [100] * 4) == 1.0
+    assert dispersion([20, 0, 0, 0], [100] * 4) > 10
+
+
+def _result(capacity: Capacity, cost: Cost) -> Result:
+    return Result(
+        scenario="capacity", procedure="capacity", target={"name": "a"}, status=Status.PASS, validity=(), checks=(),
+        phases=(), client=None, cost=cost, environment={}, command="", started_at="", duration_s=1.0, capacity=capacity,
+    )  # fmt: skip
