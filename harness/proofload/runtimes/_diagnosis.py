@@ -18,7 +18,7 @@ class Diagnosis:
 
 
 AT_ITS_MEMORY_LIMIT = "its memory limit was reached"
-"""In the cause of a target's death: what killed it is known."""
+"""In the cause of a target's death: the kernel has killed a process of it for that, by all likelihood this one."""
 _ADDRESS_IN_USE = re.compile(
     r"(address|connection) (already )?in use|EADDRINUSE|errno 98\b|failed to bind", re.IGNORECASE
 )
@@ -83,12 +83,15 @@ _BY_SIGNAL = {
 
 
 def diagnose(exit_code: int, log: str, *, out_of_memory: bool = False) -> Diagnosis:
-    """`exit_code` as subprocess gives it (negative: a signal); `out_of_memory`: its memory limit says so."""
+    """`exit_code` as subprocess gives it (negative: a signal); `out_of_memory`: the kernel killed a process of it at
+    its memory limit, the first one or another."""
     ended = _ending(exit_code)
     killed = exit_code in {-signal.SIGKILL, 128 + signal.SIGKILL}
     if out_of_memory or killed:
-        sure = AT_ITS_MEMORY_LIMIT if out_of_memory else "the kernel, for want of memory, or a person"
-        return Diagnosis(ended, f"it was killed: {sure}", "raise limits.memory_mib, or free memory (`dmesg` says more)")
+        who = "it" if killed else "a process of it"
+        by = f"most likely because {AT_ITS_MEMORY_LIMIT}" if out_of_memory else "for want of memory, or by a person"
+        remedy = "raise limits.memory_mib, or free memory (`dmesg` says more)"
+        return Diagnosis(ended, f"{who} was killed, {by}", remedy)
     for pattern, cause, remedy in _CAUSES:
         matches = list(pattern.finditer(log))
         if matches:
