@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +42,7 @@ class Contained:
     described: dict[str, Any]
     """Facts known at the start."""
     root: trees.Root | None
-    """Its first process, where the engine's processes are ours to see."""
+    """Its first process, where the engine's processes are ours to see; another one once it was started again."""
     also_alive: Callable[[], None] = field(default=lambda: None)
     """Checks what the target depends on (its broker); raises MeasurementError."""
     _follower: threading.Thread | None = None
@@ -58,7 +59,9 @@ class Contained:
 
     def follow(self) -> None:
         """Copy what it writes into its log, from its first line on."""
-        self._follower = threading.Thread(target=self._copy, name=f"log {self.target.name}", daemon=True)
+        descriptor = os.dup(self.log.descriptor)  # its own: an engine may still be telling when the log is closed
+        name = f"log {self.target.name}"
+        self._follower = threading.Thread(target=self._copy, args=(descriptor,), name=name, daemon=True)
         self._follower.start()
 
     def check_alive(self) -> None:
@@ -128,15 +131,19 @@ class Contained:
     def _seems_gone(self) -> bool:
         """A look into /proc where that is possible; the engine is asked seldom, for it has its share of the cores."""
         if self.root is not None:
-            return not trees.alive(self.root)
+            return self._first_process_is_gone()
         now = time.monotonic()
         if now - self._looked_s < _LOOK_EVERY_S:
             return False
         self._looked_s = now
         return True
 
+    def _first_process_is_gone(self) -> bool:
+        return self.root is not None and not trees.alive(self.root)
+
     def _state(self) -> Mapping[str, Any]:
-        """Its state now; a first process that is gone is waited for, so that the engine has noticed too."""
+        """Its state now; where its first process is gone, the engine is waited for: it notices the end, or tells of
+        another first process."""
         patience = time.monotonic() + _END_PATIENCE_S
         while True:
             try:
@@ -144,15 +151,19 @@ class Contained:
             except NotFound:
                 return {"Running": False, "ExitCode": _SIGKILLED, "OOMKilled": False, "Removed": True}
             state: Mapping[str, Any] = self.container.attrs["State"]
-            vanished = self.root is not None and not trees.alive(self.root)
-            if not (state["Running"] and vanished) or time.monotonic() > patience:
+            if self._first_process_is_gone():
+                self.root = first_process(self.container) or self.root
+            if not (state["Running"] and self._first_process_is_gone()) or time.monotonic() > patience:
                 return state
             time.sleep(0.02)
 
-    def _copy(self) -> None:
-        with suppress(Exception):  # the engine ends, the log is closed: what was copied by then is what there is
-            for chunk in self.container.logs(stream=True, follow=True):
-                os.write(self.log.descriptor, chunk)
+    def _copy(self, descriptor: int) -> None:
+        try:
+            with suppress(Exception):  # the engine ends, the disk is full: what was copied by then is what there is
+                for chunk in self.container.logs(stream=True, follow=True):
+                    os.write(descriptor, chunk)
+        finally:
+            os.close(descriptor)
 
     def _await_log(self) -> None:
         if self._follower is not None:
@@ -170,9 +181,10 @@ def first_process(container: Container) -> trees.Root | None:
 
 
 def started_ns(container: Container, now_ns: int, wall_ns: int, earliest_ns: int) -> int:
-    """When its first process began, on our clock: the engine tells it by the wall clock of this host."""
+    """When its first process began, on our clock: the engine tells it by the wall clock of this host, Docker in UTC,
+    Podman in its own time zone."""
     text = str(container.attrs["State"]["StartedAt"])
-    whole, _, fraction = text.rstrip("Z").partition(".")
-    second = datetime.fromisoformat(whole + "+00:00").timestamp()
-    at_wall_ns = round(second) * NS_PER_S + int(fraction[:9].ljust(9, "0") or 0)
+    second = datetime.fromisoformat(re.sub(r"\.\d+", "", text)).timestamp()
+    fraction = re.search(r"\.(\d{1,9})", text)
+    at_wall_ns = round(second) * NS_PER_S + int(fraction[1].ljust(9, "0") if fraction else 0)
     return min(now_ns, max(earliest_ns, now_ns - (wall_ns - at_wall_ns)))

@@ -115,30 +115,29 @@ class Berth:
             device=self.placement.device,
             token=self.token,
         )
-        timeline = {"spawn_ns": self.clock.now_ns()}
-        with translated(f"target {filled.name} cannot be started"):
+        what = f"target {filled.name} cannot be started"
+        with translated(what), ExitStack() as undo:
+            log = LogFile(self.placement.log_dir / log_name(filled.name, self.placement.arm, attempt))
+            undo.callback(log.close)
+            timeline = {"spawn_ns": self.clock.now_ns()}
             container = self.client.containers.create(**asked)
             timeline["created_ns"] = self.clock.now_ns()
-            log = LogFile(self.placement.log_dir / log_name(filled.name, self.placement.arm, attempt))
-            try:
-                container.start()
-                container.reload()
-            except BaseException:
-                container.remove(force=True, v=True)
-                log.close()
-                raise
-        timeline["started_ns"] = started_ns(container, self.clock.now_ns(), time.time_ns(), timeline["created_ns"])
-        server = Contained(
-            target=filled,
-            container=container,
-            log=log,
-            cpus=cores or tuple(sorted(os.sched_getaffinity(0))),
-            timeline=timeline,
-            described=self._described(filled, asked, container.id, attempt),
-            root=first_process(container),
-            also_alive=self.broker.check_alive,
-        )
-        server.follow()
+            undo.callback(container.remove, force=True, v=True)
+            container.start()
+            container.reload()
+            timeline["started_ns"] = started_ns(container, self.clock.now_ns(), time.time_ns(), timeline["created_ns"])
+            server = Contained(
+                target=filled,
+                container=container,
+                log=log,
+                cpus=cores or tuple(sorted(os.sched_getaffinity(0))),
+                timeline=timeline,
+                described=self._described(filled, asked, container.id, attempt),
+                root=first_process(container),
+                also_alive=self.broker.check_alive,
+            )
+            server.follow()
+            undo.pop_all()
         return server, _bound(server, ports)
 
     def _described(self, filled: Target, asked: Mapping[str, Any], container_id: str, attempt: int) -> dict[str, Any]:
