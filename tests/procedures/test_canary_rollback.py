@@ -306,6 +306,33 @@ def test_the_slo_is_that_of_the_version_that_ends_up_serving(tmp_path: Path, p99
     assert next(check.status for check in result.checks if check.name == "p99") is status
 
 
+def broken(outcome: Outcome, share: float) -> Spoil:
+    """Both versions alike, so that no guard sees it."""
+
+    def spoil(rows: Rows, rng: np.random.Generator) -> None:
+        rows["outcome"][rng.random(len(rows)) < share] = outcome
+
+    return spoil
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name"), [(broken(Outcome.WRONG, 1.0), "wrong_share"), (broken(Outcome.ERROR, 0.2), "ok_share")]
+)
+def test_two_versions_that_are_broken_alike_fail(tmp_path: Path, spoil: Spoil, name: str) -> None:
+    result = played(tmp_path, Play(spoil))
+    assert result.status is Status.FAIL
+    assert name in {check.name for check in result.checks if check.status is Status.FAIL}
+    assert result.headline[0].startswith("The baseline itself does not serve")
+
+
+def test_a_limit_binds_fully_where_it_was_set_be_it_to_the_default(tmp_path: Path) -> None:
+    for name, slo, status in (("unset", {}, Status.PASS), ("set", {"ok_share": 0.999}, Status.INCONCLUSIVE)):
+        result = judge(RunRecord(Play().write(tmp_path / name, settings(slo=slo))))
+        limits = {check.name: check.status for check in result.checks if check.name in {"ok_share", "wrong_share"}}
+        assert limits == ({"ok_share": status, "wrong_share": Status.PASS} if slo else {})
+        assert result.status is status  # so few answers cannot show 99.9 %
+
+
 def test_after_a_rollback_the_slo_is_that_of_the_baseline(tmp_path: Path) -> None:
     result = played(tmp_path, Play(failing(0.4), rolled_at_s=20.0), slo={"ok_share": 0.99})
     assert next(check.status for check in result.checks if check.name == "ok_share") is Status.PASS

@@ -66,6 +66,23 @@ def test_a_hook_that_fails_is_no_finding_and_everything_is_brought_back_and_stop
     assert stage.stopped == [1, 0]
 
 
+def test_through_a_router_no_answer_is_wrong_for_being_the_other_versions(tmp_path: Path) -> None:
+    class Routed(Stage):
+        target = TARGET.model_copy(update={"response": TARGET.response.model_copy(update={"expected_version": "v1"})})
+        aimed: Target | None = None
+
+        def aim(self, arm: int, target: Target, *, arm_header: str) -> None:
+            self.aimed = target
+
+    driver = {"name": "command", "url": "http://127.0.0.1:9/", "move": ["true"], "arm_header": "X-Arm"}
+    scenario = RolloutSettings.model_validate({"name": "r", "procedure": "blue-green", "warmup_s": 0, "driver": driver})
+    with Watchdog() as watchdog:
+        stage = Routed(tmp_path, watchdog)
+        moved(cast("Bench", stage), scenario)
+    assert stage.aimed is not None
+    assert (stage.aimed.url, stage.aimed.response.expected_version) == ("http://127.0.0.1:9/", None)
+
+
 def moved(bench: Bench, scenario: RolloutSettings) -> None:
     with deployed(bench, scenario) as rollout:
         assert rollout is not None

@@ -273,6 +273,32 @@ def test_the_slo_of_the_version_that_serves_is_judged_where_one_is_set(name: str
     assert [check.name for check in broken.checks if check.status is Status.FAIL] == ["p50"]
 
 
+def wrong_all_over(rows: NDArray[np.void], rng: np.random.Generator) -> None:
+    del rng
+    rows["outcome"] = Outcome.WRONG
+
+
+def failing_all_over(rows: NDArray[np.void], rng: np.random.Generator) -> None:
+    hit = rng.random(len(rows)) < 0.2
+    rows["outcome"][hit], rows["status"][hit] = Outcome.ERROR, 500
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(("harm", "check"), [(wrong_all_over, "wrong_share"), (failing_all_over, "ok_share")])
+def test_two_versions_that_are_broken_alike_fail(name: str, harm: Harm, check: str, tmp_path: Path) -> None:
+    result = RUNS[name](tmp_path / "run", harm)
+    assert result.status is Status.FAIL
+    assert check in {one.name for one in result.checks if one.status is Status.FAIL}
+    assert result.headline[0].startswith("The baseline itself does not serve")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_limit_that_somebody_set_to_its_default_binds_as_any_other(name: str, tmp_path: Path) -> None:
+    for slo, seen in (({}, 0), ({"ok_share": 0.999}, 1)):
+        result = RUNS[name](tmp_path / str(seen), slo=slo)
+        assert sum(one.name == "ok_share" for one in result.checks) == seen
+
+
 def test_users_who_change_sides_are_named(tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
     result = ab(tmp_path / "run", arm=lambda payload: rng.integers(0, 2, len(payload)))

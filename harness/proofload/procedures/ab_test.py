@@ -20,7 +20,14 @@ from proofload.procedures._ab_test.findings import Found, checks_of, details_of,
 from proofload.procedures._ab_test.metrics import METRICS, Asked, Design, Questions, Users, asked, seen, shown
 from proofload.procedures._rollout.moving import BASELINE, CANARY, Rollout, Trip, deployed
 from proofload.procedures._rollout.settings import RolloutSettings
-from proofload.procedures._rollout.versions_judging import for_users, forced, keeps_slo, measured, stays_up
+from proofload.procedures._rollout.versions_judging import (
+    does_not_serve,
+    for_users,
+    forced,
+    keeps_slo,
+    measured,
+    stays_up,
+)
 from proofload.records import SAMPLE_DTYPE, Phase, Samples, Status
 from proofload.scenarios import Positive, Scenario, Seconds
 from proofload.verdict.ab_test import FEWEST_LOOKED_AT, looked_at_now
@@ -117,13 +124,14 @@ class AbTest:
         serving = CANARY if found.keeps_the_second else BASELINE
         served = [(phases[EXPERIMENT], evidence.samples(phases[EXPERIMENT].index))]
         slo = keeps_slo(served, serving, settings, around, alpha_fail=questions.alpha_fail)
+        first = keeps_slo(served, BASELINE, settings, around, alpha_fail=questions.alpha_fail)
         checks = (up, *told, *slo)
         return Findings(
             phases=tuple(one.summary for one in judged.values()),
             checks=checks,
             validity=judged[EXPERIMENT].validity,
             client=judged[EXPERIMENT].health,
-            headline=headline_of(found, checks),
+            headline=(*does_not_serve(first, checks), *headline_of(found, checks)),
             details=details_of(found),
         )
 

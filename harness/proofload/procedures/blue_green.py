@@ -19,7 +19,14 @@ from proofload.procedures._blue_green.findings import checks_of, details_of, fou
 from proofload.procedures._blue_green.guard import Guard
 from proofload.procedures._rollout.moving import BASELINE, CANARY, Rollout, Trip, deployed, stage_ends
 from proofload.procedures._rollout.settings import RolloutSettings
-from proofload.procedures._rollout.versions_judging import all_valid, for_users, keeps_slo, measured, stays_up
+from proofload.procedures._rollout.versions_judging import (
+    all_valid,
+    does_not_serve,
+    for_users,
+    keeps_slo,
+    measured,
+    stays_up,
+)
 from proofload.records import SAMPLE_DTYPE, Samples, Status
 from proofload.scenarios import Positive, Scenario, Seconds, Share
 from proofload.verdict.shadow import Tolerance
@@ -127,6 +134,7 @@ class BlueGreen:
         each = _EACH * settings.alpha_fail
         served = [(phase, parts[name]) for name, phase in ran.items()]
         serving = BASELINE if found.taken_back else CANARY
+        first = keeps_slo(served, BASELINE, settings, around, alpha_fail=each)
         checks = checks_of(
             found,
             up,
@@ -140,7 +148,7 @@ class BlueGreen:
             checks=checks,
             validity=all_valid({name: judged[name] for name in (BLUE, GREEN)}),
             client=judged[GREEN].health,
-            headline=headline_of(found, checks),
+            headline=(*does_not_serve(first, checks), *headline_of(found, checks)),
             details=details_of(found, samples, ran[BLUE].start_ns),
         )
 

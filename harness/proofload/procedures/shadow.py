@@ -17,7 +17,14 @@ from proofload.engine.client import Stretch
 from proofload.procedures import Bench, Circumstances, Evidence, Findings
 from proofload.procedures._rollout.moving import BASELINE, deployed
 from proofload.procedures._rollout.settings import RolloutSettings
-from proofload.procedures._rollout.versions_judging import all_valid, keeps_slo, measured, pooled, stays_up
+from proofload.procedures._rollout.versions_judging import (
+    all_valid,
+    does_not_serve,
+    keeps_slo,
+    measured,
+    pooled,
+    stays_up,
+)
 from proofload.procedures._shadow.findings import (
     CHECKS,
     Blocks,
@@ -107,7 +114,7 @@ class Shadow:
             checks=checks,
             validity=all_valid(judged),
             client=judged[MIRRORED].health,
-            headline=headline_of(found, checks),
+            headline=(*does_not_serve(slo, checks), *headline_of(found, checks)),
             details=details_of(found),
         )
 

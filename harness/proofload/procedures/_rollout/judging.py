@@ -18,12 +18,12 @@ from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.procedures import Circumstances, Evidence, Findings, ended_early
 from proofload.procedures._measured_phase import MeasuredPhase, measure
 from proofload.procedures._rollout.guarding import SETTLED_NS, frozen, tally, told, versions_in
-from proofload.procedures._rollout.moving import WARM_UP
+from proofload.procedures._rollout.moving import BASELINE, CANARY, WARM_UP
 from proofload.procedures._rollout.reading import Story, known_afterwards, story_of
 from proofload.procedures._rollout.settings import RolloutSettings
 from proofload.procedures._rollout.telling import headline, radius, series, times
-from proofload.records import SAMPLE_DTYPE, Check, Outcome, Phase, Samples
-from proofload.scenarios import Slo
+from proofload.procedures._rollout.versions_judging import binding, does_not_serve
+from proofload.records import SAMPLE_DTYPE, Check, Outcome, Phase, Samples, Status
 from proofload.verdict.rollout import (
     OTHERS,
     GuardSeen,
@@ -75,7 +75,8 @@ def judged(
         return Findings.nothing(evidence)
     replay = replayed(evidence, scenario, story, rules)
     ended = ended_early(evidence)
-    checks = (*_checks(replay, scenario, tolerances, len(stages), ended), *_slo(replay, scenario, evidence))
+    serving = CANARY if story.rolled is None else BASELINE
+    checks = (*_checks(replay, scenario, tolerances, len(stages), ended), *_slo(replay, scenario, evidence, serving))
     whole = _whole(evidence, scenario)
     validity = whole.validity if whole is not None else ()
     status = overall(validity, checks)
@@ -88,12 +89,13 @@ def judged(
         "series": series(story, replay.watch, replay.every, evidence.phases[0].start_ns),
         "limit": replay.watch.rules.limit,
     }
+    first = does_not_serve(_slo(replay, scenario, evidence, BASELINE), checks)
     return Findings(
         phases=tuple(one.summary for one in measured),
         checks=checks,
         validity=validity,
         client=whole.health if whole is not None else None,
-        headline=headline(status, checks, details),
+        headline=(*first, *headline(status, checks, details)) if status is not Status.INVALID else (),
         details=details,
     )
 
@@ -170,11 +172,10 @@ def _whole(evidence: Evidence, scenario: RolloutSettings) -> MeasuredPhase | Non
     return measure(whole, samples, scenario, Circumstances.of(evidence), find_warmup=False)
 
 
-def _slo(replay: Replay, scenario: RolloutSettings, evidence: Evidence) -> tuple[Check, ...]:
-    """The SLO, where one is set, of the version that ends up serving: in all stages, as far as users met it."""
-    if scenario.slo == Slo() or not len(replay.rows):
+def _slo(replay: Replay, scenario: RolloutSettings, evidence: Evidence, arm: int) -> tuple[Check, ...]:
+    """The SLO of one version, as far as it binds: in all stages, as far as users met it."""
+    if not len(replay.rows):
         return ()
-    arm = 0 if replay.story.rolled is not None else 1
     until = max((end for _, end in replay.story.spans()), default=0)
     there = replay.rows[(replay.rows["arm"] == arm) & (replay.rows["intended_ns"] < until)]
     phase = replace(evidence.phases[-1], name="all stages", planned=len(there))
@@ -186,7 +187,7 @@ def _slo(replay: Replay, scenario: RolloutSettings, evidence: Evidence) -> tuple
         find_warmup=False,
         alpha_share=OTHERS,
     )
-    return tuple(check for check in judged_on.checks if check.name != "wrong_share")  # a guard's
+    return binding(judged_on.checks, scenario.slo)
 
 
 def _checks(

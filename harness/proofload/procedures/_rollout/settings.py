@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_serializer, field_validator
 
 from proofload import discovery
 from proofload.drivers import Driver
-from proofload.scenarios import Scenario
+from proofload.scenarios import Scenario, Slo
 from proofload.target_model import Target
 
 _WARM_UP_S = 3.0
@@ -44,6 +44,11 @@ class RolloutSettings(Scenario):
         if not isinstance(driver.get("name"), str):
             raise ValueError('a table with a name, like [driver] name = "client"')
         return driver
+
+    @field_serializer("slo")
+    def _as_it_was_set(self, slo: Slo) -> dict[str, Any]:
+        """So that a run folder tells a limit somebody set from a default: they bind differently when it is judged."""
+        return slo.model_dump(exclude_unset=True)
 
     @property
     def forcing_header(self) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -78,18 +78,35 @@ def measured(phase: Phase, samples: Samples, scenario: Scenario, around: Circums
 def keeps_slo(
     parts: Sequence[tuple[Phase, Samples]], arm: int, scenario: Scenario, around: Circumstances, *, alpha_fail: float
 ) -> tuple[Check, ...]:
-    """[slo], where one is set, by what users sent to the version that ends up serving them. Wrong answers have a
-    check of their own."""
-    if scenario.slo == Slo():
-        return ()
+    """[slo] by what users sent to the version that ends up serving them, as far as it binds."""
     its = [(phase, samples.where(samples.table["arm"] == arm)) for phase, samples in parts]
     its = [(phase, samples) for phase, samples in its if len(samples)]
     if not its:
         settle = "a run in which it serves users"
-        return (Check("slo", Status.INCONCLUSIVE, None, None, "", NOTHING, "it served nobody", settle=settle),)
+        nobody = Check("slo", Status.INCONCLUSIVE, None, None, "", NOTHING, "it served nobody", settle=settle)
+        return binding((nobody,), scenario.slo)
     allotted = scenario.model_copy(update={"alpha_fail": alpha_fail})
-    judged = measured(*pooled("serving", its), allotted, around)
-    return tuple(check for check in judged.checks if check.name != "wrong_share")
+    return binding(measured(*pooled("serving", its), allotted, around).checks, scenario.slo)
+
+
+def binding(checks: Iterable[Check], slo: Slo) -> tuple[Check, ...]:
+    """All checks of [slo] where it was set, be it to its default. Where nobody set it, those that fail: a rollout need
+    not prove what was not asked for, but two versions that are as bad as each other are no pass."""
+    return tuple(check for check in checks if _is_set(slo) or check.status is Status.FAIL)
+
+
+def does_not_serve(baseline: Iterable[Check], checks: Iterable[Check]) -> tuple[str, ...]:
+    """A sentence, where a run fails and the baseline itself breaks [slo]. `baseline`: what binds its own answers;
+    `checks`: the run's."""
+    broken = [one for one in baseline if one.name in {"ok_share", "wrong_share"} and one.status is Status.FAIL]
+    if not broken or all(check.status is not Status.FAIL for check in checks):
+        return ()
+    return (f"The baseline itself does not serve as it must, so to be no worse is not enough: {broken[0].evidence}",)
+
+
+def _is_set(slo: Slo) -> bool:
+    """Run folders of older versions hold every key, those that nobody set at their defaults."""
+    return slo != Slo() or slo.model_fields_set == {"ok_share"}
 
 
 def all_valid(phases: Mapping[str, MeasuredPhase]) -> tuple[Validity, ...]:
