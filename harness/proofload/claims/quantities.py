@@ -7,7 +7,7 @@ the hull of what each lifetime allows, which is wider than any pooling would mak
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from proofload.analysis.goodput import goodput_blocks, ratio_of_means
 from proofload.claims import Measured
 from proofload.claims.laboratory import Run, doubts
 from proofload.clock import NS_PER_S
-from proofload.records import Distribution, Interval, Outcome, Quantile
+from proofload.records import Interval, Outcome, Quantile
 
 CONFIDENCE = 0.99
 UNKNOWN = Interval(None, None)
@@ -71,11 +71,6 @@ def goodput_ratio(above: Sequence[Run], below: Sequence[Run], told: str) -> Meas
         return Measured(None, UNKNOWN, "too few seconds", doubts(above, below))
     detail = f"{told.format(f'{tops.mean():,.0f}/s', f'{bottoms.mean():,.0f}/s')}, in {_lifetimes(above)} each"
     return Measured(ratio.value, Interval(ratio.low, ratio.high), detail, doubts(above, below))
-
-
-def of_each(runs: Sequence[Run], distribution: Callable[[Run], Distribution]) -> list[Quantile]:
-    """The medians of something else than latency."""
-    return [distribution(run).quantiles["p50"] for run in runs]
 
 
 def _blocks(runs: Sequence[Run]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
