@@ -22,11 +22,6 @@ LABEL = "io.proofload.run"
 _PATIENCE_S = 20.0
 
 
-def reachable(endpoint: str) -> bool:
-    """Whether an engine at this address can be spoken to here: a local socket, or TCP without TLS."""
-    return urlsplit(endpoint).scheme in {"unix", "tcp", "http"}
-
-
 def ping(endpoint: str) -> None:
     """Raises OSError or HTTPException when no engine answers there."""
     status, _ = _ask(endpoint, "GET", "/_ping")

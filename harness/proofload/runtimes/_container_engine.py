@@ -1,4 +1,4 @@
-"""The container engine: Docker's API, which Podman's socket speaks too."""
+"""The container engine of this host: Docker's API, which Podman's socket speaks too."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from typing import Any
+from urllib.parse import urlsplit
 
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound
 
-from proofload._container_sweep import ping, reachable
+from proofload._container_sweep import ping
 from proofload.errors import InputError, TargetError
+from proofload.runtimes._readiness import Address
 
 OURS = "proofload-servers"
 """The reference servers' image, whatever its tag."""
 _LOCAL = "unix:///var/run/docker.sock"
+_TLS = ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
+"""Set and not empty, they make Docker's tools speak TLS wherever they speak TCP."""
 _ANSWER_TIMEOUT_S = 60.0
 
 
@@ -28,10 +32,10 @@ def endpoint() -> str:
 
 @contextmanager
 def engine() -> Iterator[docker.DockerClient]:
-    """A client of the engine. Raises InputError where there is none."""
+    """A client of the engine. Raises InputError where there is none, or none of this host."""
+    _refuse_one_elsewhere(endpoint())
     try:
-        if reachable(endpoint()):
-            ping(endpoint())  # the client would leave a socket open when nobody is there
+        ping(endpoint())  # the client would leave a socket open when nobody is there
         client = docker.from_env(timeout=_ANSWER_TIMEOUT_S)
     except (DockerException, requests.RequestException, HTTPException, OSError) as exc:
         raise InputError(
@@ -47,6 +51,20 @@ def engine() -> Iterator[docker.DockerClient]:
         finally:
             with suppress(Exception):  # what it holds open is the operating system's to close
                 client.close()
+
+
+def _refuse_one_elsewhere(address: str) -> None:
+    scheme, tls = urlsplit(address).scheme, [name for name in _TLS if os.environ.get(name)]
+    if scheme == "unix" or (scheme in {"tcp", "http"} and Address.of(address).is_loopback and not tls):
+        return
+    raise InputError(
+        "containers are started by an engine of this host only, and not over TLS or SSH",
+        evidence=f"DOCKER_HOST is {address}" + "".join(f", {name} is set" for name in tls),
+        cause="ports are published on the engine's own 127.0.0.1, which the lab reaches on this host alone; and the "
+        "watchdog, which removes what a killed lab leaves behind, speaks neither",
+        remedy="name the socket of an engine here: export DOCKER_HOST=unix:///path/to/docker.sock; or start the target "
+        "where it is, and use `--runtime external`",
+    )
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from typing import Any
 
 import docker
 
-from proofload._container_sweep import reachable
 from proofload.clock import Clock, MonotonicClock
 from proofload.errors import InputError, TargetError
 from proofload.runtimes import Placement, Server
@@ -144,7 +143,7 @@ class Berth:
         assert filled.container is not None  # checked before anything was started
         limits = {"cpus": filled.limits.cpus, "memory_mib": filled.limits.memory_mib}
         engine_version = self.client.version()
-        facts: dict[str, Any] = {
+        return {
             "image": filled.container.image,
             "image_id": self.image["Id"],
             "image_bytes": self.image.get("Size"),
@@ -161,11 +160,6 @@ class Berth:
             },
             **({"broker": dict(self.broker.facts)} if self.broker.facts else {}),
         }
-        if not reachable(endpoint()):
-            facts["warnings"] = [
-                f"{endpoint()} is beyond the watchdog: a lab that is killed leaves the container behind"
-            ]
-        return facts
 
 
 def _bound(server: Contained, ports: Mapping[str, int]) -> Callable[[], bool] | None:
