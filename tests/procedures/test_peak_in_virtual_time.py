@@ -17,6 +17,7 @@ from proofload.procedures import peak_10x
 from proofload.procedures._peak_10x import plan
 from proofload.records import Outcome, Reading, Result, Status
 from proofload.scenarios import load_scenario
+from proofload.store.folder import write_json
 from proofload.store.record import RunRecord
 from proofload.store.result_json import result_to_json
 from proofload.testing.simulated_bench import SimulatedBench, queue, simulated_run
@@ -143,25 +144,66 @@ def test_a_given_base_load_is_honoured_or_refused() -> None:
     assert peak_10x.create().peak_rps(honoured) >= 600
 
 
-@pytest.mark.parametrize("hidden", ["process", "liveness"])
-def test_what_only_names_causes_is_left_out_where_it_cannot_be_seen(tmp_path: Path, hidden: str) -> None:
+def behind(path: Path, hidden: str, *, runtime: str, **target: Any) -> Result:
+    """A server that sheds, of which the lab sees only a part; `target`: tables of its target file."""
+
     class Behind(OneWorker):
         def _probes(self, start_ns: int, rows: NDArray[np.void]) -> None:
-            if hidden == "process":
-                times = range(start_ns, int(rows["intended_ns"][-1]), 100_000_000)
-                self._folder.add_readings([Reading(t_ns, "liveness", "ms", 1.0) for t_ns in times])
-                self._folder.add_readings([Reading(t_ns, "liveness", "ok", 1.0) for t_ns in times])
+            times = range(start_ns, int(rows["intended_ns"][-1]), 100_000_000)
+            seen = {
+                "process": {("liveness", "ms"): 1.0, ("liveness", "ok"): 1.0},
+                "liveness": {("process", "runnable_threads"): 1.0},
+                "answers of its page": {
+                    ("liveness", "ms"): 1.0,
+                    ("liveness", "ok"): 0.0,
+                    ("process", "runnable_threads"): 1.0,
+                },
+            }
+            self._folder.add_readings(
+                [Reading(t_ns, *name, value) for t_ns in times for name, value in seen[hidden].items()]
+            )
 
     scenario = settings()
-    with simulated_run(tmp_path, scenario, queue(0.008)) as bench:
+    with simulated_run(path, scenario, queue(0.008), runtime=runtime) as bench:
         bench.__class__ = Behind
         peak_10x.create().conduct(bench, scenario)
-    result = judge(RunRecord(tmp_path))
-    names = {check.name for check in result.checks}
-    unseen = {"threads_per_core"} if hidden == "process" else {"threads_per_core", "responsiveness"}
-    assert result.status is Status.PASS, [(check.name, check.status, check.evidence) for check in result.checks]
-    assert set(result.details["unseen"]) == unseen
-    assert not names & unseen
+    run = RunRecord(path).run
+    write_json(path / "run.json", {**run, "target": {**run["target"], **target}})
+    return judge(RunRecord(path))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "check"),
+    [("process", "threads_per_core"), ("liveness", "responsiveness"), ("answers of its page", "responsiveness")],
+)
+def test_what_is_not_there_to_be_looked_at_is_left_out_and_a_pass_says_so(
+    tmp_path: Path, hidden: str, check: str
+) -> None:
+    result = behind(tmp_path, hidden, runtime="external")
+    assert result.status is Status.PASS, [(one.name, one.status, one.evidence) for one in result.checks]
+    assert check not in {one.name for one in result.checks}
+    assert set(result.details["unseen"]) == {check}
+    assert f"Not looked at: {check.replace('_', ' ')} (" in result.headline[-1]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "check", "told"),
+    [
+        ("process", "threads_per_core", {"runtime": "process"}),
+        ("process", "threads_per_core", {"runtime": "external", "probe": {"pid": 4711}}),
+        ("liveness", "responsiveness", {"runtime": "external", "health": {"live": "/live"}}),
+        ("answers of its page", "responsiveness", {"runtime": "external", "health": {"live": "/live"}}),
+    ],
+)
+def test_what_should_have_been_seen_and_was_not_is_open(
+    tmp_path: Path, hidden: str, check: str, told: dict[str, Any]
+) -> None:
+    result = behind(tmp_path, hidden, **told)
+    assert result.status is Status.INCONCLUSIVE
+    [open_check] = [one for one in result.checks if one.status is not Status.PASS]
+    assert (open_check.name, open_check.status) == (check, Status.INCONCLUSIVE)
+    assert open_check.settle
+    assert not result.details["unseen"]
 
 
 def test_judging_twice_gives_the_same(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from proofload.testing.simulated_bench import queue, simulated_run
 
 def recorded(path: Path, took: Any) -> RunView:
     scenario = load_scenario("peak-10x", quick=True, overrides={"max_rps": 500})
-    with simulated_run(path, scenario, took) as bench:
+    with simulated_run(path, scenario, took, runtime="external") as bench:
         peak_10x.create().conduct(bench, scenario)
     write_json(path / "result.json", result_to_json(judge(RunRecord(path))))
     return view(RunRecord(path))

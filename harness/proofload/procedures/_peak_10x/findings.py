@@ -20,6 +20,7 @@ from proofload.procedures._peak_10x.plan import BACK, Settings
 from proofload.procedures._peak_10x.reading import COLD, Reading, Step, kept_up, latency_ms, span, within
 from proofload.procedures._peak_10x.shown import Shown
 from proofload.procedures._peak_10x.signs import signs_of
+from proofload.procedures._peak_10x.unseen import as_far_as_seen, unseen
 from proofload.procedures._peak_10x.validity import peak_validity
 from proofload.procedures._peak_10x.words import details, headline
 from proofload.records import SAMPLE_DTYPE, Check, Interval, Outcome, Samples, Status
@@ -86,26 +87,16 @@ def _shown(
         _responsive(reading, settings, errors, lone_ms),
         _threads(reading, evidence, settings, errors),
     ]
-    unseen = _unseen(reading)
-    checks = [check for check in checks if check.name not in unseen]
+    missing = unseen(reading, evidence.run)
+    checks = [seen for check in checks for seen in as_far_as_seen(check, missing)]
     others = others_share(evidence, reading, around)
     checks = [excused(check, others) for check in checks]
     if reading.peak is None or reading.back is None:
         checks = [_not_reached(check) for check in checks]
     named = _named(checks, reading, back, settings)
     named = (*named, *_throttling(reading, named))
-    return Shown(ratios, baseline, back, lone_ms, named, unseen, others)
-
-
-def _unseen(reading: Reading) -> dict[str, str]:
-    unseen = {}
-    if reading.looks is None:
-        unseen["responsiveness"] = "it has no page to look at"
-    elif not reading.looks.answered:
-        unseen["responsiveness"] = "its liveness page never answered, idle or not"
-    if "runnable_threads" not in reading.process:
-        unseen["threads_per_core"] = "its process cannot be seen; where it runs here: --set target.probe.pid=PID"
-    return unseen
+    left_out = {name: reason.why for name, reason in missing.items() if not reason.settle}
+    return Shown(ratios, baseline, back, lone_ms, named, left_out, others)
 
 
 def _named(checks: Sequence[Check], reading: Reading, back: Recovery | None, settings: Settings) -> tuple[Check, ...]:

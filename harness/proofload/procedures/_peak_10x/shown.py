@@ -19,7 +19,7 @@ class Shown:
     lone_ms: float | None
     checks: tuple[Check, ...]
     unseen: dict[str, str]
-    """Checks that were left out because the lab cannot see what they go by, and why. They name causes; without them
-    goodput, refusals and recovery are judged all the same."""
+    """Checks that do not apply, because there is nothing for the lab to look at, and why. They name causes; without
+    them goodput, refusals and recovery are judged all the same."""
     others_share: float | None
     """Of the target's cores, used by others meanwhile."""

@@ -72,12 +72,17 @@ def headline(reading: Reading, shown: Shown, settings: Settings, who: str, statu
     if shown.recovery is not None and shown.recovery.after_s is not None:
         said += f", and is itself again {shown.recovery.after_s:.1f} s after the peak"
     if status is Status.PASS:
-        return (f"{said}.",)
+        return (f"{said}.", *_not_looked_at(shown))
     open_checks = [check for check in shown.checks if check.status is Status.INCONCLUSIVE]
     names = ", ".join(check.name.replace("_", " ") for check in open_checks)
     settle = "; ".join(dict.fromkeys(check.settle for check in open_checks if check.settle))
     return (f"Inconclusive: this run cannot tell {names}." + (f" What would settle it: {settle}." if settle else ""),
             f"{said}.")  # fmt: skip
+
+
+def _not_looked_at(shown: Shown) -> tuple[str, ...]:
+    told = "; ".join(f"{name.replace('_', ' ')} ({why})" for name, why in shown.unseen.items())
+    return (f"Not looked at: {told}.",) if told else ()
 
 
 def _failed(failed: list[Check], who: str) -> tuple[str, ...]:
