@@ -16,11 +16,13 @@ from proofload.errors import InputError
 from proofload.judging import judge
 from proofload.procedures import canary_rollback
 from proofload.procedures._rollout.guarding import SETTLED_NS, Deployed, Guarding
+from proofload.procedures._rollout.judging import _moves
 from proofload.records import SAMPLE_DTYPE, Agreement, Event, Outcome, Result, Samples, Status
 from proofload.scenarios import load_scenario
 from proofload.store.folder import RunFolder, claim
 from proofload.store.record import RunRecord
 from proofload.testing.synthetic_run import run_json
+from proofload.verdict.rollout import Switch
 
 START = 7_000 * NS_PER_S
 RATE, USERS = 400, 600
@@ -345,6 +347,18 @@ def test_what_counts_as_slower_is_the_scenarios_to_say(tmp_path: Path, changes: 
     assert "guard-slower-p50" not in {check.name for check in result.checks if check.status is Status.FAIL}
     asked = settings(tail_factor=5.0, tolerated=0.4)
     assert (asked.rules().tail_factor, asked.tolerances().slips) == (5.0, 0.4)
+
+
+def test_what_moves_lost_is_open_where_as_much_is_lost_at_any_time(tmp_path: Path) -> None:
+    def lossy(rows: Rows, rng: np.random.Generator) -> None:
+        hit = rng.random(len(rows)) < 0.03
+        rows["outcome"][hit], rows["status"][hit] = Outcome.ERROR, -1
+
+    moves = next(check for check in played(tmp_path, Play(lossy)).checks if check.name == "moves")
+    assert (moves.status, bool(moves.settle)) == (Status.INCONCLUSIVE, True)
+    assert "at any time" in moves.evidence
+    nothing_else = _moves(np.zeros(0, np.bool_), Switch("moves", 30, 0), 0.001, 0.001)
+    assert nothing_else.status is Status.INCONCLUSIVE
 
 
 def test_a_canary_that_never_starts_fails(tmp_path: Path) -> None:

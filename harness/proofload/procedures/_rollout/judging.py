@@ -25,6 +25,7 @@ from proofload.procedures._rollout.telling import headline, radius, series, time
 from proofload.procedures._rollout.versions_judging import binding, does_not_serve
 from proofload.records import SAMPLE_DTYPE, Check, Outcome, Phase, Samples, Status
 from proofload.verdict.rollout import (
+    NOTHING,
     OTHERS,
     GuardSeen,
     Switch,
@@ -46,6 +47,8 @@ _FIRM_NS = NS_PER_MS
 """A request counts as in flight when it was sent so long before: less may be on the wire still."""
 _AROUND_NS = NS_PER_S // 4
 _SLOW = 0.002
+_NOISE = 10
+"""Where more than so many times what a move may lose is lost at other times, what it lost cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,11 +310,23 @@ def _switches(replay: Replay, alpha: float, tolerated: float) -> list[Check]:
         around |= (sent > move.asked_ns - _AROUND_NS) & (sent < move.done_ns + _AROUND_NS)
     if ends:
         around &= rows["sent_ns"] < min(ends) - _AROUND_NS
-    background = float(np.mean(silent[~around & (rows["sent_ns"] < min(ends, default=2**62))])) if len(rows) else 0.0
-    if np.isfinite(background) and background <= 10 * tolerated:
-        switch = Switch("moves", int(np.count_nonzero(around)), int(np.count_nonzero(around & silent)), story.routed)
-        checks.append(switch_check(switch, alpha=alpha, ended=False, tolerated=tolerated))
-    return checks
+    usually = silent[~around & (rows["sent_ns"] < min(ends, default=2**62))]
+    moved = int(np.count_nonzero(around)), int(np.count_nonzero(around & silent))
+    return [*checks, _moves(usually, Switch("moves", *moved, story.routed), alpha, tolerated)]
+
+
+def _moves(usually: NDArray[np.bool_], seen: Switch, alpha: float, tolerated: float) -> Check:
+    """Requests lost while shares moved; open where too many are lost at other times to say that moving lost them.
+
+    `usually`: which of the other requests were lost.
+    """
+    background = float(np.mean(usually)) if len(usually) else None
+    if background is not None and background <= _NOISE * tolerated:
+        return switch_check(seen, alpha=alpha, ended=False, tolerated=tolerated)
+    why = "nothing was sent at any other time" if background is None else f"{background:.2%} are lost at any time"
+    told = f"{seen.lost:,} of {seen.in_flight:,} requests sent while a share moved got no answer, but {why}"
+    settle = "longer stages" if background is None else "versions and a network that lose less by themselves"
+    return Check(seen.name, Status.INCONCLUSIVE, None, tolerated, "share", NOTHING, told, settle)
 
 
 def _in_flight(rows: NDArray[np.void], arm: int, told_ns: int) -> NDArray[np.bool_]:
