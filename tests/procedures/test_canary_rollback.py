@@ -19,7 +19,7 @@ from proofload.procedures._rollout.guarding import SETTLED_NS, Deployed, Guardin
 from proofload.procedures._rollout.judging import _moves
 from proofload.records import SAMPLE_DTYPE, Agreement, Event, Outcome, Result, Samples, Status
 from proofload.scenarios import load_scenario
-from proofload.store.folder import RunFolder, claim
+from proofload.store.folder import RunFolder, claim, write_json
 from proofload.store.record import RunRecord
 from proofload.testing.synthetic_run import run_json
 from proofload.verdict.rollout import Switch
@@ -359,6 +359,19 @@ def test_what_moves_lost_is_open_where_as_much_is_lost_at_any_time(tmp_path: Pat
     assert "at any time" in moves.evidence
     nothing_else = _moves(np.zeros(0, np.bool_), Switch("moves", 30, 0), 0.001, 0.001)
     assert nothing_else.status is Status.INCONCLUSIVE
+
+
+def test_a_pass_without_anything_to_compare_predictions_with_says_so(tmp_path: Path) -> None:
+    folder = Play(mirror=0.0).write(tmp_path / "blind", settings())
+    run = RunRecord(folder).run
+    write_json(folder / "run.json", {**run, "payloads": {**run["payloads"], "with_expectation": 0}})
+    blind = judge(RunRecord(folder))
+    assert blind.status is Status.PASS
+    assert blind.headline[-1].startswith("Correctness was not checked")
+    assert "wrong" not in blind.headline[0]
+    seeing = played(tmp_path, Play(mirror=0.0))
+    assert "0 wrong" in seeing.headline[0]
+    assert not any("not checked" in sentence for sentence in seeing.headline)
 
 
 def test_a_canary_that_never_starts_fails(tmp_path: Path) -> None:

@@ -91,6 +91,8 @@ def judged(
         "radius": radius(story, replay.rows, replay.users),
         "series": series(story, replay.watch, replay.every, evidence.phases[0].start_ns),
         "limit": replay.watch.rules.limit,
+        "answers_checked": replay.watch.rules.answers_checked,
+        "mirrored": story.mirrored,
     }
     first = does_not_serve(_slo(replay, scenario, evidence, BASELINE), checks)
     return Findings(

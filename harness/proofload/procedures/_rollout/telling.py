@@ -145,9 +145,9 @@ def headline(status: Status, checks: Sequence[Check], details: Mapping[str, Any]
     )
     said = (
         f"The canary held: its share moved {shares}, and no guard tripped on {touched['requests']:,} requests "
-        f"({touched['failed']:,} failed, {touched['wrong']:,} wrong)."
+        f"({touched['failed']:,} failed{_wrong(details, ', {:,} wrong')})."
     )
-    return (said, switches)
+    return (said, switches, *_not_compared(details))
 
 
 def _rolled(failed: Sequence[Check], details: Mapping[str, Any]) -> str:
@@ -167,9 +167,25 @@ def _touched(details: Mapping[str, Any]) -> str:
     seen = details["radius"]
     users = "" if seen["users"] is None else f", of {seen['users']:,} of {seen['users_in_all']:,} users"
     return (
-        f"Until then it was sent {seen['requests']:,} requests{users}: {seen['failed']:,} of them failed, "
-        f"{seen['wrong']:,} were answered wrongly."
+        f"Until then it was sent {seen['requests']:,} requests{users}: {seen['failed']:,} of them failed"
+        f"{_wrong(details, ', {:,} were answered wrongly')}."
     )
+
+
+def _wrong(details: Mapping[str, Any], words: str) -> str:
+    """Nothing where nobody could tell: none seen is not none wrong."""
+    count = details["radius"]["wrong"]
+    return words.format(count) if details["answers_checked"] or count else ""
+
+
+def _not_compared(details: Mapping[str, Any]) -> tuple[str, ...]:
+    if details["answers_checked"] or details["mirrored"]:
+        return ()
+    told = (
+        "Correctness was not checked: no payload says what is expected, and no request was mirrored, so predictions "
+        "were not compared. Next: payloads with `expect`, or --set mirror=0.1 where requests may be sent twice."
+    )
+    return (told,)
 
 
 def _meaning(check: Check) -> str:
