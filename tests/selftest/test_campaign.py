@@ -14,7 +14,7 @@ from proofload.discovery import implementations
 from proofload.progress import PlainProgress
 from proofload.records import Status
 from proofload.scenarios import load_scenario
-from proofload.selftest import Case, Shape, Trial, real
+from proofload.selftest import Case, Kind, Shape, Trial, real
 from proofload.selftest import report as selftest_report
 from proofload.selftest.campaign import Trialled, campaign, trials
 from proofload.selftest.real import Run, cases, folder_of, plan, shortfalls
@@ -90,6 +90,19 @@ def test_the_report_tells_what_was_not_kept_and_what_was_not_run(tmp_path: Path)
     assert "3 real runs that were planned have not been made" in text
     assert not missed.right
     assert found.right
+
+
+def test_rates_that_cannot_be_exceeded_are_none_and_looser_ones_are_counted_as_such(tmp_path: Path) -> None:
+    def trialled(kind: Kind, alpha: float) -> Trialled:
+        shape = Shape(f"{kind} {alpha:g}", kind, lambda _rng: Status.INCONCLUSIVE, alpha=alpha)
+        return Trialled("soak", "memory grows", "soak-memory", tally(shape, 5000))
+
+    several = [trialled("null", 0.001), trialled("null", 0.02), trialled("effect", 0.01), trialled("effect", 1.0)]
+    text = selftest_report.write(tmp_path, several, [], command="selftest", made_with="x", unseen=0).read_text()
+    assert "kept by 3 of the 3 shapes that have one: 2 held to fail ≤ 0.001 or pass ≤ 0.01; 1 held to looser" in text
+    assert "No real server was tried." in text
+    [row] = [line for line in text.splitlines() if line.startswith("| effect 1 ")]
+    assert row.endswith("|  |  |")
 
 
 def test_a_failure_that_names_another_cause_is_not_right() -> None:

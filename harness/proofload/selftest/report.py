@@ -8,12 +8,13 @@ from pathlib import Path
 
 from proofload.analysis.shares import two_sided_bounds
 from proofload.records import Status
-from proofload.selftest import Case
+from proofload.selftest import Case, Shape
 from proofload.selftest.campaign import SLACK, Trialled
 from proofload.selftest.picture import curves_picture
 from proofload.selftest.real import ATTEMPTS, Run, shortfalls
 from proofload.selftest.simulated import CONFIDENCE, Tally
 from proofload.selftest.windows import STRIDE, Replayed
+from proofload.verdict.slo import ALPHA_FAIL, ALPHA_PASS
 
 CURVES = "selftest-curves.svg"
 
@@ -57,18 +58,20 @@ def write(
 
 def _summary(trialled: Sequence[Trialled], runs: Sequence[Run], unseen: int) -> Iterator[str]:
     if trialled:
-        judged = [one for one in trialled if one.kept is not None]
+        judged = [one for one in trialled if one.kept is not None and _states_a_rate(one)]
         broken = [one for one in judged if not one.kept]
         histories = sum(one.tally.histories for one in trialled)
         yield (
             f"- Simulated: {histories:,} histories of {len(trialled)} shapes; the stated rates were kept by "
-            f"{len(judged) - len(broken)} of the {len(judged)} shapes that have one."
+            f"{len(judged) - len(broken)} of the {len(judged)} shapes that have one{_how_strict(judged)}."
         )
         open_ = [one for one in trialled if one.kept is None and one.tally.shape.alpha is not None]
         if open_:
             yield f"  - {len(open_)} shapes had too few histories to show that the stated rate was kept"
         for one in broken:
             yield f"  - not kept: {one.trial}, {one.tally.shape.name}"
+    if not runs:
+        yield "- No real server was tried."
     planted = [run for run in runs if run.case.expect]
     healthy = [run for run in runs if not run.case.expect]
     if planted:
@@ -95,6 +98,26 @@ def _summary(trialled: Sequence[Trialled], runs: Sequence[Run], unseen: int) -> 
         yield f"- {unseen} real runs that were planned have not been made: nothing is said of them."
 
 
+def _states_a_rate(one: Trialled) -> bool:
+    """A chance of 1 is none: it cannot be exceeded."""
+    shape = one.tally.shape
+    return shape.detect is not None or (shape.alpha is not None and shape.alpha < 1.0)
+
+
+def _how_strict(judged: Sequence[Trialled]) -> str:
+    """How many are held to what verdicts promise, and how many to less, or to something else."""
+    counts = Counter(_held_to(one.tally.shape) for one in judged)
+    return f": {'; '.join(f'{count} held to {rates}' for rates, count in counts.most_common())}" if judged else ""
+
+
+def _held_to(shape: Shape) -> str:
+    if shape.kind == "coverage":
+        return "the level of an interval"
+    alpha = 1.0 if shape.alpha is None else shape.alpha
+    house = alpha <= (ALPHA_PASS if shape.kind == "effect" else ALPHA_FAIL)
+    return f"fail ≤ {ALPHA_FAIL:g} or pass ≤ {ALPHA_PASS:g}" if house else "looser rates, which their rows state"
+
+
 def _simulated(trialled: Sequence[Trialled]) -> Iterator[str]:
     yield (
         "Each shape is one kind of history. *null*: harmless, at most α may fail. *effect*: harmful. *coverage*: how "
@@ -119,11 +142,11 @@ def _row(one: Trialled) -> str:
     seen, shape = one.tally, one.tally.shape
     bound = f"≥ {seen.lower(Status.FAIL):.2%}" if shape.kind == "effect" else f"≤ {seen.upper(Status.FAIL):.3%}"
     stated = []
-    if shape.alpha is not None:
+    if shape.alpha is not None and shape.alpha < 1.0:
         stated.append(f"{'pass' if shape.kind == 'effect' else 'fail'} ≤ {shape.alpha:g}")
     if shape.detect is not None:
         stated.append(f"fail ≥ {shape.detect:.0%}")
-    kept = "" if one.kept is None else "yes" if one.kept else "**no**"
+    kept = "" if one.kept is None or not _states_a_rate(one) else "yes" if one.kept else "**no**"
     magnitude = "" if shape.magnitude is None else f"{shape.magnitude:g}"
     shares = " | ".join(f"{seen.share(status):.2%}" for status in (Status.PASS, Status.INCONCLUSIVE))
     return (
