@@ -111,6 +111,18 @@ def test_a_failure_that_names_another_cause_is_not_right() -> None:
     assert not Run(Case("soak", "fastapi"), 0, Status.INCONCLUSIVE, (), (), "", "0").right
 
 
+def test_causes_that_were_not_planted_are_counted_apart(tmp_path: Path) -> None:
+    case = Case("soak", "fastapi", "leak-memory", expect=("memory-leak",))
+    runs = [
+        Run(case, 0, Status.FAIL, ("memory-leak",), (), "", "0"),
+        Run(case, 1, Status.FAIL, ("memory-leak", "fd-leak"), (), "", "0"),
+    ]
+    text = selftest_report.write(tmp_path, [], runs, command="selftest", made_with="x", unseen=0).read_text()
+    assert "2 of 2 runs failed, and 2 named the cause" in text
+    assert "; 1 named something else" in text
+    assert "| memory-leak 2×, fd-leak 1× | 1 | 2 of 2 |" in text
+
+
 def test_every_defect_and_every_scenario_gets_as_many_runs_as_asked_and_a_folder_that_tells_nothing() -> None:
     bad, good = Case("soak", "a", "leak-memory", expect=("memory-leak",)), Case("soak", "a")
     other, third = Case("soak", "b"), Case("skew", "a")

@@ -76,9 +76,11 @@ def _summary(trialled: Sequence[Trialled], runs: Sequence[Run], unseen: int) -> 
     healthy = [run for run in runs if not run.case.expect]
     if planted:
         failed = sum(run.status is Status.FAIL for run in planted)
+        besides = sum(_named_besides(run) for run in planted)
         yield (
             f"- Planted defects: {failed} of {len(planted)} runs failed, and {sum(run.right for run in planted)} named "
-            f"the cause ({_bounds(sum(run.right for run in planted), len(planted))} at 95 %)."
+            f"the cause ({_bounds(sum(run.right for run in planted), len(planted))} at 95 %); {besides} named "
+            "something else, too, or instead."
         )
     if healthy:
         failed = sum(run.status is Status.FAIL for run in healthy)
@@ -159,15 +161,15 @@ def _real(runs: Sequence[Run]) -> Iterator[str]:
     yield (
         "Whole quick scenarios against servers on this machine. Start command, fault and logs were taken out of each "
         "run folder before it was judged. A defect counts as found when the run fails and a failed check names a cause "
-        "that was expected."
+        "that was expected; how many runs named other causes, too, or instead, stands under *others*."
     )
     for scenario in dict.fromkeys(run.case.scenario for run in runs):
         own = [run for run in runs if run.case.scenario == scenario]
         yield ""
         yield f"### {scenario}"
         yield ""
-        yield "| target | planted | runs | fail | pass | inconclusive | invalid | not run | named | right |"
-        yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |"
+        yield "| target | planted | runs | fail | pass | inconclusive | invalid | not run | named | others | right |"
+        yield "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: | ---: |"
         for key in dict.fromkeys(_key(run.case) for run in own):
             yield _case_row([run for run in own if _key(run.case) == key])
         for run in own:
@@ -210,10 +212,16 @@ def _case_row(runs: Sequence[Run]) -> str:
     counts = " | ".join(
         str(states.get(status, 0)) for status in (Status.FAIL, Status.PASS, Status.INCONCLUSIVE, Status.INVALID, None)
     )
+    others = sum(_named_besides(run) for run in runs) if case.expect else ""
     return (
-        f"| {case.target} | {_plain(planted)} | {len(runs)} | {counts} | {told} | "
+        f"| {case.target} | {_plain(planted)} | {len(runs)} | {counts} | {told} | {others} | "
         f"{sum(run.right for run in runs)} of {len(runs)} |"
     )
+
+
+def _named_besides(run: Run) -> bool:
+    """Whether a failed check names a cause that is none of those expected."""
+    return bool(set(run.causes) - set(run.case.expect))
 
 
 def _bounds(hits: int, of: int) -> str:
