@@ -27,9 +27,10 @@ from locust.runners import STATE_INIT, STATE_STOPPED, MasterRunner
 from locust.stats import StatsEntry, StatsError, stats_history
 
 from locust import LoadTestShape, User, task
+from proofload._locust.caller import Caller
 from proofload._locust.channel import Channel
 from proofload._locust.form import MASTER, USERS, WORKER, Field, Page
-from proofload._locust.users import Caller, UsersEngine
+from proofload._locust.users import UsersEngine
 
 _STRIP = Path(__file__).with_name("_locust") / "strip.js"
 _CARRIED = ("proofload_port", "proofload_token", "proofload_run")
@@ -130,7 +131,7 @@ class Front:
 
     def users_wanted(self) -> tuple[int, float] | None:
         if self._by_users:
-            wanted = self._users.wanted()
+            wanted = self._users.wanted(int(self._options.gevent_users))
             return wanted, float(max(1, wanted))
         slots = self._runner.worker_count * self._page.engines if self._page.role == MASTER else 1
         return max(1, slots), float(max(1, slots))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from proofload.analysis.health import client_health
 from proofload.records import SAMPLE_DTYPE, Outcome, Phase, Samples
 from proofload.verdict.codes import RULES
-from proofload.verdict.validity import Backlog, Evidence, judge, merged
+from proofload.verdict.validity import Backlog, ClosedLoop, Evidence, judge, merged
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -235,3 +235,18 @@ def test_a_backlog_is_told_in_messages_and_mebibytes() -> None:
     item = replace(evidence(1000), backlog=Backlog(1234, 3 * 2**20))
     detail = next(validity.detail for validity in judge(item) if validity.code == "broker-backlog")
     assert detail == "at most 1,234 messages (3 MiB) waited in one partition"
+
+
+def test_a_closed_loop_is_told_and_spoils_a_run_only_where_it_closed() -> None:
+    def seen(loop: ClosedLoop | None) -> tuple[bool, str]:
+        (found,) = (item for item in judge(replace(evidence(1000), closed_loop=loop)) if item.code == "closed-loop")
+        return found.ok, found.detail
+
+    assert seen(None) == (True, "requests were sent when they were due, whether or not earlier ones had been answered")
+    ok, detail = seen(ClosedLoop(users=50, held_up=10, of=1000))
+    assert ok
+    assert detail.startswith(
+        "50 users each waited for their answer before they sent again; 10 of 1,000 requests (1.0%)"
+    )
+    assert not seen(ClosedLoop(users=50, held_up=11, of=1000))[0]
+    assert seen(ClosedLoop(users=50, held_up=0, of=0))[0]

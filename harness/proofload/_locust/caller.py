@@ -45,6 +45,9 @@ class Caller:
         if self._swarm is None or now_ns < self._next_ns or now_ns >= self._swarm.end_ns:
             return
         due_ns, held_up = self._next_ns, self._free_ns > self._next_ns
+        if engine.callers.index(self) >= self._swarm.users_at(due_ns):
+            self._next_ns = next(self._due)
+            return
         if now_ns - due_ns >= engine.timeout_ns:  # nobody waits for it any more
             self._owe(self._swarm, due_ns, held_up=held_up)
         else:
@@ -60,10 +63,13 @@ class Caller:
         swarm, self._swarm = self._swarm, None
         if swarm is None:
             return
-        end_ns = min(swarm.end_ns, monotonic_ns())
+        end_ns, rank = min(swarm.end_ns, monotonic_ns()), self._engine.callers.index(self)
         while self._next_ns < end_ns:
-            self._owe(swarm, self._next_ns, held_up=self._free_ns > self._next_ns)
+            if rank < swarm.users_at(self._next_ns):
+                self._owe(swarm, self._next_ns, held_up=self._free_ns > self._next_ns)
             self._next_ns = next(self._due)
+        if self._engine.swarm is swarm:
+            self._engine.callers.remove(self)
 
     def _join(self, swarm: Swarm | None) -> None:
         self._swarm, self._ask = swarm, None
@@ -71,7 +77,7 @@ class Caller:
             now_ns = monotonic_ns()
             self._due = swarm.due_times(self._number, now_ns)
             self._next_ns, self._free_ns = next(self._due), now_ns
-            self._engine.callers.add(self)
+            self._engine.callers.append(self)
 
     def _owe(self, swarm: Swarm, due_ns: int, *, held_up: bool) -> None:
         self._engine.record(swarm.phase_at(due_ns), due_ns, held_up=held_up, payload=self._engine.payload())

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from proofload._locust.channel import Channel, Said
 from proofload.clock import NS_PER_S
 from proofload.engine.schedule import PhasePlan, share
-from proofload.errors import MeasurementError
+from proofload.errors import InputError, MeasurementError
 from proofload.records import SAMPLE_DTYPE
 from proofload.store.segments import unpacked
 
@@ -66,6 +66,8 @@ class RemoteSource:
         if message["do"] == "phases":
             self._plan([PhasePlan(**phase) for phase in message["phases"]], message["start_ns"])
             message = message if self._same_clock else {**message, "start_ns": None}
+        if message["do"] == "open":
+            message = {**message, "spec": _without_files(message["spec"])}
         self._channel.send(message)
 
     def hear(self) -> list[dict[str, Any]] | None:
@@ -158,3 +160,17 @@ class RemoteSource:
             yield rows
             if not due.all():
                 return
+
+
+def _without_files(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """How an arm is reached, for one who cannot read this host's files, or cannot start a compiler."""
+    if spec["payloads"]:
+        raise InputError(
+            "an arm has payloads of its own", remedy="run this scenario with processes of one host: proofload run"
+        )
+    proto = spec["request"].get("proto")
+    if not str(spec["transport"]).startswith("grpc") or proto in {None, "reflection"}:
+        return spec
+    from proofload.transports._grpc.schema import descriptors
+
+    return {**spec, "request": {**spec["request"], "descriptors": descriptors(Path(proto))}}

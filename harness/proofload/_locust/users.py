@@ -31,6 +31,7 @@ from proofload.transports import TransportSpec
 from proofload.workloads.payloads import Payloads, load_payloads
 
 _BEAT_S = 0.02
+_AHEAD_NS = NS_PER_S * 3 // 2
 _EXAMPLES = 5
 
 
@@ -47,12 +48,20 @@ class UsersEngine:
         self._held_up: Counter[int] = Counter()
         self.swarm: Swarm | None = None
         """What is to be sent now; None: nothing."""
-        self.callers: set[Caller] = set()
+        self.callers: list[Caller] = []
+        """In order of their coming: when fewer are to send, the last ones rest."""
         self.in_flight = 0
 
-    def wanted(self) -> int:
-        """How many users there are to be now; one, who rests, while nothing is to be sent."""
-        return 1 if self.swarm is None else self.swarm.users_at(monotonic_ns())
+    def wanted(self, before: int) -> int:
+        """How many users there are to be; `before` anything is to be sent, so many, who rest.
+
+        Locust asks once a second and takes a while to start them: it is told what the next moment needs, and those
+        who are early rest (see `Swarm.users_at`).
+        """
+        if self.swarm is None:
+            return before
+        now_ns = monotonic_ns()
+        return max(self.swarm.users_at(now_ns), self.swarm.users_at(now_ns + _AHEAD_NS))
 
     def caller(self) -> Caller:
         self._number += 1

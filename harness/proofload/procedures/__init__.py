@@ -53,6 +53,8 @@ class Circumstances:
     shared_cores: Sequence[int] = ()
     embedded_broker: bool = False
     """Whether requests went through the broker that forgets what it holds too much of."""
+    closed_loops: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    """By phase, where users who wait for their answers sent: how many `users`, and requests `held_up`, `of` all."""
     payload_bytes: float = 0.0
     """Mean size of a request's body."""
     versions: Mapping[int, str] = field(default_factory=dict)
@@ -75,6 +77,9 @@ class Circumstances:
                 for event in evidence.events
                 if event.kind == "server" and "facts" in event.detail
             ),
+            closed_loops={
+                event.detail["phase"]: event.detail for event in evidence.events if event.kind == "closed-loop"
+            },
             payload_bytes=run["payloads"]["mean_bytes"],
             versions={number: text for (kind, number), text in evidence.names.items() if kind == "version"},
             runtime=run["placement"]["runtime"],

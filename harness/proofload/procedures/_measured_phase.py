@@ -84,11 +84,18 @@ def measure(
             client_errors={kind.kind: kind.count for kind in errors},
             shared_cores=around.shared_cores,
             backlog=_backlog(samples, around) if around.embedded_broker else None,
+            closed_loop=_closed_loop(around.closed_loops.get(phase.index)),
         )
     )
     observed, _ = latencies(due_since(samples, cut_ns), timeout_s=scenario.timeout_s)
     checks = tuple(_naming_errors(check, errors) for check in checks)
     return MeasuredPhase(phase, summary, checks, validity, health, warmup, plain_percentiles(observed))
+
+
+def _closed_loop(told: Mapping[str, int] | None) -> validity_rules.ClosedLoop | None:
+    if told is None:
+        return None
+    return validity_rules.ClosedLoop(users=told["users"], held_up=told["held_up"], of=told["of"])
 
 
 def _backlog(samples: Samples, around: Circumstances) -> validity_rules.Backlog:

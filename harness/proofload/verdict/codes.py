@@ -23,6 +23,7 @@ STALL_EVERY_S = 10.0
 STEAL = 0.10
 BROKER_MESSAGES = 80_000
 BROKER_BYTES = 4 * 1024 * 1024
+HELD_UP = 0.01
 CLOCK_SLACK_NS = NS_PER_MS // 10
 
 
@@ -97,6 +98,12 @@ _RULES = (
         f"more than {BROKER_MESSAGES:,} messages or {BROKER_BYTES // 2**20} MiB waited in one partition of the "
         "embedded broker, which forgets the oldest beyond 100,000 or 5 MiB",
         "lower rate_rps, or name a real broker",
+    ),
+    Rule(
+        "closed-loop",
+        f"users who wait for their answers sent (Locust's gevent users), and more than {HELD_UP:.0%} of the requests "
+        "fell due while their user still waited for an earlier answer",
+        "let the engine send, or more users: while the target is slow, users in a closed loop ask less of it",
     ),
     Rule(
         "clock",

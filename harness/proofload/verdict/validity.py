@@ -21,6 +21,7 @@ from proofload.verdict.codes import (
     CLOCK_SLACK_NS,
     CPU_FULL,
     HARMFUL_LAG_MS,
+    HELD_UP,
     RULES,
     STALL_EVERY_S,
     STALLS_ALWAYS_FREE,
@@ -37,6 +38,16 @@ class Backlog:
 
     messages: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedLoop:
+    """Users who wait for their answer before they send again."""
+
+    users: int
+    held_up: int
+    """Requests that fell due while their user still waited for an earlier answer."""
+    of: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,8 @@ class Evidence:
     """Cores that both the client and the target may run on."""
     backlog: Backlog | None = None
     """None where no embedded broker was used."""
+    closed_loop: ClosedLoop | None = None
+    """None where requests were sent when they were due, whatever became of earlier ones."""
 
 
 def judge(evidence: Evidence) -> tuple[Validity, ...]:
@@ -80,6 +93,7 @@ def judge(evidence: Evidence) -> tuple[Validity, ...]:
         "host-steal": lambda: _steal(measured, evidence.worker_stats),
         "shared-core": lambda: _shared(evidence.shared_cores, found),
         "broker-backlog": lambda: _backlog(evidence.backlog),
+        "closed-loop": lambda: _closed_loop(evidence.closed_loop),
         "clock": lambda: _clock(evidence.samples),
     }
     for code, look in looks.items():
@@ -207,6 +221,15 @@ def _backlog(backlog: Backlog | None) -> tuple[bool, str]:
         return True, "no embedded broker was used"
     ok = backlog.messages <= BROKER_MESSAGES and backlog.bytes <= BROKER_BYTES
     return ok, f"at most {backlog.messages:,} messages ({backlog.bytes / 2**20:.2g} MiB) waited in one partition"
+
+
+def _closed_loop(loop: ClosedLoop | None) -> tuple[bool, str]:
+    if loop is None:
+        return True, "requests were sent when they were due, whether or not earlier ones had been answered"
+    share = loop.held_up / max(1, loop.of)
+    waiting = f"{loop.held_up:,} of {loop.of:,} requests ({share:.1%}) fell due while their user still waited"
+    told = f"{loop.users:,} users each waited for their answer before they sent again; {waiting}"
+    return share <= HELD_UP, f"{told}, and were sent late or never" if loop.held_up else told
 
 
 def _clock(samples: Samples) -> tuple[bool, str]:

@@ -1,0 +1,48 @@
+"""A server that doubles, payloads for it, and a run folder that can be judged."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+
+class Doubling(BaseHTTPRequestHandler):
+    """Answers {"n": i} with the prediction 2·i."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def do_POST(self) -> None:
+        n = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["n"]
+        body = json.dumps({"prediction": 2 * n}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Doubling)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def payloads(tmp_path: Path) -> str:
+    path = tmp_path / "payloads.jsonl"
+    path.write_text("\n".join(json.dumps({"body": {"n": n}, "expect": 2 * n}) for n in range(20)), encoding="utf-8")
+    return str(path)
