@@ -113,6 +113,12 @@ def test_surplus_answers_in_quiet_fail_at_least_once(tmp_path: Path) -> None:
     assert result.phases[-1].delivery == {"lost": 0, "duplicated": 60, "reordered": 0}
 
 
+def test_nothing_is_said_of_handovers_where_none_was_asked_for(tmp_path: Path) -> None:
+    result = a_run(tmp_path, restart=False, scenario=settings(disturbances=[]))
+    assert {"lost", "duplicated"} <= {check.name for check in result.checks}
+    assert "handovers" not in {check.name for check in result.checks}
+
+
 def test_order_is_not_judged_where_none_is_owed(tmp_path: Path) -> None:
     def also(bench: SimulatedBench) -> None:
         bench.note("delivery", worker=0, counts={"reordered": 1}, rows={"reordered": [[500, 500]]})

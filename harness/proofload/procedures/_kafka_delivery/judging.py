@@ -43,7 +43,7 @@ def judge(evidence: Evidence, scenario: Settings) -> Findings:
         *_deaths(evidence),
         *(() if steady is None else steady.checks),
         *_checks(stretches, scenario),
-        _handovers(evidence, stretches, scenario),
+        *((_handovers(evidence, stretches, scenario),) if scenario.disturbances else ()),
     )
     validity = merged({phase.name: _counting(measured[phase.index].validity, phase, scenario) for phase in judged})
     return Findings(
@@ -135,7 +135,7 @@ def _handovers(evidence: Evidence, stretches: Sequence[Stretch], scenario: Setti
         )
     else:
         spoken = "" if longest is None else f" The longest time without an answer was {longest:.3g} s."
-        evidence_text = f"{', '.join(planned) or 'nothing'}: the stream came back each time.{spoken}"
+        evidence_text = f"{', '.join(planned)}: the stream came back each time.{spoken}"
         settle = ""
     status = Status.INCONCLUSIVE if settle else Status.PASS
     return Check(
