@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,8 +15,9 @@ from proofload._in_pytest.command import Command, RunError
 from proofload.cli.app import invoke
 from proofload.errors import EXIT_BAD_INPUT, EXIT_FAIL, EXIT_INTERRUPTED, EXIT_NO_VERDICT, EXIT_PASS, InputError
 from proofload.nightly import running
+from proofload.nightly.alone import alone_in
 from proofload.nightly.night import begin, nights
-from proofload.nightly.plan import read_plan
+from proofload.nightly.plan import Cell, read_plan
 from proofload.records import Result, Status
 from proofload.testing.runtime_kit import running_stub
 from proofload.testing.synthetic_nights import Made, a_cell, result_of, write_night, write_run
@@ -49,7 +49,8 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def interrupted_after(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next run but `count` is cut short: what it leaves is no whole run."""
-    inner, done = running.measured, [0]
+    inner: Callable[[Command], Result] = vars(running)["measured"]
+    done = [0]
 
     def measured(command: Command) -> Result:
         done[0] += 1
@@ -108,7 +109,7 @@ def test_a_night_keeps_the_cells_that_it_began_with(ran: list[str], monkeypatch:
 def test_a_cell_that_cannot_be_measured_is_missing_and_the_others_go_on(
     ran: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inner = running.measured
+    inner: Callable[[Command], Result] = vars(running)["measured"]
 
     def measured(command: Command) -> Result:
         if command.target == "grpc":
@@ -124,17 +125,17 @@ def test_a_cell_that_cannot_be_measured_is_missing_and_the_others_go_on(
 
 def test_a_failed_cell_or_a_change_for_the_worse_fails_the_night(many_nights: Callable[..., Path]) -> None:
     from proofload.cli.nightly import exit_code
+    from proofload.nightly.chronicle import chronicle_of
     from proofload.nightly.history import Index
-    from proofload.nightly.site import history_of
 
     out = many_nights(40, slower_from=30)
-    history = history_of(nights(out), Index(out, lambda _: None).rows())
+    history = chronicle_of(nights(out), Index(out, lambda _: None).rows())
     (told,) = [one.told_on for trend in history.trends if trend.name == "p99" for one in trend.changes]
     assert exit_code(history, told) == EXIT_FAIL
     assert exit_code(history, "2026-01-20") == EXIT_PASS
     write_night(out, 50, {a_cell(): Made(status=Status.FAIL), a_cell("grpc"): Made(status=Status.INVALID)})
     write_night(out, 51, {a_cell(): Made(status=Status.INVALID)})
-    later = history_of(nights(out), Index(out, lambda _: None).rows())
+    later = chronicle_of(nights(out), Index(out, lambda _: None).rows())
     assert (exit_code(later, "2026-02-20"), exit_code(later, "2026-02-21")) == (EXIT_FAIL, EXIT_NO_VERDICT)
 
 
@@ -177,6 +178,15 @@ def test_old_samples_go_and_history_and_pages_stay(ran: list[str], many_nights: 
     assert len(Index(out, lambda _: None).rows()) == 16 * 2 + 3
 
 
+def test_two_nights_at_once_are_one_too_many(ran: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with alone_in(Path("out/nightly")):
+        assert invoke(["nightly"]) == EXIT_BAD_INPUT
+        assert invoke(["nightly", "--dry-run"]) == EXIT_PASS
+    assert "another `proofload nightly` is at work" in capsys.readouterr().err
+    assert ran == []
+    assert invoke(["nightly"]) == EXIT_PASS
+
+
 def test_rebuilding_where_there_are_no_nights_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["nightly", "--rebuild", "--out", "nowhere"]) == EXIT_BAD_INPUT
     assert "holds no nights" in capsys.readouterr().err
@@ -185,30 +195,26 @@ def test_rebuilding_where_there_are_no_nights_is_refused(capsys: pytest.CaptureF
 
 @pytest.mark.real
 def test_a_night_that_was_killed_goes_on_with_what_is_missing(tmp_path: Path) -> None:
-    """Real runs, killed by SIGKILL between the first cell's end and the second's."""
+    """A real run, killed by SIGKILL while it is under way."""
     with running_stub() as (port, _):
-        for name in ("one", "two"):
-            url = f"http://127.0.0.1:{port}/predict"
-            text = f'name = "{name}"\ntransport = "http"\nurl = "{url}"\npayloads = "p.jsonl"\n'
-            Path(f"{name}.target.toml").write_text(text, encoding="utf-8")
+        target = f'name = "two"\ntransport = "http"\nurl = "http://127.0.0.1:{port}/predict"\npayloads = "p.jsonl"\n'
+        Path("two.target.toml").write_text(target, encoding="utf-8")
         Path("p.jsonl").write_text('{"body": {"values": [1]}}\n', encoding="utf-8")
         Path("nightly.toml").write_text(
-            'scenarios = ["load"]\ntargets = ["one", "two"]\n[set]\nduration_s = 1\nwarmup_s = 0\nrate_rps = 50\n',
-            "utf-8",
+            'scenarios = ["load"]\ntargets = ["two"]\n[set]\nduration_s = 1\nwarmup_s = 0\nrate_rps = 50\n', "utf-8"
         )
-        command = [sys.executable, "-m", "proofload", "nightly", "--out", "n", "--night", "x"]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as first:
-            assert first.stderr is not None
-            for line in first.stderr:
-                if "(2 of 2)" in line:
-                    os.kill(first.pid, signal.SIGKILL)
-                    break
-        (night,) = nights(Path("n"))
-        (missing,) = night.missing()
-        (done,) = set(night.cells) - {missing}
+        done, missing = a_cell("one"), Cell("load", "two", "cpu", "load", "two")
+        night = write_night(Path("n"), 0, {done: Made(), missing: None})
         before = (night.run_folder(done) / "result.json").stat().st_mtime_ns
+        command = [sys.executable, "-m", "proofload", "nightly", "--out", "n", "--night", night.name]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as first:
+            while not (night.run_folder(missing) / "run.json").exists():
+                assert first.poll() is None, "it ended before it measured"
+                time.sleep(0.01)
+            first.kill()
+        assert night.missing() == [missing]
         again = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert "1 cells to run, 1 are done" in again.stderr
+    assert "1 of 2 cells to run" in again.stderr
     assert again.returncode in {EXIT_PASS, EXIT_FAIL, EXIT_NO_VERDICT}
     assert night.missing() == []
     assert (night.run_folder(done) / "result.json").stat().st_mtime_ns == before

@@ -44,7 +44,7 @@ WORSE_SHARE = 0.8
 """Of the chance of a false alarm, the part that is spent on changes for the worse."""
 FLOOR = 0.001
 """Relative; figures repeat no better than this, whatever a few equal ones suggest."""
-_LOOKS = 13.3
+_LOOKS = 13.5
 """Natural logarithm of what repeated looks cost, for a limit that grows with the cube of a side's length."""
 _AFTER_HORIZON = 5.0
 """The limit falls with this power of the nights beyond HORIZON: later nights raise no more alarms than the first."""

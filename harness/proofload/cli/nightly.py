@@ -12,9 +12,9 @@ import typer
 from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS, InputError
 
 if TYPE_CHECKING:
-    from proofload.nightly.plan import Cell
+    from proofload.nightly.chronicle import Chronicle
+    from proofload.nightly.plan import Cell, Planned
     from proofload.nightly.retention import Removal
-    from proofload.nightly.site import History
 
 DEFAULT_OUT = Path("out") / "nightly"
 
@@ -43,8 +43,6 @@ def nightly(
     everywhere: 1 when a cell failed, or a change for the worse was told tonight; 3 when none did but one is
     inconclusive, invalid or missing.
     """
-    from proofload.cli.speaking import say
-
     if rebuild:
         return _rebuilt(out)
     from proofload.nightly.plan import read_plan
@@ -53,27 +51,35 @@ def nightly(
     if dry_run:
         _say_what_would_be_done(out, planned.cells(), planned.plan.keep_nights, night)
         return EXIT_PASS
+    from proofload.nightly.alone import alone_in
+
+    with alone_in(out):
+        return _run(planned, out, night)
+
+
+def _run(planned: Planned, out: Path, name: str | None) -> int:
+    from proofload.cli.speaking import say
     from proofload.nightly.night import begin, nights
     from proofload.nightly.retention import removable, remove
     from proofload.nightly.running import run_missing
 
-    tonight = begin(out, planned, night, datetime.now(UTC))
-    missing = len(tonight.missing())
-    done = len(tonight.cells) - missing
-    say(f"night {tonight.name}: {missing} cells to run" + (f", {done} are done" if done else ""))
+    tonight = begin(out, planned, name, datetime.now(UTC))
+    say(f"night {tonight.name}: {len(tonight.missing())} of {len(tonight.cells)} cells to run")
     try:
         run_missing(tonight, planned.plan, Path.cwd(), told=say)
     finally:
-        history = _written(out)
+        chronicle = _written(out)
     going = removable(nights(out), planned.plan.keep_nights)
     remove(going)
     _say_what_went(going, "removed")
-    return exit_code(history, tonight.name)
+    return exit_code(chronicle, tonight.name)
 
 
-def exit_code(history: History, night: str) -> int:
-    states = {row.status and str(row.status) for row in history.rows if row.night == night}
-    told = [change for trend in history.trends for change in trend.changes if change.told_on == night and change.worse]
+def exit_code(chronicle: Chronicle, night: str) -> int:
+    states = {row.status and str(row.status) for row in chronicle.rows if row.night == night}
+    told = [
+        change for trend in chronicle.trends for change in trend.changes if change.told_on == night and change.worse
+    ]
     if "fail" in states or told:
         return EXIT_FAIL
     return EXIT_PASS if states == {"pass"} else EXIT_NO_VERDICT
@@ -81,30 +87,33 @@ def exit_code(history: History, night: str) -> int:
 
 def _rebuilt(out: Path) -> int:
     from proofload.cli.speaking import say
+    from proofload.nightly.alone import alone_in
     from proofload.nightly.history import Index
 
     if not (out / "nights").is_dir():
         raise InputError(
             f"{out} holds no nights", evidence=f"there is no folder {out / 'nights'}", remedy="name it with --out DIR"
         )
-    say(f"{out / 'history.duckdb'}: {Index(out, say).rebuild()} rows")
-    _written(out)
+    with alone_in(out):
+        say(f"{out / 'history.duckdb'}: {Index(out, say).rebuild()} rows")
+        _written(out)
     return EXIT_PASS
 
 
-def _written(out: Path) -> History:
+def _written(out: Path) -> Chronicle:
     """Index and pages brought up to date, and what there is to say about the last night."""
     from proofload.cli.speaking import out as write_out
     from proofload.cli.speaking import say
+    from proofload.nightly.chronicle import chronicle_of
     from proofload.nightly.history import Index
     from proofload.nightly.night import nights
-    from proofload.nightly.site import history_of, write_site
+    from proofload.nightly.site import write_site
 
-    history = history_of(nights(out), Index(out, say).rows())
-    page, sentences = write_site(out, history)
+    chronicle = chronicle_of(nights(out), Index(out, say).rows())
+    page, sentences = write_site(out, chronicle)
     for sentence in (*sentences, f"pages: {page}"):
         write_out(sentence)
-    return history
+    return chronicle
 
 
 def _say_what_would_be_done(out: Path, cells: Sequence[Cell], keep: int, name: str | None) -> None:

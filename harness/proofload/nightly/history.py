@@ -34,7 +34,6 @@ CREATE TABLE figures ({_KEY}, name VARCHAR, value DOUBLE, low DOUBLE, high DOUBL
 """
 _RUNS = tuple(one.name for one in fields(Row) if one.name != "figures")
 _FIGURES = tuple(one.name for one in fields(Figure))
-_SAME = "night = ? AND scenario = ? AND target = ? AND device = ?"
 
 
 class Index:
@@ -60,8 +59,7 @@ class Index:
         """Take in the cells that were done since."""
         with self._opened() as index:
             known = set(index.execute("SELECT night, scenario, target, device FROM runs").fetchall())
-            fresh = [row for row in self._found() if (row.night, row.scenario, row.target, row.device) not in known]
-            _put(index, fresh)
+            _put(index, self._found(known))
 
     def rebuild(self) -> int:
         """Make it anew from the run folders; returns how many rows it has. What cannot be read stays, beside it."""
@@ -70,17 +68,19 @@ class Index:
                 self.path.replace(self.path.with_name(f"{FILE}.before"))
         for left in (self.path, self.path.with_name(f"{FILE}.wal")):
             left.unlink(missing_ok=True)
-        rows = list(self._found())
+        rows = list(self._found(set()))
         with self._opened() as index:
             _put(index, rows)
         return len(rows)
 
-    def _found(self) -> Iterator[Row]:
+    def _found(self, known: set[tuple[str, ...]]) -> Iterator[Row]:
+        """The rows of all cells that were tried, but for those that are known."""
         for night in nights(self.out):
             for cell in night.cells:
-                row = row_of(self.out, night, cell)
-                if row is not None:
-                    yield row
+                if (night.name, cell.scenario_name, cell.target_name, cell.device) not in known:
+                    row = row_of(self.out, night, cell)
+                    if row is not None:
+                        yield row
 
     def _read(self) -> list[Row]:
         with self._opened() as index:
@@ -126,16 +126,15 @@ class _Unusable(Exception):  # noqa: N818  a state of the file, not an error tha
 
 
 def _put(index: duckdb.DuckDBPyConnection, rows: Iterable[Row]) -> None:
+    """Add rows that are not there yet: all of them, or none."""
+    index.execute("BEGIN")
     for row in rows:
-        key = (row.night, row.scenario, row.target, row.device)
-        index.execute("BEGIN")
-        index.execute(f"DELETE FROM figures WHERE {_SAME}", key)  # noqa: S608  names of our own
-        index.execute(f"DELETE FROM runs WHERE {_SAME}", key)  # noqa: S608
         _insert(index, "runs", _RUNS, [_stored(getattr(row, name)) for name in _RUNS])
+        key = (row.night, row.scenario, row.target, row.device)
         for figure in row.figures:
             names = ("night", "scenario", "target", "device", *_FIGURES)
             _insert(index, "figures", names, [*key, *(getattr(figure, name) for name in _FIGURES)])
-        index.execute("COMMIT")
+    index.execute("COMMIT")
 
 
 def _told(index: duckdb.DuckDBPyConnection, asked: str) -> Iterator[dict[str, Any]]:

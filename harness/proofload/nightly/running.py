@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from proofload._in_pytest.command import Command, RunError, measured
+from proofload.nightly.alone import wait_until_ended
 from proofload.nightly.night import Night
 from proofload.nightly.plan import Cell, Plan
 from proofload.store.folder import write_whole
@@ -20,6 +21,7 @@ def run_missing(night: Night, plan: Plan, working: Path, *, told: Callable[[str]
     missing = night.missing()
     for number, cell in enumerate(missing, start=1):
         told(f"{cell.name} ({number} of {len(missing)})")
+        wait_until_ended(night.run_folder(cell))
         night.set_aside(cell)
         try:
             measured(_command(cell, plan, night.run_folder(cell), working))

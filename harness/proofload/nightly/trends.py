@@ -63,7 +63,9 @@ class Trend:
     name: str
     unit: str
     high_is_worse: bool
+    latest: float
     stretches: tuple[Stretch, ...]
+    """By their first nights; hosts that take turns have stretches beside each other."""
 
     @property
     def changes(self) -> tuple[Told, ...]:
@@ -92,7 +94,7 @@ def trends(rows: Sequence[Row], nights: Sequence[str]) -> list[Trend]:
     for key, all_alike in parts.items():
         stretches = tuple(_stretch(seen, looked[key, alike]) for alike, seen in all_alike.items())
         latest = max((seen[-1] for seen in all_alike.values()), key=lambda pair: numbers[pair[0].night])[1]
-        found.append(Trend(key[0], key[1], latest.unit, latest.high_is_worse, stretches))
+        found.append(Trend(key[0], key[1], latest.unit, latest.high_is_worse, latest.value, stretches))
     return found
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from proofload.nightly.chronicle import Chronicle
 from proofload.nightly.rows import Row
 from proofload.nightly.site.names import Names, label, report_link
 from proofload.nightly.site.picture import sketch_of, trend_picture
@@ -15,9 +15,6 @@ from proofload.nightly.site.words import ToldChange, level, told_changes
 from proofload.nightly.trends import Break, CellKey, Trend, breaks, key_of
 from proofload.records import Status
 from proofload.report import numbers
-
-if TYPE_CHECKING:
-    from proofload.nightly.site import History
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +51,16 @@ class CellPage:
     lines: tuple[NightLine, ...]
 
 
-def cell_page(history: History, key: CellKey, names: Names) -> CellPage:
-    rows = [row for row in history.rows if key_of(row) == key]
-    own = [trend for trend in history.trends if trend.cell == key]
+def cell_page(chronicle: Chronicle, key: CellKey, names: Names) -> CellPage:
+    rows = [row for row in chronicle.rows if key_of(row) == key]
+    own = [trend for trend in chronicle.trends if trend.cell == key]
     broken = breaks(rows)
-    changes = told_changes(own, names, history.nights)
+    changes = told_changes(own, names, chronicle.nights)
     return CellPage(
         title=label(key),
-        subtitle=f"proofload nightly · {len(rows)} of {len(history.nights)} nights",
-        sentences=_sentences(history, rows, changes),
-        pictures=tuple(_drawn(history, trend, broken, number, names) for number, trend in enumerate(own)),
+        subtitle=f"proofload nightly · {len(rows)} of {len(chronicle.nights)} nights",
+        sentences=_sentences(chronicle, rows, changes),
+        pictures=tuple(_drawn(chronicle, trend, broken, number, names) for number, trend in enumerate(own)),
         changes=tuple(changes),
         breaks=tuple(reversed(broken)),
         columns=tuple(f"{trend.name} ({trend.unit})" for trend in own),
@@ -71,22 +68,21 @@ def cell_page(history: History, key: CellKey, names: Names) -> CellPage:
     )
 
 
-def _sentences(history: History, rows: list[Row], changes: list[ToldChange]) -> tuple[str, ...]:
+def _sentences(chronicle: Chronicle, rows: list[Row], changes: list[ToldChange]) -> tuple[str, ...]:
     if not rows:
         return ("This cell has not been run yet.",)
     last = rows[-1]
-    late = "" if last.night == history.nights[-1] else f"Missing in the last night; the latest run is of {last.night}. "
+    late = "" if last.night == chronicle.nights[-1] else f"Missing last night; the latest run is of {last.night}. "
     said = [f"{late}{last.said}" if last.status is not None else f"{late}Not measured: {last.said}"]
     said += [f"{one.figure} is {one.change} ({one.interval}) since {one.since}: {one.way}." for one in changes[:2]]
     return tuple(said)
 
 
-def _drawn(history: History, trend: Trend, broken: list[Break], number: int, names: Names) -> Drawn:
+def _drawn(chronicle: Chronicle, trend: Trend, broken: list[Break], number: int, names: Names) -> Drawn:
     look = names.looks[trend.cell[1]]
-    svg = trend_picture(f"trend{number}", history.nights, trend, [one.night for one in broken], look)
-    latest = trend.stretches[-1].figures[-1].value
+    svg = trend_picture(f"trend{number}", chronicle.nights, trend, [one.night for one in broken], look)
     told = [f"{one.ratio - 1.0:+.1%} from {one.night} on" for one in trend.changes]
-    alt = f"{trend.name} over {len(history.nights)} nights, lately {level(trend, latest)}; changes: " + (
+    alt = f"{trend.name} over {len(chronicle.nights)} nights, lately {level(trend, trend.latest)}; changes: " + (
         "; ".join(told) or "none told"
     )
     return Drawn(trend.name, Markup(svg), alt, sketch_of(trend))  # noqa: S704  matplotlib's XML, in which text is escaped

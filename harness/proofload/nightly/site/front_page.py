@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from proofload.analysis.change_points import ALPHA_OF_HORIZON, FEWEST, HORIZON
+from proofload.nightly.chronicle import Chronicle
 from proofload.nightly.rows import Row
 from proofload.nightly.site.names import Names, label, report_link
 from proofload.nightly.site.words import ToldChange, listed, sentence, told_changes, verdicts
 from proofload.nightly.trends import CellKey, key_of
 from proofload.records import Status
 from proofload.report import numbers
-
-if TYPE_CHECKING:
-    from proofload.nightly.site import History
 
 _NIGHTS_SHOWN = 30
 
@@ -60,29 +57,29 @@ class FrontPage:
     reading: tuple[str, ...]
 
 
-def front_page(history: History, names: Names) -> FrontPage:
-    last = history.nights[-1] if history.nights else ""
-    tonight = {key_of(row): row for row in history.rows if row.night == last}
-    changes = told_changes(history.trends, names, history.nights)
+def front_page(chronicle: Chronicle, names: Names) -> FrontPage:
+    last = chronicle.nights[-1] if chronicle.nights else ""
+    tonight = {key_of(row): row for row in chronicle.rows if row.night == last}
+    changes = told_changes(chronicle.trends, names, chronicle.nights)
     fresh = [change for change in changes if change.told_on == last]
-    squares = {key: _square(tonight.get(key), key, names, up=1) for key in sorted(history.planned | set(tonight))}
+    squares = {key: _square(tonight.get(key), key, names, up=1) for key in sorted(chronicle.planned | set(tonight))}
     just_changed = {change.cell for change in fresh}
     shown = {key: _marked(one, changed=label(key) in just_changed) for key, one in squares.items()}
     columns = list(dict.fromkeys(key[0] for key in shown))
     lines = dict.fromkeys((key[1], key[2]) for key in shown)
     return FrontPage(
         title=f"Night {last}" if last else "No night yet",
-        subtitle=f"proofload nightly · {len(history.nights)} night{'s' if len(history.nights) != 1 else ''}",
-        sentences=_sentences(shown, fresh, len(history.nights)),
+        subtitle=f"proofload nightly · {len(chronicle.nights)} night{'s' if len(chronicle.nights) != 1 else ''}",
+        sentences=_sentences(shown, fresh, len(chronicle.nights)),
         columns=tuple(columns),
         matrix=tuple((line[0], line[1], tuple(shown.get((column, *line)) for column in columns)) for line in lines),
         changes=tuple(changes),
-        standing_out=tuple(_standing_out(history, last)),
-        costs=tuple(_costs(history, tonight, names)),
-        nights=history.nights[-_NIGHTS_SHOWN:],
-        past=tuple(_past(history, names)),
+        standing_out=tuple(_standing_out(chronicle, last)),
+        costs=tuple(_costs(chronicle, tonight, names)),
+        nights=chronicle.nights[-_NIGHTS_SHOWN:],
+        past=tuple(_past(chronicle, names)),
         looks={target: (look.colour, look.symbol) for target, look in names.looks.items()},
-        reading=_reading(history),
+        reading=_reading(chronicle),
     )
 
 
@@ -118,10 +115,10 @@ def _marked(square: Square, *, changed: bool) -> Square:
     return Square(square.status, square.said, square.report, square.trend, changed)
 
 
-def _standing_out(history: History, last: str) -> list[str]:
+def _standing_out(chronicle: Chronicle, last: str) -> list[str]:
     """One night is no change; it is worth a look all the same."""
     found = []
-    for trend in history.trends:
+    for trend in chronicle.trends:
         for stretch in trend.stretches:
             if stretch.stands_out is not None and stretch.nights[-1] == last:
                 by = (stretch.stands_out - 1.0) * 100.0
@@ -132,12 +129,12 @@ def _standing_out(history: History, last: str) -> list[str]:
     return found
 
 
-def _costs(history: History, tonight: Mapping[CellKey, Row], names: Names) -> list[Priced]:
+def _costs(chronicle: Chronicle, tonight: Mapping[CellKey, Row], names: Names) -> list[Priced]:
     found = []
     for key, row in sorted(tonight.items()):
         if row.cost is None:
             continue
-        before = [one.cost for one in history.rows if key_of(one) == key and one.night != row.night
+        before = [one.cost for one in chronicle.rows if key_of(one) == key and one.night != row.night
                   and one.cost is not None and one.currency == row.currency]  # fmt: skip
         amount = numbers.money(row.cost, row.currency)
         low, high = (None if end is None else numbers.money(end, row.currency) for end in (row.cost_low, row.cost_high))
@@ -148,10 +145,10 @@ def _costs(history: History, tonight: Mapping[CellKey, Row], names: Names) -> li
     return found
 
 
-def _past(history: History, names: Names) -> list[tuple[str, str, tuple[Square | None, ...]]]:
-    by_place = {(key_of(row), row.night): row for row in history.rows}
-    keys = sorted({key_of(row) for row in history.rows} | history.planned)
-    shown = history.nights[-_NIGHTS_SHOWN:]
+def _past(chronicle: Chronicle, names: Names) -> list[tuple[str, str, tuple[Square | None, ...]]]:
+    by_place = {(key_of(row), row.night): row for row in chronicle.rows}
+    keys = sorted({key_of(row) for row in chronicle.rows} | chronicle.planned)
+    shown = chronicle.nights[-_NIGHTS_SHOWN:]
     return [
         (
             label(key),
@@ -165,10 +162,11 @@ def _past(history: History, names: Names) -> list[tuple[str, str, tuple[Square |
     ]
 
 
-def _reading(history: History) -> tuple[str, ...]:
+def _reading(chronicle: Chronicle) -> tuple[str, ...]:
     chance = f"{ALPHA_OF_HORIZON:.0%}".replace("%", " %")
+    followed = len(chronicle.trends)
     told = (
-        f"{len(history.trends)} figures are followed. A change is told when chance alone would tell of any, in all of "
+        f"{followed} figures are followed. A change is told when chance alone would tell of any, in all of "
         f"them together and over {HORIZON} nights of looks, in at most {chance} of histories. What was told stays told."
     )
     compared = (

@@ -76,8 +76,6 @@ def listed(parts: Sequence[str], most: int = 3) -> str:
 
 def _told(trend: Trend, stretch: Stretch, number: int, change: Told, names: Names) -> ToldChange:
     before, after = stretch.levels[number][2], stretch.levels[number + 1][2]
-    ends = sorted(f"{numbers.significant(abs(end - 1.0) * 100.0, 2)} % {'higher' if end > 1.0 else 'lower'}"
-                  for end in (change.low, change.high))  # fmt: skip
     return ToldChange(
         cell=label(trend.cell),
         link=names.link(trend.cell),
@@ -85,16 +83,16 @@ def _told(trend: Trend, stretch: Stretch, number: int, change: Told, names: Name
         way="worse" if change.worse else "better",
         worse=change.worse,
         change=percent(change.ratio),
-        interval=_between(change.low, change.high) or " to ".join(ends),
+        interval=_span(change.low, change.high),
         levels=f"{level(trend, before)} → {level(trend, after)}",
         since=change.night,
         told_on=change.told_on,
     )
 
 
-def _between(low: float, high: float) -> str:
-    """ "3.1–7.5 %" where both ends lie on one side."""
+def _span(low: float, high: float) -> str:
+    """ "3.1–7.5 %" where both ends lie on one side, else each with its side."""
     if (low - 1.0) * (high - 1.0) <= 0.0:
-        return ""
+        return f"{percent(low)} to {percent(high)}"
     ends = sorted(abs(end - 1.0) * 100.0 for end in (low, high))
     return f"{numbers.significant(ends[0], 2)}–{numbers.significant(ends[1], 2)} %"
