@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -18,9 +18,6 @@ from proofload.progress import PlainProgress
 from proofload.records import Capacity, Cost, Interval, Result, Status
 from proofload.scenarios import load_scenario
 
-if TYPE_CHECKING:
-    from conftest import FakeLab
-
 PRICES = {
     "vcpu-hour": {
         "low": 0.05, "high": 0.1, "currency": "USD", "unit": "hour", "region": "x", "date": "2026", "source": "test"
@@ -29,7 +26,7 @@ PRICES = {
 
 
 @pytest.fixture
-def compared(lab: FakeLab, targets: Callable[..., list[str]], tmp_path: Path) -> Callable[..., Comparison]:
+def compared(lab: Any, targets: Callable[..., list[str]], tmp_path: Path) -> Callable[..., Comparison]:
     """Makes and judges a comparison of targets a, b, … on the fake lab."""
 
     def run(*names: str, pairs: int = 8, scenarios: Sequence[str] = (), settings: Sequence[str] = ()) -> Comparison:
@@ -50,7 +47,7 @@ def test_a_server_and_itself_are_equivalent(compared: Callable[..., Comparison])
 
 
 def test_fifteen_percent_longer_is_worse_and_fifteen_percent_shorter_better(
-    lab: FakeLab, compared: Callable[..., Comparison]
+    lab: Any, compared: Callable[..., Comparison]
 ) -> None:
     lab.medians = {"b": 4.6, "c": 3.4}
     found = compared("a", "b", "c")
@@ -66,7 +63,7 @@ def test_fifteen_percent_longer_is_worse_and_fifteen_percent_shorter_better(
 
 
 def test_options_that_were_asked_different_things_are_not_compared(
-    lab: FakeLab, compared: Callable[..., Comparison]
+    lab: Any, compared: Callable[..., Comparison]
 ) -> None:
     lab.payloads = {"b": 17}
     found = compared("a", "b")
@@ -74,7 +71,7 @@ def test_options_that_were_asked_different_things_are_not_compared(
     assert "asked different things" in found.besides[0].metrics[0].because
 
 
-def test_with_half_of_the_pairs_lost_nothing_is_compared(lab: FakeLab, compared: Callable[..., Comparison]) -> None:
+def test_with_half_of_the_pairs_lost_nothing_is_compared(lab: Any, compared: Callable[..., Comparison]) -> None:
     lab.invalid = {f"load-0{pair}-b-b{again}" for pair in range(1, 6) for again in ("", ".2", ".3")}
     found = compared("a", "b")
     assert str(found.standing) == "not-comparable"
@@ -89,7 +86,7 @@ def test_a_p99_that_short_lifetimes_cannot_show_is_told_and_not_waited_for(compa
     assert any("p99 latency" in text and "2,000" in text for text in found.not_measured)
 
 
-def test_requirements_are_judged_over_all_lifetimes_together(lab: FakeLab, compared: Callable[..., Comparison]) -> None:
+def test_requirements_are_judged_over_all_lifetimes_together(lab: Any, compared: Callable[..., Comparison]) -> None:
     lab.medians = {"b": 60.0}
     found = compared("a", "b", pairs=12, settings=["slo.ok_share=0.99"])
     kept = {one.label: {each.name: each.status for each in one.requirements} for one in found.options}
@@ -100,7 +97,7 @@ def test_requirements_are_judged_over_all_lifetimes_together(lab: FakeLab, compa
 
 
 def test_a_candidate_that_fails_where_the_baseline_passes_is_worse(
-    lab: FakeLab, compared: Callable[..., Comparison]
+    lab: Any, compared: Callable[..., Comparison]
 ) -> None:
     lab.statuses = {"peak-10x-a-a": Status.PASS, "peak-10x-b-b": Status.FAIL}
     found = compared("a", "b", scenarios=["load", "peak-10x"], settings=["peak-10x.rate_rps=10"])

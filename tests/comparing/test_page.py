@@ -6,20 +6,18 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from proofload.cli.app import invoke
 from proofload.comparing.found import Comparison
 from proofload.report.decision.words import percent
-
-if TYPE_CHECKING:
-    from conftest import FakeLab
+from proofload.testing.page_kit import DESK, PHONE, laid_out
 
 
 @pytest.fixture
-def folder(lab: FakeLab, targets: Callable[..., list[str]], tmp_path: Path) -> Path:
+def folder(lab: Any, targets: Callable[..., list[str]], tmp_path: Path) -> Path:
     """A comparison that was made and told."""
     lab.medians = {"b": 4.6, "c": 4.0}
     lab.statuses = {}
@@ -32,13 +30,27 @@ def folder(lab: FakeLab, targets: Callable[..., list[str]], tmp_path: Path) -> P
 
 def test_the_page_answers_first_and_says_what_it_does_not_say(folder: Path) -> None:
     page = (folder / "comparison.html").read_text(encoding="utf-8")
-    assert page.index("b is worse than a: its median service time is +1") < page.index("What was required")
+    assert page.index("b is worse than a: its median service time differs by +1") < page.index("What was required")
     for title in ("Pair by pair", "Ranking", "What was not measured", "Every lifetime", "Reproduce it"):
         assert title in page
     assert "not comparable" not in page
     assert page.count("<svg") >= 1
     assert "<script" not in page
     assert re.search(r'(?:src|href)="(?!#)', page) is None, "nothing is loaded from elsewhere"
+
+
+@pytest.mark.real
+def test_nothing_overflows_the_page_on_a_desk_or_a_phone(
+    folder: Path, tmp_path: Path, required_program: Callable[..., str]
+) -> None:
+    browser = required_program("chromium", "chromium-browser", "google-chrome")
+    page = (folder / "comparison.html").read_text(encoding="utf-8")
+    looked = tmp_path / "looked"
+    looked.mkdir()
+    for seen in laid_out(browser, [(page, DESK), (page, PHONE)], looked):
+        assert seen.scroll == seen.client
+        assert (seen.out, seen.errors) == ((), ())
+        assert "b is worse than a" in seen.text
 
 
 def test_markdown_and_json_say_the_same(folder: Path) -> None:
@@ -58,7 +70,7 @@ def test_markdown_and_json_say_the_same(folder: Path) -> None:
 
 
 def test_hostile_text_of_a_target_is_shown_and_not_obeyed(
-    lab: FakeLab, targets: Callable[..., list[str]], tmp_path: Path
+    lab: Any, targets: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     from dataclasses import replace
 
@@ -83,7 +95,7 @@ def test_hostile_text_of_a_target_is_shown_and_not_obeyed(
 
 
 def test_a_comparison_of_nothing_has_a_page_that_says_so(
-    lab: FakeLab, targets: Callable[..., list[str]], tmp_path: Path
+    lab: Any, targets: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     from proofload.comparing.asked import understood
     from proofload.comparing.judging import judged

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
@@ -16,9 +16,6 @@ from proofload.comparing.running import begin, make
 from proofload.errors import InputError, RunFolderError
 from proofload.progress import PlainProgress
 
-if TYPE_CHECKING:
-    from conftest import FakeLab
-
 Targets = Callable[..., list[str]]
 SHORT = ["rate_rps=100"]
 
@@ -28,7 +25,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_every_lifetime_is_a_run_folder_and_a_pair_meets_the_same_arrivals(
-    lab: FakeLab, targets: Targets, tmp_path: Path
+    lab: Any, targets: Targets, tmp_path: Path
 ) -> None:
     asked = understood(targets("a", "b"), settings=SHORT, pairs=3, quick=True)
     begin(asked, tmp_path / "out", command="")
@@ -39,7 +36,7 @@ def test_every_lifetime_is_a_run_folder_and_a_pair_meets_the_same_arrivals(
     assert len(set(lab.seeds)) == 3
 
 
-def test_an_invalid_lifetime_is_made_again_so_often_and_no_more(lab: FakeLab, targets: Targets, tmp_path: Path) -> None:
+def test_an_invalid_lifetime_is_made_again_so_often_and_no_more(lab: Any, targets: Targets, tmp_path: Path) -> None:
     lab.invalid = {"load-01-a-a", "load-02-b-b", "load-02-b-b.2", "load-02-b-b.3"}
     asked = understood(targets("a", "b"), settings=SHORT, pairs=4, quick=True)
     begin(asked, tmp_path / "out", command="")
@@ -51,7 +48,7 @@ def test_an_invalid_lifetime_is_made_again_so_often_and_no_more(lab: FakeLab, ta
 
 
 def test_an_interrupted_comparison_goes_on_where_it_stopped(
-    lab: FakeLab, targets: Targets, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lab: Any, targets: Targets, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["compare", "--quick", "--pairs", "3", "--set", *SHORT, "--out", str(tmp_path / "out")]
     for name in targets("a", "b"):
@@ -71,7 +68,7 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(
     assert len(lab.made) == 6, "what is there is judged again and not made again"
 
 
-def test_another_comparison_is_not_mixed_into_a_folder(lab: FakeLab, targets: Targets, tmp_path: Path) -> None:
+def test_another_comparison_is_not_mixed_into_a_folder(lab: Any, targets: Targets, tmp_path: Path) -> None:
     asked = understood(targets("a", "b"), settings=SHORT, pairs=3)
     assert begin(asked, tmp_path / "out", command="proofload compare …") is False
     assert begin(asked, tmp_path / "out", command="") is True
@@ -86,7 +83,7 @@ def test_another_comparison_is_not_mixed_into_a_folder(lab: FakeLab, targets: Ta
 
 
 def test_a_load_that_no_option_keeps_up_with_is_given_up_after_the_first_pair(
-    lab: FakeLab, targets: Targets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lab: Any, targets: Targets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from proofload.records import Outcome
     from proofload.testing import synthetic_run

@@ -89,8 +89,8 @@ def _pareto(found: Comparison, looks: Mapping[str, Look]) -> Picture | None:
     if not there:
         return None
     first = next(one.price for one in found.options if one.price is not None)
-    where = "at the capacity of each" if first.at_capacity else "at the offered rate, the same for all"
-    title = f"cost per million correct, {where} ({printable(first.cost.currency, 8)})"
+    where = "at the capacity of each" if first.at_capacity else "at the offered rate"
+    title = f"cost per million correct ({printable(first.cost.currency, 8)}), {where}"
     best = frontier(there)
     told = "; ".join(
         f"{one.label}: {numbers.money(one.cost, first.cost.currency)} and {numbers.significant(one.p99_ms)} ms"

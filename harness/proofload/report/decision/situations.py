@@ -5,6 +5,7 @@ from __future__ import annotations
 from proofload.comparing.found import Comparison
 from proofload.comparing.unmeasured import SITUATIONS
 from proofload.report.document import Block, Cell, Column, Note, Section, table
+from proofload.report.sentences import joined
 from proofload.report.text import printable
 
 TITLE = "At ten times the load, cold, on rollback"
@@ -46,6 +47,7 @@ def situations(found: Comparison) -> Section:
             Column("run folder"),
         ]
         blocks.append(table("Each option once in each situation", columns, rows))
-    for name in missing:
-        blocks.append(Note(f"Not measured: {SITUATIONS[name]}. Add --scenario {name}."))  # noqa: PERF401  one a line
+    if missing:
+        what = joined([_WHAT[name] for name in missing])
+        blocks.append(Note(f"Not measured: {what}. How it would be is said under what was not measured."))
     return Section("situations", TITLE, tuple(blocks))

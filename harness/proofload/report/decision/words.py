@@ -74,7 +74,7 @@ def _candidate(found: Comparison, option: Option) -> str:
     assert option.standing is not None
     own = [one for one in found.besides if one.candidate == option.label]
     baseline = found.options[0].label
-    who, than = option.label, f"{baseline}"
+    who, than = option.label, baseline
     match option.standing:
         case Standing.WORSE:
             return f"{who} is worse than {than}: {joined(list(_named(own, Standing.WORSE)))}{_but(own, option)}."
@@ -92,7 +92,7 @@ def _named(own: Sequence[Beside], standing: Standing) -> Iterator[str]:
     for one in own:
         for metric in one.metrics:
             if metric.standing is standing:
-                yield f"its {metric.kind.title} is {change(metric)}"
+                yield f"its {metric.kind.title} differs by {change(metric)}"
         if one.verdict is standing:
             yield f"it {'fails' if standing is Standing.WORSE else 'passes'} {one.scenario}, where the other does not"
 
@@ -106,7 +106,8 @@ def _within(own: Sequence[Beside]) -> Iterator[str]:
     for one in own:
         for metric in one.metrics:
             if metric.required:
-                yield f"{metric.kind.title} {change(metric)}, where {100 * metric.margin:g} % would matter"
+                matters = f"{100 * metric.margin:g} % would matter"
+                yield f"the {metric.kind.title} differs by {change(metric)}, where {matters}"
         if one.verdict is not None:
             yield f"{one.scenario} ends alike"
 
@@ -116,7 +117,7 @@ def _open(own: Sequence[Beside]) -> Iterator[str]:
         for metric in one.metrics:
             if metric.required and metric.standing not in GREEN:
                 more = f"; about {metric.pairs_needed} pairs would tell" if metric.pairs_needed else ""
-                yield f"its {metric.kind.title} is {change(metric)}, so {metric.because}{more}"
+                yield f"its {metric.kind.title} differs by {change(metric)}: {metric.because}{more}"
         if one.verdict is not None and one.verdict not in GREEN:
             yield f"{one.scenario} has no verdict for both"
 
@@ -137,7 +138,7 @@ def _choice(found: Comparison) -> Iterator[str]:
     if not fit:
         yield "None is shown to meet all that was required."
     elif len(fit) == len(found.options):
-        yield f"All {len(fit)} meet what was required: {'; '.join(found.requires)}."
+        yield f"{'Both' if len(fit) == 2 else f'All {len(fit)}'} meet what was required: {'; '.join(found.requires)}."
     else:
         yield f"What was required is met by {joined([one.label for one in fit])}: {'; '.join(found.requires)}."
     for one in by[Status.FAIL]:
