@@ -14,13 +14,14 @@ def inside(pid: int) -> bool:
 
 
 def here(pid: int, names: Iterable[str]) -> Iterator[Path]:
-    """Where files that a process knows by these absolute names lie on this host; unknown ones are left out."""
+    """Where files that a process knows by these absolute names lie on this host. Left out are unknown ones, and those
+    that may not be looked at: an engine's folders are closed to all but root."""
     if not inside(pid):
         yield from map(Path, names)
         return
     folders = _folders(pid)
     for name in names:
-        found = (path for folder in folders if (path := folder / name.lstrip("/")).exists())
+        found = (path for folder in folders if os.path.exists(path := folder / name.lstrip("/")))  # noqa: PTH110  no raising
         yield from (path for path in [next(found, None)] if path is not None)
 
 

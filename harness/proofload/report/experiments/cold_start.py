@@ -129,7 +129,12 @@ def _caveats(found: Mapping[str, Any]) -> list[str]:
     if caches:
         before, after = (max(one[name] for one in caches) / 2**20 for name in ("before_bytes", "after_bytes"))
         stayed = f"{after:,.0f} MiB stayed, because other processes have them mapped" if after else "nothing stayed"
-        said.append(f"Cold page cache: of {before:,.0f} MiB that the target's files held in it, {stayed}.")
+        readable = any(one["files"] for one in caches)
+        said.append(
+            f"Cold page cache: of {before:,.0f} MiB that the target's files held in it, {stayed}."
+            if readable
+            else "The page cache stayed as found: no file of the target was readable from here."
+        )
     if found["join_impossible"]:
         said.append(f"No second instance joined: {found['join_impossible']}.")
     return said
