@@ -17,6 +17,7 @@ from proofload.procedures._container_readings import (
     arms,
     counted,
     killed_at_its_limit,
+    kills,
     last,
     throttled_share,
 )
@@ -161,8 +162,8 @@ def _mostly_late(phases: tuple[PhaseSummary, ...]) -> bool:
 
 def _of_container(readings: Readings, arm: int, *, died: bool) -> Iterator[Check]:
     """A target that died of it is told already."""
-    kills = limits.kills_check(counted(readings, "oom_kills", arm), last(readings, "memory_limit_bytes", arm))
-    for check in (None if died else kills, limits.restarts_check(counted(readings, "restarts", arm))):
+    killed = limits.kills_check(kills(readings, arm), last(readings, "memory_limit_bytes", arm))
+    for check in (None if died else killed, limits.restarts_check(counted(readings, "restarts", arm))):
         if check is not None:
             yield check if arm == 0 else replace(check, name=f"{check.name} of arm {arm}")
 

@@ -10,6 +10,7 @@ import numpy as np
 import orjson
 import pytest
 
+from proofload.clock import NS_PER_S
 from proofload.judging import judge
 from proofload.procedures import load, peak_10x, soak
 from proofload.records import Check, Event, Reading, Result, Status
@@ -145,6 +146,28 @@ def test_a_worker_killed_at_the_limit_is_a_finding_and_what_follows_it_is_not_ju
     assert checks["memory-growth"].cause == "memory-leak"
     assert "and a process of it was killed" in checks["memory-growth"].evidence
     assert memory(result)["reached"]["at_s"] == pytest.approx(KILLED_S, abs=0.6)
+
+
+def test_where_nothing_tells_of_kills_their_absence_is_no_pass(tmp_path: Path) -> None:
+    told_little = {name: values for name, values in CONTAINER.items() if name != "oom_kills"}
+    result = loaded(tmp_path / "limited", told_little, queue(0.0005))
+    check = named(result)["memory_kills"]
+    assert (result.status, check.status, check.observed) == (Status.INCONCLUSIVE, Status.INCONCLUSIVE, None)
+    assert "host" in check.settle
+    del told_little["memory_limit_bytes"]
+    assert "memory_kills" not in named(loaded(tmp_path / "unlimited", told_little, queue(0.0005)))
+    assert "memory_kills" not in named(loaded(tmp_path / "told", CONTAINER, queue(0.0005)))
+
+
+def test_a_kill_that_is_only_told_at_the_end_of_another_arms_container_counts(tmp_path: Path) -> None:
+    loaded(tmp_path, CONTAINER, queue(0.0005))
+    writer = RunFolder(tmp_path, RunRecord(tmp_path).run)
+    at_ns = RunRecord(tmp_path).phases[0].start_ns + NS_PER_S
+    writer.add_readings([Reading(at_ns, "container", "oom_kills", 1.0, arm=1)])
+    writer.add_event(Event(at_ns, "note"))
+    writer.close()
+    check = named(judge(RunRecord(tmp_path)))["memory_kills of arm 1"]
+    assert (check.status, check.observed, check.cause) == (Status.FAIL, 1.0, "out-of-memory")
 
 
 def test_the_report_tells_of_the_kill(tmp_path: Path) -> None:

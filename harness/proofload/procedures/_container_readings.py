@@ -43,6 +43,12 @@ def counted(readings: Readings, name: str, arm: int = 0) -> int:
     return round(float(values.max() - values[0])) if len(values) else 0
 
 
+def kills(readings: Readings, arm: int = 0) -> int | None:
+    """Processes that were killed at its memory limit since its container started, at least; None where nothing told."""
+    _, values = _read(readings, "oom_kills", arm)
+    return round(float(values.max())) if len(values) else None
+
+
 def arms(readings: Readings) -> list[int]:
     """Those whose containers were read."""
     return sorted({arm for arm, source, _ in readings if source == SOURCE})
@@ -54,12 +60,13 @@ def killed_at_its_limit(event: Event) -> bool:
 
 
 def memory_kill_ns(events: Iterable[Event], readings: Readings) -> int | None:
-    """When the target, or a process of it, was first killed at its memory limit: between two readings."""
+    """When the target, or a process of it, was first killed at its memory limit: between two readings, or by the first
+    there is."""
     instants = [event.t_ns for event in events if killed_at_its_limit(event)]
     t_ns, values = _read(readings, "oom_kills", 0)
-    if len(values) and float(values.max()) > values[0]:
-        at = int(np.flatnonzero(values > values[0])[0])
-        instants.append((int(t_ns[at - 1]) + int(t_ns[at])) // 2)
+    if (values > 0).any():
+        at = int(np.flatnonzero(values > 0)[0])
+        instants.append((int(t_ns[max(0, at - 1)]) + int(t_ns[at])) // 2)
     return min(instants, default=None)
 
 

@@ -14,6 +14,7 @@ clusters commonly have (CPUThrottlingHigh of kubernetes-mixin) has the same thre
 _BY_TIME = re.compile(r"(slo\.)?p\d+(_\d+)?(_ms)?|ok_share|base_load|goodput_at_peak|recovery|refusal_p95|"
                       r"responsiveness|threads_per_core")  # fmt: skip
 """Checks that fail because things take long; `ok_share` where they take so long that they are late."""
+_UNSEEN = "a lab on the engine's host, or in a container with `--pid host --cgroupns host`: the control group tells"
 _UNKNOWN = Interval(None, None)
 _MIB = 2.0**20
 
@@ -90,11 +91,15 @@ def _told(seen: Throttling) -> str:
     return " and ".join(parts)
 
 
-def kills_check(kills: int, limit_bytes: float | None) -> Check | None:
-    """Processes of a target that lived on, killed at its memory limit; None where there were none."""
-    if kills <= 0:
-        return None
+def kills_check(kills: int | None, limit_bytes: float | None) -> Check | None:
+    """Processes of a target that lived on, killed at its memory limit (None: whether any was, nothing told). None where
+    there were none, or there is no limit."""
     limit = "" if limit_bytes is None else f" of {limit_bytes / _MIB:,.0f} MiB"
+    if kills is None and limit_bytes is not None:
+        told = f"whether the kernel killed a process of it at its memory limit{limit} is not known: it was not read"
+        return Check("memory_kills", Status.INCONCLUSIVE, None, 0.0, "kills", _UNKNOWN, told, settle=_UNSEEN)
+    if not kills:
+        return None
     told = f"the kernel killed {_times(kills, 'process', 'processes')} of it when its memory limit{limit} was reached"
     return Check("memory_kills", Status.FAIL, float(kills), 0.0, "kills", _UNKNOWN, told, cause="out-of-memory")
 
