@@ -4,8 +4,8 @@ Containers are found by their label, so that one made in the instant in which th
 
     python -m proofload._container_sweep ENDPOINT CONTAINER TOKEN
 
-waits for CONTAINER to end, and then removes all with the token: for a lab that is itself in a container, whose
-watchdog ends with it.
+says so once it can speak to the engine, waits for CONTAINER to end, and then removes all with the token: for a lab that
+is itself in a container, whose watchdog ends with it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 
 LABEL = "io.proofload.run"
 """Label of every container that a run creates; its value is the run's token."""
+UP = "waiting for the end of the lab's container"
 _PATIENCE_S = 20.0
 
 
@@ -46,6 +47,9 @@ def sweep(endpoint: str, token: str) -> tuple[int, int]:
 
 def outlive(endpoint: str, container: str, token: str) -> int:
     """Wait for the end of `container`, then sweep. The number of containers that could not be removed."""
+    ping(endpoint)
+    sys.stdout.write(f"{UP}\n")
+    sys.stdout.flush()
     status, _ = _ask(endpoint, "POST", f"/containers/{container}/wait?condition=not-running", patience_s=None)
     if status not in {http.HTTPStatus.OK, http.HTTPStatus.NOT_FOUND}:  # removed before we could ask
         raise OSError(f"the container engine answered {status}")

@@ -9,8 +9,8 @@ timed out are looked for every second, so that a reader waits no longer for one 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from proofload.brokers import PARTITIONS
 from proofload.errors import MeasurementError, TargetError
 from proofload.runtimes._contained import first_process
 from proofload.runtimes._container_engine import endpoint, engine, image_of, translated
+from proofload.runtimes._container_reaper import outlived
 from proofload.runtimes._ports import free_ports
 from proofload.watchdog import Watchdog
 
@@ -42,9 +43,12 @@ _TAIL = 6
 class ContainerBroker:
     """A broker that is up. Use `container_broker`."""
 
-    def __init__(self, container: Container, image: Mapping[str, Any], name: str, port: int) -> None:
+    def __init__(
+        self, container: Container, image: Mapping[str, Any], name: str, port: int, warnings: Sequence[str] = ()
+    ) -> None:
         self._container = container
         self._image = image
+        self._warnings = list(warnings)
         self._root = first_process(container)
         self._away = False
         self._looked_s = 0.0
@@ -58,6 +62,7 @@ class ContainerBroker:
             "bootstrap": self.bootstrap,
             "container": str(self._container.id),
             "image_id": self._image["Id"],
+            **({"warnings": self._warnings} if self._warnings else {}),
         }
 
     def check_alive(self) -> None:
@@ -142,20 +147,22 @@ class ContainerBroker:
 def container_broker(image: str, log_dir: Path, watchdog: Watchdog) -> Iterator[ContainerBroker]:
     """A broker for as long as the block lasts; its log lies in `log_dir` then. However the lab ends, the watchdog
     removes it. Raises InputError without an engine or the image, TargetError when it does not come up."""
-    with engine() as client:
+    with ExitStack() as stack:
+        client = stack.enter_context(engine())
         known = image_of(client, image)
         watchdog.adopt_engine(endpoint())
+        warnings = stack.enter_context(outlived(client, watchdog.token))
         container, port = _started(client, image, watchdog.token)
-        try:
-            broker = ContainerBroker(container, known, image, port)
-            try:
-                broker.wait_ready()
-                yield broker
-            finally:
-                broker.leave_log(log_dir)
-        finally:
-            with translated("the Kafka broker's container"), suppress(NotFound):
-                container.remove(force=True, v=True)
+        stack.callback(_remove, container)
+        broker = ContainerBroker(container, known, image, port, warnings)
+        stack.callback(broker.leave_log, log_dir)
+        broker.wait_ready()
+        yield broker
+
+
+def _remove(container: Container) -> None:
+    with translated("the Kafka broker's container"), suppress(NotFound):
+        container.remove(force=True, v=True)
 
 
 def _started(client: DockerClient, image: str, token: str) -> tuple[Container, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,10 +58,10 @@ class ContainerRuntime:
             image = image_of(client, target.container.image)
             watchdog = placement.watchdog or stack.enter_context(Watchdog())
             watchdog.adopt_engine(endpoint())
-            stack.enter_context(outlived(client, watchdog.token))
+            warnings = stack.enter_context(outlived(client, watchdog.token))
             broker = stack.enter_context(broker_for(target, placement, watchdog))
             values = {**known_values(target, placement), **broker.values}
-            berth = Berth(client, image, target, placement, values, broker, watchdog.token, self.clock)
+            berth = Berth(client, image, target, placement, values, broker, watchdog.token, self.clock, warnings)
             server = self._up(berth, target.container.ready_timeout_s)
             stack.callback(server.stop, self.drain_s)
             yield server
@@ -98,6 +98,7 @@ class Berth:
     broker: Broker
     token: str
     clock: Clock
+    warnings: Sequence[str] = ()
 
     def launch(self, attempt: int) -> tuple[Contained, Callable[[], bool] | None]:
         """The container, running, not yet ready; and how to see that its port listens, where that can be seen."""
@@ -159,6 +160,7 @@ class Berth:
                 **({"memory_enforced": True} if filled.limits.memory_mib is not None else {}),
             },
             **({"broker": dict(self.broker.facts)} if self.broker.facts else {}),
+            **({"warnings": list(self.warnings)} if self.warnings else {}),
         }
 
 
