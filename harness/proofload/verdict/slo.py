@@ -8,13 +8,13 @@ The error rate of a fail is shared by the checks (Bonferroni); a pass needs ever
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from proofload.analysis.effective import design_effect
-from proofload.analysis.percentiles import LEVEL, tail_effect
+from proofload.analysis.percentiles import LEVEL, MIN_EXCEEDING, Level, tail_effect
 from proofload.analysis.rule import Ruling, holds
 from proofload.analysis.summary import due_since, latencies, outcome_counts
 from proofload.clock import NS_PER_MS
@@ -25,6 +25,8 @@ ALPHA_FAIL = 0.001
 ALPHA_PASS = 0.01
 """Chance of passing what is worse than the limit."""
 PERCENTILE_KEYS = {f"{name}_ms": name for name in LEVEL}
+_PART = 5
+"""A limit is also judged by the value that so small a part of what may exceed it did exceed."""
 NOT_CHECKED = frozenset({"deadline_ms"})
 """Keys that shape outcomes (an answer after the deadline is late) and are no limit of their own."""
 
@@ -94,6 +96,8 @@ def _percentile(
     effect = max(design_effect(over), tail_effect(timed.latency_ns, timed.ordered, level)) if n else 1.0
     count = int(np.count_nonzero(over))
     ruling = holds(count, n, level.q, effect=effect, confidence=1.0 - alpha_pass, alpha_fail=alpha_fail)
+    if ruling.status is Status.INCONCLUSIVE:
+        ruling, effect = _further_out(ruling, count, timed, level, alpha_pass / 2.0) or (ruling, effect)
     quantile = summary.latency.quantiles[level.name]
     told = f"{count:,} of {n:,} answers ({_percent(ruling.share)}) took longer than {limit_ms:g} ms or never came"
     return Check(
@@ -106,6 +110,28 @@ def _percentile(
         evidence=f"{told}; {_percent(ruling.allowed)} may. {_bounds(ruling, effect)}" if n else "no answer to judge by",
         settle=_settle(ruling, n),
     )
+
+
+def _further_out(
+    open_still: Ruling, count: int, timed: _Timed, level: Level, alpha: float
+) -> tuple[Ruling, float] | None:
+    """A pass by a stricter limit, if there is one: the value that a fifth of what may exceed the limit did exceed.
+
+    No more than what exceeds that value exceeds any limit above it. Where latencies of a millisecond wobble together,
+    far below a limit, they say how much the answers near the percentile are worth, and nothing of those near the limit;
+    further out that wobble fades. (design effect there, or at the percentile, whichever is larger.)
+    """
+    n = len(timed.latency_ns)
+    further = Level(level.name, _PART * level.den - (level.den - level.num), _PART * level.den)
+    few = n - further.rank(n)
+    if count > few or few < MIN_EXCEEDING:
+        return None
+    above = int(np.count_nonzero(timed.latency_ns > timed.ordered[further.rank(n) - 1]))
+    effect = tail_effect(timed.latency_ns, timed.ordered, further)
+    found = holds(above, n, level.q, effect=effect, confidence=1.0 - alpha)
+    if found.status is not Status.PASS:
+        return None
+    return replace(found, share=count / n, interval=replace(open_still.interval, high=found.interval.high)), effect
 
 
 def _ok_share(limit: float, measured: Samples, alpha_fail: float, alpha_pass: float) -> Check:
