@@ -43,6 +43,7 @@ class FakeLab:
     """Of what is made once: by run folder."""
     payloads: dict[str, int] = field(default_factory=dict)
     """How many payloads each target was asked with."""
+    runtime: str = "process"
     until: int | None = None
     """Ctrl-C comes instead of the run of this number, from 0."""
     made: list[str] = field(default_factory=list)
@@ -62,6 +63,7 @@ class FakeLab:
         run = json.loads((out / "run.json").read_text())
         run["scenario"] = {**scenario.model_dump(mode="json"), "arrival": "constant"}
         run["target"]["name"] = target.name
+        run["placement"]["runtime"] = self.runtime
         run["payloads"]["count"] = self.payloads.get(target.name, 2048)
         write_json(out / "run.json", run)
         result = judge(RunRecord(out))

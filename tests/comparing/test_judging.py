@@ -33,9 +33,10 @@ def compared(lab: Any, targets: Callable[..., list[str]], tmp_path: Path) -> Cal
         asked = understood(
             targets(*names), scenarios, settings=["rate_rps=100", "slo.p99_ms=50", *settings], pairs=pairs, quick=True
         )
-        begin(asked, tmp_path / "out", command="proofload compare")
-        make(asked, tmp_path / "out", command="proofload compare", progress=PlainProgress())
-        return judged(asked, tmp_path / "out")
+        folder = tmp_path / "-".join(names)
+        begin(asked, folder, command="proofload compare")
+        make(asked, folder, command="proofload compare", progress=PlainProgress())
+        return judged(asked, folder)
 
     return run
 
@@ -110,6 +111,14 @@ def test_what_was_not_measured_is_said(compared: Callable[..., Comparison]) -> N
     told = " ".join(compared("a", "b").not_measured)
     for scenario in ("capacity", "peak-10x", "cold-start", "canary-rollback", "soak"):
         assert f"--scenario {scenario}" in told
+
+
+def test_a_process_that_is_visited_again_and_again_is_no_fresh_lifetime(
+    lab: Any, compared: Callable[..., Comparison]
+) -> None:
+    assert not any("running already" in text for text in compared("a", "b", pairs=3).not_measured)
+    lab.runtime = "external"
+    assert any("running already" in text for text in compared("c", "d", pairs=3).not_measured)
 
 
 def test_the_fleet_for_a_peak_costs_what_capacity_allows() -> None:
