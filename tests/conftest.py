@@ -14,6 +14,7 @@ from pathlib import Path
 import docker
 import pytest
 
+
 def pytest_configure() -> None:
     """What tests start is no worker of this pytest, though this process may be one."""
     os.environ.pop("PYTEST_XDIST_WORKER", None)
