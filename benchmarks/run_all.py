@@ -1,6 +1,6 @@
 """All benchmarks, one table a subject, each against peers measured in the same session on this machine.
 
-    python benchmarks/run_all.py [http|grpc|kafka|report|memory|soak|cache]...
+    python benchmarks/run_all.py [http|grpc|kafka|report|memory|soak|cache|locust]...
 
 Everything stays on 127.0.0.1 and is stopped at the end. What is missing is named and left out. The exit code is
 0 unless a program breaks: a benchmark informs, tests decide. About ten minutes in all.
@@ -22,6 +22,7 @@ SUBJECTS: dict[str, tuple[str, list[str]]] = {
     "memory": ("run_memory.py", ["--scenario", "soak"]),
     "soak": ("soak_memory.py", []),
     "cache": ("cache_effect.py", []),
+    "locust": ("locust_workers.py", []),
 }
 
 _VERDICT = {0: "met", 1: "NOT met, see above"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 # First of all, because of what it does to the modules that others import.
 import locust  # isort: skip
 
+import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ from proofload._locust.form import MASTER, USERS, WORKER, Field, Page
 from proofload._locust.users import UsersEngine
 
 _STRIP = Path(__file__).with_name("_locust") / "strip.js"
+_HERE = ("127.0.0.1", "localhost", "[::1]", "::1")
 _CARRIED = ("proofload_port", "proofload_token", "proofload_run")
 """What a master tells its workers, hidden on the page."""
 
@@ -227,7 +229,7 @@ class Front:
     def _open_page(self) -> str:
         page = self._page
         web = self._environment.create_web_ui(page.host, page.port, delayed_start=True)
-        _add_routes(web.app, self._told, self._report)
+        _add_routes(web.app, self._told, self._report, here_only=page.host in _HERE)
         web.start()
         while web.server is None or not web.server.started:
             if web.greenlet.dead:
@@ -237,19 +239,25 @@ class Front:
 
     def _told(self) -> dict[str, Any]:
         runs = [{**run, "report": bool(run["report"])} for run in self._runs[-20:]]
-        return {"text": self._text, "runs": runs}
+        workers = f"{self._runner.worker_count} workers, " if self._page.role == MASTER else ""
+        return {"text": workers + self._text, "runs": runs}
 
     def _report(self, number: int) -> Path | None:
         return next((Path(run["report"]) for run in self._runs if run["run"] == number and run["report"]), None)
 
 
-def _add_routes(app: Flask, told: Any, report: Any) -> None:
-    """What the page shows of ours: a strip at its foot, and the reports."""
+def _add_routes(app: Flask, told: Any, report: Any, *, here_only: bool) -> None:
+    """What the page shows of ours: a strip at its foot, and the reports.
+
+    `here_only`: it is served on this host's own address, so no other name may lead to it.
+    """
     app.after_request_funcs.clear()  # Locust lets any web site read and start tests; nobody needs that here
 
     @app.before_request
     def only_from_here() -> None:
-        origin = request.headers.get("Origin")
+        origin, name = request.headers.get("Origin"), request.host.rpartition(":")[0] or request.host
+        if here_only and name not in _HERE:
+            abort(403, "this page is not to be reached by that name")
         if origin is not None and origin != f"{request.scheme}://{request.host}":
             abort(403, "this page takes orders from itself alone")
 
@@ -282,6 +290,8 @@ def main(arguments: Sequence[str]) -> None:
     page = Page(**{**told, "fields": [Field(**field) for field in told["fields"]]})
     control, users = (Channel(socket.socket(fileno=int(number))) for number in arguments[1:3])
     Front(page, control, users).run()
+    sys.stderr.flush()
+    os._exit(0)  # what still waits, waits for nothing that matters: the lab has all there is
 
 
 if __name__ == "__main__":

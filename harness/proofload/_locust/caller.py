@@ -39,37 +39,27 @@ class Caller:
     def turn(self) -> None:
         """Send what is due, if anything is."""
         engine = self._engine
-        if engine.swarm is not self._swarm:
-            self._join(engine.swarm)
-        now_ns = monotonic_ns()
-        if self._swarm is None or now_ns < self._next_ns or now_ns >= self._swarm.end_ns:
-            return
-        due_ns, held_up = self._next_ns, self._free_ns > self._next_ns
-        if engine.callers.index(self) >= self._swarm.users_at(due_ns):
-            self._next_ns = next(self._due)
-            return
-        if now_ns - due_ns >= engine.timeout_ns:  # nobody waits for it any more
-            self._owe(self._swarm, due_ns, held_up=held_up)
-        else:
-            engine.in_flight += 1
-            try:
-                self._send(self._swarm, due_ns, held_up=held_up)
-            finally:
-                engine.in_flight -= 1
-        self._next_ns = next(self._due)
+        with engine.sending():  # from here on, the swarm waits for this user before it ends
+            if engine.swarm is not self._swarm:
+                self.leave()
+                self._join(engine.swarm)
+            now_ns = monotonic_ns()
+            if self._swarm is not None and self._next_ns <= now_ns < self._swarm.end_ns:
+                self._settle(self._swarm, now_ns)
 
     def leave(self) -> None:
-        """It is stopped: what it still owed is recorded as never sent."""
-        swarm, self._swarm = self._swarm, None
-        if swarm is None:
-            return
-        end_ns, rank = min(swarm.end_ns, monotonic_ns()), self._engine.callers.index(self)
-        while self._next_ns < end_ns:
-            if rank < swarm.users_at(self._next_ns):
-                self._owe(swarm, self._next_ns, held_up=self._free_ns > self._next_ns)
-            self._next_ns = next(self._due)
-        if self._engine.swarm is swarm:
-            self._engine.callers.remove(self)
+        """It is stopped, or the load is over: what it still owed is recorded as never sent."""
+        with self._engine.lock:
+            swarm, self._swarm = self._swarm, None
+            if swarm is None:
+                return
+            end_ns, rank = min(swarm.end_ns, monotonic_ns()), self._engine.callers.index(self)
+            while self._next_ns < end_ns:
+                if rank < swarm.users_at(self._next_ns):
+                    self._owe(swarm, self._next_ns, held_up=self._free_ns > self._next_ns)
+                self._next_ns = next(self._due)
+            if self._engine.swarm is swarm:
+                self._engine.callers.remove(self)
 
     def _join(self, swarm: Swarm | None) -> None:
         self._swarm, self._ask = swarm, None
@@ -79,6 +69,16 @@ class Caller:
             self._next_ns, self._free_ns = next(self._due), now_ns
             self._engine.callers.append(self)
 
+    def _settle(self, swarm: Swarm, now_ns: int) -> None:
+        due_ns, held_up = self._next_ns, self._free_ns > self._next_ns
+        self._next_ns = next(self._due)
+        if self._engine.callers.index(self) >= swarm.users_at(due_ns):
+            return  # fewer are to send now, and this one rests
+        if now_ns - due_ns >= self._engine.timeout_ns:  # nobody waits for it any more
+            self._owe(swarm, due_ns, held_up=held_up)
+        else:
+            self._send(swarm, due_ns, held_up=held_up)
+
     def _owe(self, swarm: Swarm, due_ns: int, *, held_up: bool) -> None:
         self._engine.record(swarm.phase_at(due_ns), due_ns, held_up=held_up, payload=self._engine.payload())
 
@@ -87,22 +87,20 @@ class Caller:
         payload = engine.payload()
         answer = _Answer(engine, payload, due_ns)
         if self._ask is None:
+            assert engine.calls is not None  # opened before anything is to be sent
             self._ask = engine.calls.user()
         dispatched_ns = monotonic_ns()
         try:
             self._ask(payload, (due_ns + engine.timeout_ns - dispatched_ns) / NS_PER_S, answer)
         except TimeoutError:
             answer.end(Outcome.TIMEOUT)
-        self._free_ns = monotonic_ns()
-        answer.judge()
-        engine.record(
-            swarm.phase_at(due_ns),
-            due_ns,
-            held_up=held_up,
-            payload=payload,
-            dispatched_ns=dispatched_ns,
-            **answer.columns,
-        )
+        finally:
+            self._free_ns = monotonic_ns()
+            if "done_ns" not in answer.columns:  # Locust stopped it in the midst of its request
+                answer.failed(0, "run-ended")
+            answer.judge()
+            told = {"payload": payload, "dispatched_ns": dispatched_ns, **answer.columns}
+            engine.record(swarm.phase_at(due_ns), due_ns, held_up=held_up, **told)
 
 
 class _Answer:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic_ns
 from typing import Any
 
@@ -50,7 +51,20 @@ class UsersEngine:
         """What is to be sent now; None: nothing."""
         self.callers: list[Caller] = []
         """In order of their coming: when fewer are to send, the last ones rest."""
-        self.in_flight = 0
+        self.calls: Calls | None = None
+        self.lock = threading.RLock()
+        self._in_flight = 0
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """While a user is at it."""
+        with self.lock:
+            self._in_flight += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self._in_flight -= 1
 
     def wanted(self, before: int) -> int:
         """How many users there are to be; `before` anything is to be sent, so many, who rest.
@@ -87,9 +101,10 @@ class UsersEngine:
                 self._open(message["arm"], ArmSpec(**message["spec"]))
                 self._channel.send({"event": "opened", "arm": message["arm"]})
             case "phases":
-                self.swarm = Swarm.of(message["phases"], message["start_ns"], users=self._users)
+                swarm = Swarm.of(message["phases"], message["start_ns"], users=self._users)
                 self._draw = np.random.default_rng([message["phases"][0]["seed"], 1])
-                threading.Thread(target=self._drive, args=(self.swarm,), name="swarm", daemon=True).start()
+                self.swarm = swarm
+                threading.Thread(target=self._drive, args=(swarm,), name="swarm", daemon=True).start()
             case "cut":
                 if self.swarm is not None:
                     self.swarm.end_ns = min(self.swarm.end_ns, monotonic_ns())
@@ -115,7 +130,9 @@ class UsersEngine:
             name: looked_up(value, owner="the target", key=f"request.headers.{name}")
             for name, value in spec.headers.items()
         }
-        self.calls: Calls = calls_for(
+        if self.calls is not None:
+            self.calls.close()
+        self.calls = calls_for(
             TransportSpec(
                 name=spec.transport,
                 url=spec.url,
@@ -133,7 +150,7 @@ class UsersEngine:
     def _drive(self, swarm: Swarm) -> None:
         """Let the users work, and send home what they did."""
         watch = SelfWatch()
-        while (left_ns := swarm.end_ns - monotonic_ns()) > 0 or self.in_flight:
+        while (left_ns := swarm.end_ns - monotonic_ns()) > 0 or self._in_flight:
             time.sleep(min(_BEAT_S, max(0.005, left_ns / NS_PER_S)))
             if (health := watch.beat()) is not None:
                 self._channel.send({"event": "health", "worker": 0, **health})
@@ -155,16 +172,18 @@ class UsersEngine:
         return int(self._draw.integers(0, len(self.payloads)))
 
     def record(self, phase: int, due_ns: int, *, held_up: bool, **columns: Any) -> None:
-        self._held_up[phase] += held_up
-        self._rows.append((self._seq[phase], due_ns, phase, columns))
-        self._seq[phase] += 1
+        with self.lock:
+            self._held_up[phase] += held_up
+            self._rows.append((self._seq[phase], due_ns, phase, columns))
+            self._seq[phase] += 1
 
     def interned(self, kind: str, text: str) -> int:
         key = (kind, text[:120])
-        if key not in self._names:
-            self._names[key] = len(self._names) + 1
-            self._channel.send({"event": "name", "of": kind, "text": key[1]})
-        return self._names[key]
+        with self.lock:
+            if key not in self._names:
+                self._names[key] = len(self._names) + 1
+                self._channel.send({"event": "name", "of": kind, "text": key[1]})
+            return self._names[key]
 
     def example(self, what: str, kind: str, **detail: Any) -> None:
         self._examples[kind] += 1
@@ -173,7 +192,8 @@ class UsersEngine:
             self._channel.send({"event": "example", "t_ns": monotonic_ns(), **told})
 
     def _flush(self) -> None:
-        taken, self._rows = self._rows, []
+        with self.lock:
+            taken, self._rows = self._rows, []
         if not taken:
             return
         rows = np.zeros(len(taken), SAMPLE_DTYPE)
