@@ -15,7 +15,7 @@ ID = "1abf12e815617da5e29be6e575457f3fe8541f9f82c398d9426215131671b32c"
 DOCKER = f"812 790 8:1 /var/lib/docker/containers/{ID}/resolv.conf /etc/resolv.conf rw,relatime - ext4 /dev/sda1 rw\n"
 PODMAN = (
     f"900 880 0:25 /containers/overlay-containers/{ID}/userdata/hostname /etc/hostname rw,nosuid - tmpfs tmpfs rw\n"
-    f"901 880 8:1 /home/u/containers/storage/overlay-containers/{ID}/userdata/hosts /etc/hosts rw - xfs x\n"
+    f"901 880 8:1 /var/lib/containers/storage/overlay-containers/{ID}/userdata/hosts /etc/hosts rw - xfs x\n"
 )
 HOST = f"133 30 0:49 / /var/lib/docker/containers/{ID}/mounts/shm rw,nosuid - tmpfs shm rw,size=65536k\n"
 
