@@ -25,6 +25,7 @@ from proofload.analysis.change_points import Course, outlooks
 
 NIGHTS = 60
 COURSES = 60
+FIGURES = 3
 PLANTED = (20, 40)
 NOISE = 0.03
 NEAR = 2
@@ -92,7 +93,8 @@ def history(kind: Kind, rng: np.random.Generator) -> tuple[dict[int, Course], in
     planted = int(rng.integers(PLANTED[0], PLANTED[1] + 1))
     values[0, planted:] *= 1.0 + kind.effect
     nights = np.arange(kind.nights)
-    return {number: Course(nights, row) for number, row in enumerate(np.maximum(values, 1e-9))}, planted
+    rows = enumerate(np.maximum(values, 1e-9))
+    return {number: Course(nights, row, kind=str(number % FIGURES)) for number, row in rows}, planted
 
 
 def _dependent(own: NDArray[np.float64], phi: NDArray[np.float64]) -> NDArray[np.float64]:

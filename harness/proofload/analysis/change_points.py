@@ -11,6 +11,8 @@ keeps it in check:
   length): there are many of them, and what shows on few nights is large anyhow.
 - Nights that depend on each other deceive a t-test. The correlation of successive nights is estimated from all
   courses together, each drawn to the others as far as they agree (empirical Bayes), and t is reduced by it.
+- A course alone knows its noise badly, and far out in its tails a t-test pays for that. Courses of one kind lend each
+  other what they know of it, as far as they agree (Smyth's moderated t, 2004).
 - A night that stands out by itself counts for no more than CLIP robust deviations.
 
 A change that was told stays told: every decision uses only the nights before it, so that the same history always
@@ -25,7 +27,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import optimize, special
 
 K = TypeVar("K", bound=Hashable)
 Column = NDArray[np.float64]
@@ -50,6 +52,12 @@ _AFTER_HORIZON = 5.0
 """The limit falls with this power of the nights beyond HORIZON: later nights raise no more alarms than the first."""
 _MAD = 1.4826
 _MOST_DEPENDENT = 0.9
+_KIN = 4
+"""Fewer courses of a kind lend each other nothing."""
+_MOST_LENT = 60.0
+"""Degrees of freedom: however well they agree, the others weigh no more than so many nights of its own."""
+_CHOSEN = 5.5
+"""Degrees of freedom that the means of the two sides take, and the choice of the split."""
 _HIDDEN = 2.8
 """Taking the two sides' means away hides (1 + 3 φ)/n of a correlation φ for each; the best split hides a bit more."""
 
@@ -63,6 +71,8 @@ class Course:
     values: Column
     """Above zero: changes are told as ratios."""
     high_is_worse: bool = True
+    kind: str = ""
+    """Courses of one kind are noisy alike, more or less: all p99s, say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +110,12 @@ def outlooks(courses: Mapping[K, Course], *, alpha: float = ALPHA_OF_HORIZON) ->
         looks = [track.look() for track in fresh if track.length >= FEWEST]
         if not looks:
             continue
-        common = _common([track.correlation for track in begun if track.correlation is not None])
+        looked = [track for track in begun if track.noise is not None]
+        common = _common([(track.correlation, track.length) for track in looked])
+        lent = {kind: _lent([track for track in looked if track.kind == kind]) for kind in {one.kind for one in looked}}
         for look in looks:
-            look.track.dependence = common.of(look.correlation, len(look.y))
-            look.decide(limit)
+            look.track.dependence = common.of(look.track.correlation, len(look.y))
+            look.decide(limit, lent[look.track.kind])
     return {key: track.outlook() for key, track in tracks.items()}
 
 
@@ -130,12 +142,15 @@ class _Track:
     nights: NDArray[np.int64]
     logs: Column
     high_is_worse: bool
+    kind: str
     seen: int = 0
     start: int = 0
     """Where the present level begins."""
     dependence: float = 0.0
-    correlation: tuple[float, int] | None = None
-    """Of successive nights, and over how many, at the last look."""
+    correlation: float = 0.0
+    """Of successive nights, by itself, at the last look."""
+    noise: tuple[float, float] | None = None
+    """Variance within the two sides of the best split, and its degrees of freedom, at the last look."""
     told: list[tuple[int, int]] = field(default_factory=list)
 
     @staticmethod
@@ -143,7 +158,7 @@ class _Track:
         values = np.asarray(course.values, dtype=np.float64)
         if not np.all(np.isfinite(values) & (values > 0.0)):
             raise ValueError("a figure of a course is not above zero")
-        return _Track(np.asarray(course.nights, dtype=np.int64), np.log(values), course.high_is_worse)
+        return _Track(np.asarray(course.nights, dtype=np.int64), np.log(values), course.high_is_worse, course.kind)
 
     @property
     def length(self) -> int:
@@ -163,7 +178,10 @@ class _Track:
     def look(self) -> _Look:
         first = max(self.start, self.seen - WINDOW)
         look = _Look.at(self, first, clipped(self.logs[first : self.seen]))
-        self.correlation = (look.correlation, len(look.y))
+        split = SIDE + int(np.argmax(np.abs(look.steps) / np.sqrt(look.within * look.spans)))
+        free = len(look.y) - _CHOSEN
+        self.correlation = _correlation(look.y, split)
+        self.noise = (max(float(look.within[split - SIDE]) / free, FLOOR**2), free)
         return look
 
     def outlook(self) -> Outlook:
@@ -188,29 +206,32 @@ class _Track:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """One course after one night: t of every split, and the correlation of what the best split leaves."""
+    """One course after one night: both sides of the splits SIDE, SIDE + 1, …"""
 
     track: _Track
     first: int
     y: Column
-    t: Column
-    """Of the splits SIDE, SIDE + 1, …"""
-    correlation: float
+    steps: Column
+    """Mean of the second side minus mean of the first."""
+    spans: Column
+    """1/m + 1/n of the sides' lengths."""
+    within: Column
+    """Sum of squares within the two sides."""
 
     @staticmethod
     def at(track: _Track, first: int, y: Column) -> _Look:
-        t = t_of_splits(y)
-        split = SIDE + int(np.argmax(np.abs(t)))
-        return _Look(track, first, y, t, _correlation(y, split))
+        return _Look(track, first, y, *sides(y))
 
-    def decide(self, limit: float) -> None:
+    def decide(self, limit: float, lent: _Lent) -> None:
         """Tell the course's track of a change, if there is one."""
         n, dependence = len(self.y), self.track.dependence
-        t = self.t * np.sqrt((1.0 - dependence) / (1.0 + dependence))
+        free = n - 2 + lent.free
+        variance = np.maximum((self.within + lent.free * lent.variance) / free, FLOOR**2)
+        t = self.steps / np.sqrt(variance * self.spans * (1.0 + dependence) / (1.0 - dependence))
         splits = np.arange(SIDE, n - SIDE + 1)
         worse = (t > 0.0) == self.track.high_is_worse
         spent = np.where(worse, WORSE_SHARE, 1.0 - WORSE_SHARE)
-        p = np.maximum(2.0 * special.stdtr(n - 2, -np.abs(t)), np.finfo(np.float64).tiny)
+        p = np.maximum(2.0 * special.stdtr(free, -np.abs(t)), np.finfo(np.float64).tiny)
         limit += _AFTER_HORIZON * np.log(max(n, HORIZON) / HORIZON)
         stands = 3.0 * np.log(np.minimum(splits, n - splits)) + np.log(2.0 * spent) - np.log(p) >= limit
         if not stands.any():  # whatever split is chosen
@@ -241,6 +262,29 @@ def _common(seen: list[tuple[float, int]]) -> _Common:
     return _Common(float(np.median(own)), max(spread, 0.0))
 
 
+@dataclass(frozen=True, slots=True)
+class _Lent:
+    """What the courses of one kind know of each other's noise: a variance, worth so many degrees of freedom."""
+
+    variance: float
+    free: float
+
+
+def _lent(tracks: list[_Track]) -> _Lent:
+    """Smyth's empirical Bayes: the more the courses' own variances agree, the more the middle of them is worth."""
+    seen = [track.noise for track in tracks if track.noise is not None]
+    if len(seen) < _KIN:
+        return _Lent(0.0, 0.0)
+    variances, free = np.array(seen).T
+    logs = np.log(variances) - special.digamma(free / 2.0) + np.log(free / 2.0)
+    spread = float(logs.var(ddof=1) - special.polygamma(1, free / 2.0).mean())
+    worth = _MOST_LENT
+    if spread > special.polygamma(1, _MOST_LENT / 2.0):
+        worth = float(optimize.brentq(lambda x: special.polygamma(1, x / 2.0) - spread, 1e-3, _MOST_LENT))
+    middle = float(logs.mean() + special.digamma(worth / 2.0) - np.log(worth / 2.0))
+    return _Lent(float(np.exp(middle)), worth)
+
+
 def clipped(y: Column) -> Column:
     """No value further from the median than CLIP robust deviations."""
     middle = float(np.median(y))
@@ -261,17 +305,15 @@ def _standing_out(y: Column) -> float | None:
     return float(np.exp(off)) if abs(off) > 4.0 * _deviation(before, middle) else None
 
 
-def t_of_splits(y: Column) -> Column:
-    """Student's t (second side minus first, common variance) of every split with SIDE values on either side."""
+def sides(y: Column) -> tuple[Column, Column, Column]:
+    """Of every split with SIDE values on either side: second mean minus first, 1/m + 1/n, squares within the two."""
     n = len(y)
     centred = y - y.mean()
     m = np.arange(SIDE, n - SIDE + 1)
     first = centred.cumsum()[m - 1]
-    step = -first / (n - m) - first / m
     between = first**2 / m + first**2 / (n - m)
-    within = np.maximum(float((centred**2).sum()) - between, 0.0) / (n - 2)
-    t: Column = step / np.sqrt(np.maximum(within, FLOOR**2) * (1.0 / m + 1.0 / (n - m)))
-    return t
+    within = np.maximum(float((centred**2).sum()) - between, n * FLOOR**2)
+    return -first / (n - m) - first / m, 1.0 / m + 1.0 / (n - m), within
 
 
 def _correlation(y: Column, split: int) -> float:

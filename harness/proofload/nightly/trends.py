@@ -85,6 +85,7 @@ def trends(rows: Sequence[Row], nights: Sequence[str]) -> list[Trend]:
             np.array([numbers[row.night] for row, _ in seen]),
             np.array([figure.value for _, figure in seen]),
             seen[-1][1].high_is_worse,
+            key[1],
         )
         for key, all_alike in parts.items()
         for alike, seen in all_alike.items()
