@@ -93,6 +93,14 @@ def test_what_grows_under_a_sawtooth_lies_within_the_bounds_of_its_cycles(growth
     assert found.low <= growth <= found.high
 
 
+def test_a_reading_that_is_missing_far_from_a_fall_widens_no_bound() -> None:
+    values = 16.0 * ((T / 8.0) % 1.0)
+    whole = cycles(T, values)
+    there = np.ones(len(T), dtype=bool)
+    there[[4, 22, 25, 40, 53, 56, 70, 73]] = False  # on the way up, none beside a fall
+    assert cycles(T[there], values[there]) == whole
+
+
 def test_noise_about_a_level_is_no_sawtooth() -> None:
     assert cycles(T, np.random.default_rng(3).normal(0.0, 1.0, len(T))) is None
     assert cycles(T, np.full(len(T), 7.0)) is None

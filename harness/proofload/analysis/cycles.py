@@ -1,8 +1,9 @@
 """Memory that rises and falls, over and over: what its troughs and peaks say of growth underneath.
 
-A trough is seen at some reading after the fall, a peak at some reading before it: each is off by at most what
-the quantity rises between two readings. So every pair of troughs bounds a steady growth, and so does every
-pair of peaks; the least of a kind's bounds holds (set membership), the larger of the two kinds' is given.
+A trough is seen at some reading after the fall, a peak at some reading before it: a trough is seen too high, and a peak
+too low, by at most what the quantity rises between that reading and the one on the other side of the fall. (Readings
+come late, or not at all, so that is not the same for all.) So every pair of troughs bounds a steady growth, and so does
+every pair of peaks; the least of a kind's bounds holds (set membership), the larger of the two kinds' is given.
 Where no steady growth fits all troughs within that doubt, they scatter by themselves, and the doubt is widened.
 """
 
@@ -37,12 +38,14 @@ def cycles(t: Column, y: Column) -> Cycles | None:
     peaks, troughs = _turns(y, FALL * spread)
     if len(troughs) < FEWEST_FALLS:
         return None
-    rises = np.diff(y)
-    doubt = float(np.quantile(rises[rises > 0], 0.95)) if (rises > 0).any() else 0.0
-    if doubt > FALL * spread:  # noise about a level, not cycles
+    gaps, rises = np.diff(t), np.diff(y)
+    rate = float(np.quantile((rises / gaps)[rises > 0], 0.95)) if (rises > 0).any() else 0.0
+    if rate * float(np.median(gaps)) > FALL * spread:  # noise about a level, not cycles
         return None
-    troughs_low, troughs_high = _bounds(t[troughs], y[troughs], doubt)
-    peaks_low, peaks_high = _bounds(t[peaks], y[peaks], doubt)
+    high_by = rate * gaps[np.array(troughs) - 1]
+    low_by = rate * gaps[np.array(peaks)]
+    troughs_low, troughs_high = _bounds(t[troughs], y[troughs], doubt_up=high_by, doubt_down=0.0 * high_by)
+    peaks_low, peaks_high = _bounds(t[peaks], y[peaks], doubt_up=0.0 * low_by, doubt_down=low_by)
     return Cycles(len(troughs), min(troughs_low, peaks_low), max(troughs_high, peaks_high))
 
 
@@ -66,14 +69,17 @@ def _turns(y: Column, fall: float) -> tuple[list[int], list[int]]:
     return peaks, troughs
 
 
-def _bounds(t: Column, y: Column, doubt: float) -> tuple[float, float]:
+def _bounds(t: Column, y: Column, *, doubt_up: Column, doubt_down: Column) -> tuple[float, float]:
+    """The least and the most that a steady growth can be, where each `y` is too high by up to `doubt_up` and too low by
+    up to `doubt_down`."""
     first, second = np.triu_indices(len(t), 1)
     rise, span = y[second] - y[first], t[second] - t[first]
-    low, high = float(np.max((rise - doubt) / span)), float(np.min((rise + doubt) / span))
+    low = float(np.max((rise - doubt_up[second] - doubt_down[first]) / span))
+    high = float(np.min((rise + doubt_up[first] + doubt_down[second]) / span))
     if low <= high:
         return low, high
     middle = float(np.median(rise / span))
     residuals = y - middle * t
-    doubt = _WIDENING * float(np.ptp(residuals)) / 2.0 + doubt
+    doubt = _WIDENING * float(np.ptp(residuals)) / 2.0 + float(np.max(doubt_up + doubt_down))
     reach = float(np.max(span))
     return middle - doubt / reach, middle + doubt / reach

@@ -25,7 +25,7 @@ ALPHA_FAIL = 0.001
 ALPHA_PASS = 0.01
 """Chance of passing what is worse than the limit."""
 PERCENTILE_KEYS = {f"{name}_ms": name for name in LEVEL}
-_PART = 5
+_PART = 10
 """A limit is also judged by the value that so small a part of what may exceed it did exceed."""
 NOT_CHECKED = frozenset({"deadline_ms"})
 """Keys that shape outcomes (an answer after the deadline is late) and are no limit of their own."""
@@ -92,12 +92,14 @@ def _percentile(
     level = LEVEL[PERCENTILE_KEYS[key]]
     n = len(timed.latency_ns)
     # How long a timeout would have taken is unknown, so it is over any limit.
-    over = (timed.latency_ns > round(limit_ms * NS_PER_MS)) | timed.gave_up
+    limit_ns = round(limit_ms * NS_PER_MS)
+    over = (timed.latency_ns > limit_ns) | timed.gave_up
     effect = max(design_effect(over), tail_effect(timed.latency_ns, timed.ordered, level)) if n else 1.0
     count = int(np.count_nonzero(over))
     ruling = holds(count, n, level.q, effect=effect, confidence=1.0 - alpha_pass, alpha_fail=alpha_fail)
     if ruling.status is Status.INCONCLUSIVE:
-        ruling, effect = _further_out(ruling, count, timed, level, alpha_pass / 2.0) or (ruling, effect)
+        stricter = _further_out(ruling, count, timed, level, limit_ns=limit_ns, alpha=alpha_pass / 2.0)
+        ruling, effect = stricter or (ruling, effect)
     quantile = summary.latency.quantiles[level.name]
     told = f"{count:,} of {n:,} answers ({_percent(ruling.share)}) took longer than {limit_ms:g} ms or never came"
     return Check(
@@ -113,18 +115,21 @@ def _percentile(
 
 
 def _further_out(
-    open_still: Ruling, count: int, timed: _Timed, level: Level, alpha: float
+    open_still: Ruling, count: int, timed: _Timed, level: Level, *, limit_ns: int, alpha: float
 ) -> tuple[Ruling, float] | None:
-    """A pass by a stricter limit, if there is one: the value that a fifth of what may exceed the limit did exceed.
+    """A pass by a stricter limit, if there is one: the value that a tenth of what may exceed the limit did exceed.
 
     No more than what exceeds that value exceeds any limit above it. Where latencies of a millisecond wobble together,
     far below a limit, they say how much the answers near the percentile are worth, and nothing of those near the limit;
-    further out that wobble fades. (design effect there, or at the percentile, whichever is larger.)
+    further out that wobble fades. That value must be no more than half the limit: nearer, the wobble itself may carry
+    answers over it.
     """
     n = len(timed.latency_ns)
-    further = Level(level.name, _PART * level.den - (level.den - level.num), _PART * level.den)
-    few = n - further.rank(n)
-    if count > few or few < MIN_EXCEEDING:
+    few = max(MIN_EXCEEDING, int(level.exceeding(n)) // _PART)
+    if count > few or 2 * few > level.exceeding(n):
+        return None
+    further = Level(level.name, n - few, n)
+    if 2 * timed.ordered[further.rank(n) - 1] > limit_ns:
         return None
     above = int(np.count_nonzero(timed.latency_ns > timed.ordered[further.rank(n) - 1]))
     effect = tail_effect(timed.latency_ns, timed.ordered, further)
