@@ -158,7 +158,7 @@ class Front:
 
     def _stopping(self, **_: Any) -> None:
         if not self._over and self._page.role != WORKER:
-            self._control.send({"event": "stop"})
+            self._control.send({"event": "stop", "run": self._run})
 
     def _start_by_itself(self) -> None:
         if isinstance(self._runner, MasterRunner):

@@ -61,12 +61,12 @@ class Tab:
         """The button (or tab) that says so, once it can be pressed."""
         says_so = f"b.innerText.trim().toUpperCase() === {json.dumps(words.upper())}"
         found = f"[...document.querySelectorAll('button')].find((b) => {says_so} && !b.disabled)"
-        self.wait_for(f"{found}")
+        self.wait_for(f"!!{found}")
         self.value(f"{found}.click()")
 
     def choose(self, name: str, value: str) -> None:
         """Set a field of the form as typing would: React listens to events, and looks at what the element held."""
-        self.wait_for(f"document.querySelector('[name={name}]')")
+        self.wait_for(f"!!document.querySelector('[name={name}]')")
         self.value(
             f"""(() => {{
               const field = document.querySelector('[name={name}]');

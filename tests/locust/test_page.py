@@ -85,6 +85,7 @@ def test_a_target_is_chosen_watched_stopped_and_reported(
         told = tab.value(f"(async () => {STATE})()")
         # By gevent users.
         tab.click("New")
+        tab.choose("target", "first")
         tab.choose("client", "gevent users (closed loop)")
         tab.click("Start")
         tab.wait_for("document.querySelector('#proofload').innerText.includes('sending')")

@@ -25,11 +25,12 @@ _END_PATIENCE_S = 10.0
 
 
 class LocustProcess:
-    """`calls`: what it asks of the lab, in order; None when it is gone. `stopping`: somebody pressed Stop."""
+    """`calls`: what it asks of the lab, in order; None when it is gone."""
 
     def __init__(self, process: subprocess.Popen[bytes], control: Channel, users: Channel, log: Path) -> None:
         self.calls: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self.stopping = threading.Event()
+        self.stopped = 0
+        """The number of the run that somebody pressed Stop in last."""
         self.busy = False
         """Whether a run is under way."""
         self.users = users
@@ -68,7 +69,7 @@ class LocustProcess:
     def _listen(self) -> None:
         while (said := self._control.receive()) is not None:
             if said.message["event"] == "stop":
-                self.stopping.set()
+                self.stopped = said.message["run"]
             else:
                 self.calls.put(said.message)
         self.calls.put(None)

@@ -11,8 +11,9 @@ from proofload.progress import Progress
 class OnThePage:
     """See `proofload.progress.Progress`. Ends the run as Ctrl-C does when it is to end before its plan."""
 
-    def __init__(self, locust: LocustProcess, terminal: Progress, time_limit_s: float | None) -> None:
+    def __init__(self, locust: LocustProcess, run: int, terminal: Progress, time_limit_s: float | None) -> None:
         self._locust = locust
+        self._run = run
         self._terminal = terminal
         self._limit_s = time_limit_s
         self._begun = monotonic()
@@ -66,7 +67,7 @@ class OnThePage:
             return
         ran_s = monotonic() - self._begun
         late = self._limit_s is not None and ran_s > self._limit_s
-        if late or self._locust.stopping.is_set():
+        if late or self._locust.stopped == self._run:
             self.ended = True
             why = f"the time limit of {self._limit_s:g} s was over" if late else "stopped on Locust's page"
             raise KeyboardInterrupt(f"{why}, {ran_s:.0f} s after it was started")

@@ -79,7 +79,7 @@ def _conducted(offer: Offer, locust: LocustProcess, progress: Progress, call: Ma
         scenario, target = offer.scenario(asked.overrides), offer.targets[asked.target]
         told["target"] = target.name
         out = claim(offer.folder(scenario, target))
-        page = OnThePage(locust, progress, offer.time_limit_s)
+        page = OnThePage(locust, call["run"], progress, offer.time_limit_s)
         try:
             run_scenario(
                 scenario,
@@ -101,7 +101,6 @@ def _conducted(offer: Offer, locust: LocustProcess, progress: Progress, call: Ma
             if (out / "result.json").exists():
                 result = RunRecord(out).result
                 told |= {"status": str(result.status), "report": str((out / "report.html").absolute())}
-                told["text"] = told["text"] or " ".join(result.headline[:1])
         yield Ended(result, out)
     except ProofloadError as exc:
         told["text"] = exc.what

@@ -7,7 +7,8 @@
       background: #10243e; color: #fff; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; max-height: 30vh; overflow: auto; }
     #proofload a { color: #9fd0ff; }
     body { padding-bottom: 4rem; }
-    .MuiFormControl-root:has(input[name="host"]) { display: none; }`;  // each target has its own address
+    .MuiFormControl-root:has(input[name="host"], input[name="userCount"], input[name="spawnRate"]) { display: none; }`;
+  // Hidden, for here they say nothing: each target has its own address, and users follow the workload.
   document.head.append(style);
   const strip = document.createElement("div");
   strip.id = "proofload";
@@ -19,7 +20,7 @@
     parts[0].textContent = `proofload: ${state.text}`;
     for (const run of state.runs.slice(-3).reverse()) {
       const part = document.createElement("span");
-      part.textContent = `run ${run.run}, ${run.target}: ${run.status} ${run.text} `;
+      part.textContent = `run ${run.run}, ${run.target}: ${run.status} ${run.text ? `(${run.text}) ` : ""}`;
       if (run.report) {
         const link = document.createElement("a");
         link.href = `./proofload/runs/${run.run}/report.html`;
