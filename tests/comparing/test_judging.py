@@ -73,7 +73,7 @@ def test_options_that_were_asked_different_things_are_not_compared(
 
 
 def test_with_half_of_the_pairs_lost_nothing_is_compared(lab: Any, compared: Callable[..., Comparison]) -> None:
-    lab.invalid = {f"load-0{pair}-b-b{again}" for pair in range(1, 6) for again in ("", ".2", ".3")}
+    lab.invalid = {f"load-0{pair}-b-b{again}" for pair in range(1, 6) for again in ("", ".2", ".3", ".4", ".5")}
     found = compared("a", "b")
     assert str(found.standing) == "not-comparable"
     assert found.besides[0].metrics[0].because == "3 of 8 pairs came about"
@@ -95,6 +95,16 @@ def test_requirements_are_judged_over_all_lifetimes_together(lab: Any, compared:
     assert kept["b"]["p99 ≤ 50 ms"] is Status.FAIL
     assert found.options[0].meets is Status.PASS
     assert found.options[1].meets is Status.FAIL
+
+
+def test_without_a_confirmed_rate_a_budget_is_not_kept(compared: Callable[..., Comparison]) -> None:
+    found = compared("a", "b", pairs=3, settings=["cost.peak_rps=100", "compare.budget_per_month=5"])
+    for option in found.options:
+        [budget] = [one for one in option.requirements if "a month" in one.name]
+        assert budget.status is Status.INCONCLUSIVE
+        assert option.meets is not Status.PASS
+    assert [one.scenario for one in found.once] == ["capacity", "capacity"]
+    assert "at most 5 a month" in found.requires
 
 
 def test_a_candidate_that_fails_where_the_baseline_passes_is_worse(

@@ -38,7 +38,7 @@ def test_every_lifetime_is_a_run_folder_and_a_pair_meets_the_same_arrivals(
 
 def test_an_invalid_lifetime_is_made_again_so_often_and_no_more(lab: Any, targets: Targets, tmp_path: Path) -> None:
     lab.invalid = {"load-01-a-a", "load-02-b-b", "load-02-b-b.2", "load-02-b-b.3"}
-    asked = understood(targets("a", "b"), settings=SHORT, pairs=4, quick=True)
+    asked = understood(targets("a", "b"), settings=[*SHORT, "compare.again=2"], pairs=4, quick=True)
     begin(asked, tmp_path / "out", command="")
     make(asked, tmp_path / "out", command="", progress=PlainProgress())
     kept = judged(asked, tmp_path / "out").conservation

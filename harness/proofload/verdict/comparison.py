@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from proofload.analysis.pairs import SIGN_FLIPS_FROM, Estimate, SignFlips, pairs_for
+from proofload.analysis.pairs import Estimate, SignFlips, pairs_for
 from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS
 from proofload.records import Status
 
@@ -59,17 +59,16 @@ class Stand:
 
 
 def stand(found: Estimate | None, signs: SignFlips | None, stakes: Stakes) -> Stand:
-    """Judge one metric. `signs` is None with fewer pairs than signs can show anything by."""
+    """Judge one metric. `signs` is None with fewer pairs than they can show anything by (SIGN_FLIPS_FROM)."""
     if found is None:
         return Stand(Standing.NOT_COMPARABLE, "too few pairs of valid lifetimes")
     margin = math.log1p(stakes.margin)
     bar = max(margin, stakes.floor)
-    signed = found.n < SIGN_FLIPS_FROM or signs is None
-    if found.low > bar and (signed or (signs is not None and signs.above <= stakes.signs_alpha)):
+    if found.low > bar and (signs is None or signs.above <= stakes.signs_alpha):
         return Stand(Standing.WORSE, f"all of the interval lies beyond {_named(margin, stakes.floor)}")
     if -margin < found.low and found.high < margin:
         return Stand(Standing.EQUIVALENT, "all of the interval lies within the margin")
-    if found.high < -stakes.floor and (signed or (signs is not None and signs.below <= stakes.signs_alpha)):
+    if found.high < -stakes.floor and (signs is None or signs.below <= stakes.signs_alpha):
         return Stand(
             Standing.BETTER, "all of the interval lies on the good side, beyond what a target differs from itself"
         )
