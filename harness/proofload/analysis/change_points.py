@@ -58,6 +58,7 @@ _MOST_LENT = 60.0
 """Degrees of freedom: however well they agree, the others weigh no more than so many nights of its own."""
 _CHOSEN = 5.5
 """Degrees of freedom that the means of the two sides take, and the choice of the split."""
+_ROUNDS = 12
 _HIDDEN = 2.8
 """Taking the two sides' means away hides (1 + 3 φ)/n of a correlation φ for each; the best split hides a bit more."""
 
@@ -252,14 +253,22 @@ class _Common:
     def of(self, own: float, n: int) -> float:
         """A course's own estimate, drawn to the middle as far as chance may have moved it; never below 0."""
         trust = self.spread / (self.spread + 1.0 / n)
-        return float(np.clip(self.middle + trust * (own - self.middle), 0.0, _MOST_DEPENDENT))
+        whole = float(_unhidden(own, n, self.middle))
+        return float(np.clip(self.middle + trust * (whole - self.middle), 0.0, _MOST_DEPENDENT))
 
 
 def _common(seen: list[tuple[float, int]]) -> _Common:
-    own = np.array([correlation for correlation, _ in seen])
-    by_chance = float(np.mean([1.0 / n for _, n in seen]))
-    spread = float(own.var(ddof=1)) - by_chance if len(own) > 1 else 0.0
-    return _Common(float(np.median(own)), max(spread, 0.0))
+    own, n = (np.array(column, dtype=np.float64) for column in zip(*seen, strict=True))
+    middle = 0.0
+    for _ in range(_ROUNDS if len(own) >= _KIN else 1):  # what is hidden depends on what is looked for
+        middle = min(max(float(np.median(_unhidden(own, n, middle))), 0.0), _MOST_DEPENDENT)
+    spread = float(own.var(ddof=1)) - float(np.mean(1.0 / n)) if len(own) > 1 else 0.0
+    return _Common(middle, max(spread, 0.0))
+
+
+def _unhidden(own: Column | float, n: Column | int, correlation: float) -> Column | float:
+    """With what taking the two sides' means away hides of a correlation."""
+    return own + _HIDDEN * (1.0 + 3.0 * correlation) / n
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,10 +326,9 @@ def sides(y: Column) -> tuple[Column, Column, Column]:
 
 
 def _correlation(y: Column, split: int) -> float:
-    """Of successive values, within the two sides; what taking their means away hides is added again."""
+    """Of successive values, within the two sides."""
     rest = np.concatenate((y[:split] - y[:split].mean(), y[split:] - y[split:].mean()))
     total = max(float((rest**2).sum()), len(y) * FLOOR**2)
     products = rest[1:] * rest[:-1]
     products[split - 1] = 0.0
-    own = float(products.sum()) / total
-    return min(own + _HIDDEN * (1.0 + 3.0 * own) / len(y), 1.0)
+    return float(products.sum()) / total
