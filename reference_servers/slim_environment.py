@@ -28,6 +28,8 @@ NOT_NEEDED = {
         "confluent_kafka/kafkatest",
         "gunicorn/asgi",
         "packaging/licenses",
+        "pydantic/v1",  # for applications that have not moved on
+        "werkzeug/debug",
         "grpc/_cython/_credentials",  # certificates of the world's authorities, for callers
     ),
     "making models, not running them": tuple(
