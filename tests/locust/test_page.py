@@ -89,6 +89,7 @@ def test_a_target_is_chosen_watched_stopped_and_reported(
         tab.choose("client", "gevent users (closed loop)")
         tab.click("Start")
         tab.wait_for("document.querySelector('#proofload').innerText.includes('sending')")
+        tab.click("Statistics")
         tab.wait_for("[...document.querySelectorAll('td')].some((cell) => cell.innerText === 'first')")
         tab.click("Stop")
         tab.wait_for("document.querySelectorAll('#proofload a.report').length === 2")

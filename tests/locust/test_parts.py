@@ -133,7 +133,7 @@ def test_durations_of_another_clock_are_kept_and_its_beginning_is_put_where_ours
     theirs.send({"event": "samples"}, packed(rows))
     theirs.send({"event": "health", "worker": 1, "t_ns": 78 * S})
     theirs.send({"event": "failed", "type": "InputError", "what": "no", "evidence": "", "cause": "", "remedy": ""})
-    heard = []
+    heard: list[dict[str, Any]] = []
     while len(heard) < 2:
         heard += source.hear() or []
     taken = source.drain()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,19 +95,25 @@ def _conducted(offer: Offer, locust: LocustProcess, progress: Progress, call: Ma
         except KeyboardInterrupt:
             if not page.ended:
                 raise
-        except ProofloadError as exc:
-            told["text"] = exc.what
-            raise
         finally:
-            if (out / "result.json").exists():
+            if (out / "result.json").exists():  # whatever ended it: what was recorded is judged
                 result = RunRecord(out).result
                 told |= {"status": str(result.status), "report": str((out / "report.html").absolute())}
-        yield Ended(result, out)
+                yield Ended(result, out)
+            else:
+                _remove_empty(out)
     except ProofloadError as exc:
         told["text"] = exc.what
         raise
     finally:
         locust.tell("finished", **told)
+
+
+def _remove_empty(out: Path) -> None:
+    """A folder that nothing was written into does not stay behind."""
+    for folder in (out / "logs", out):
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _engines(offer: Offer, locust: LocustProcess, asked: Asked, call: Mapping[str, Any], target: Target) -> Engines:
