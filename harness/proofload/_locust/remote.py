@@ -86,7 +86,7 @@ class RemoteSource:
     def names(self) -> list[tuple[str, str]]:
         return self._names
 
-    def write_off(self, now_ns: int) -> Mapping[str, int] | None:
+    def write_off(self, ended_ns: int) -> Mapping[str, int] | None:
         """What it did after its last report nobody knows: those requests count as never sent."""
         if self._part is None:
             return None
@@ -94,7 +94,7 @@ class RemoteSource:
         for plan, start_ns in self._plans:
             for worker in range(self._part.first, self._part.first + self._part.count):
                 told = self._last.get((plan.index, worker), -1)
-                for rows in self._due(plan, start_ns, worker, now_ns):
+                for rows in self._due(plan, start_ns, worker, ended_ns):
                     planned[str(plan.index)] = planned.get(str(plan.index), 0) + len(rows)
                     self._rows.append(rows[rows["seq"] > told])
         return planned
@@ -147,11 +147,11 @@ class RemoteSource:
             self._last[phase, worker] = max(self._last.get((phase, worker), -1), int(own.max()))
         self._rows.append(rows)
 
-    def _due(self, plan: PhasePlan, start_ns: int, worker: int, now_ns: int) -> Iterator[NDArray[np.void]]:
-        """What of its plan was due until now, as samples of requests that were never sent."""
+    def _due(self, plan: PhasePlan, start_ns: int, worker: int, ended_ns: int) -> Iterator[NDArray[np.void]]:
+        """What of its plan was due until then, as samples of requests that were never sent."""
         assert self._part is not None  # asked before
         for block in share(plan, payloads=self._part.payloads, worker=worker, workers=self._part.of):
-            due = block.due_ns + start_ns <= now_ns
+            due = block.due_ns + start_ns <= ended_ns
             rows = np.zeros(int(np.count_nonzero(due)), SAMPLE_DTYPE)
             rows["seq"], rows["payload"], rows["mirror"] = block.seq[due], block.payload[due], block.mirror[due]
             rows["intended_ns"] = block.due_ns[due] + start_ns

@@ -107,7 +107,7 @@ class Recorder:
         self._segment_due = 0
         self._names: dict[tuple[str, str], int] = {}
         self._recent: list[NDArray[np.void]] = []
-        self._begun_ns = 0
+        self._begun_ns = self._furthest_ns = 0
         self._thinned = _Thinned()
         self._taken: list[NDArray[np.void]] = []
         self._taking = False
@@ -168,6 +168,7 @@ class Recorder:
             self._thinned.clear()
             self._taking = self._forgotten = False
             self._begun_ns = monotonic_ns()
+            self._furthest_ns = 0
 
     def taken(self) -> NDArray[np.void]:
         """Rows that became final since the last call, by due time.
@@ -225,8 +226,11 @@ class Recorder:
         """Everything settled so far is in closed segments when this returns. So is what can be said of requests
         that a source took with it."""
         with self._lock:
+            self._drain()
+            # The others were cut at instants of their own: what is gone owes what was due until their last request.
+            ended_ns = monotonic_ns() if all(one.gone for one in self._sources) else self._furthest_ns
             for one in self._sources:
-                if one.gone and not one.idle and (counts := one.source.write_off(monotonic_ns())) is not None:
+                if one.gone and not one.idle and (counts := one.source.write_off(ended_ns)) is not None:
                     one.planned, one.idle = counts, True
             self._drain()
             self._write_segment()
@@ -337,6 +341,7 @@ class Recorder:
             self._pending.append(rows)
             self.outcomes.update(dict(enumerate(np.bincount(rows["outcome"]).tolist())))
             self._recent.append(rows)
+            self._furthest_ns = max(self._furthest_ns, int(rows["intended_ns"].max()))
             self._thinned.add(rows)
             if self._taking:
                 self._taken.append(rows)

@@ -41,8 +41,8 @@ class Source(Protocol):
     def names(self) -> list[tuple[str, str]]:
         """All texts (kind, text) so far, in order of their numbers from 1."""
 
-    def write_off(self, now_ns: int) -> Mapping[str, int] | None:
-        """It is gone: `drain` gives what was due until now and has no sample, as unsent. The requests it had planned,
+    def write_off(self, ended_ns: int) -> Mapping[str, int] | None:
+        """It is gone: `drain` gives what was due until then and has no sample, as unsent. The requests it had planned,
         by phase; None where its plan went with it."""
 
     def loss(self, logs: Path) -> MeasurementError:
@@ -86,7 +86,7 @@ class ProcessSource:
     def names(self) -> list[tuple[str, str]]:
         return self._ring.names()
 
-    def write_off(self, now_ns: int) -> Mapping[str, int] | None:  # noqa: ARG002  see Source
+    def write_off(self, ended_ns: int) -> Mapping[str, int] | None:  # noqa: ARG002  see Source
         return None
 
     def loss(self, logs: Path) -> MeasurementError:
