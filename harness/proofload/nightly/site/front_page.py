@@ -76,7 +76,7 @@ def front_page(chronicle: Chronicle, names: Names) -> FrontPage:
         changes=tuple(changes),
         standing_out=tuple(_standing_out(chronicle, last)),
         costs=tuple(_costs(chronicle, tonight, names)),
-        nights=chronicle.nights[-_NIGHTS_SHOWN:],
+        nights=_lately(chronicle),
         past=tuple(_past(chronicle, names)),
         looks={target: (look.colour, look.symbol) for target, look in names.looks.items()},
         reading=_reading(chronicle),
@@ -145,10 +145,15 @@ def _costs(chronicle: Chronicle, tonight: Mapping[CellKey, Row], names: Names) -
     return found
 
 
+def _lately(chronicle: Chronicle) -> tuple[str, ...]:
+    """The latest first: on a phone the others are out of sight."""
+    return chronicle.nights[: -_NIGHTS_SHOWN - 1 : -1]
+
+
 def _past(chronicle: Chronicle, names: Names) -> list[tuple[str, str, tuple[Square | None, ...]]]:
     by_place = {(key_of(row), row.night): row for row in chronicle.rows}
     keys = sorted({key_of(row) for row in chronicle.rows} | chronicle.planned)
-    shown = chronicle.nights[-_NIGHTS_SHOWN:]
+    shown = _lately(chronicle)
     return [
         (
             label(key),
