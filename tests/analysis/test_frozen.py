@@ -13,8 +13,8 @@ import pytest
 
 from proofload import analysis, verdict
 
-LIVE = {"GuardWatch", "_Window"}
-"""Fed while a rollout runs."""
+LIVE = {"GuardWatch", "_Track", "_Window"}
+"""Fed while a rollout runs, or night after night."""
 
 
 def records(part: ModuleType) -> list[type[Any]]:

@@ -165,7 +165,11 @@ def _refuse_unknown(changes: _Changes, scenarios: Mapping[str, Scenario]) -> Non
     for key, value in changes.common.items():
         if not any(_knows(scenario, key) for scenario in scenarios.values()):
             load_scenario(next(iter(scenarios)), overrides={key: value})  # raises, and names the nearest key
-            raise InputError(f"--set {key}: no scenario of this comparison has that key")
+            raise InputError(
+                f"--set {key}: no scenario of this comparison has that key",
+                evidence=f"its scenarios: {', '.join(scenarios)}",
+                remedy="name a key of one of them, or one of another scenario as SCENARIO.KEY=VALUE",
+            )
 
 
 def _scenario(what: str, plain: Scenario, changes: _Changes, comparing: Comparing, *, quick: bool) -> Scenario:
