@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,10 @@ def one_shot(port: int, number: int) -> httpx.Response:
     return httpx.post(f"http://127.0.0.1:{port}/v1/predict", json={"values": [number, 0, 0, 0]}, timeout=WAIT_S)
 
 
+def answers(port: int, number: int) -> bool:
+    return bool(one_shot(port, number).json().get("prediction") == number)
+
+
 @pytest.mark.parametrize("name", SERVERS)
 def test_two_workers_share_the_port_and_add_up_their_metrics(
     name: str, tiny_model: Path, free_port: int, started: Start, until: Until
@@ -210,7 +215,7 @@ def test_two_workers_share_the_port_and_add_up_their_metrics(
     with started(name, tiny_model, free_port, "--workers", "2") as running:
         for number in range(20):
             # Ready is what one of them said; the other may still refuse, which is not counted as answered.
-            until(lambda number=number: one_shot(free_port, number).json().get("prediction") == number)
+            until(partial(answers, free_port, number))
         wanted = 'proofload_request_seconds_count{route="/v1/predict",status="200"} 20.0'
         until(lambda: wanted in running.client.get("/metrics").text)
         running.client.close()
