@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from proofload.claims import Claim, Measured, Prediction
-from proofload.claims._redis import redis_or_none
+from proofload.claims._companions import redis_or_none
 from proofload.claims.laboratory import Arm, Laboratory
 from proofload.claims.quantities import latency_ratio
 from proofload.resources import ensure_fixtures

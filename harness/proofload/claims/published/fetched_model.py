@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from proofload.claims import Claim, Measured, Prediction
-from proofload.claims._store import store
+from proofload.claims._companions import store
 from proofload.claims.laboratory import Arm, Laboratory
 from proofload.claims.quantities import CONFIDENCE
 from proofload.clock import NS_PER_S
