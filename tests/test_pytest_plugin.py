@@ -20,13 +20,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from proofload._in_pytest import command, fixture, items, telling
+from proofload import run_process
+from proofload._in_pytest import fixture, items, telling
 from proofload._in_pytest.asked import NOT_SHARED
-from proofload._in_pytest.command import Command, RunError
 from proofload._in_pytest.telling import EXIT_INCONCLUSIVE
 from proofload.records import Check, Interval, Result, Status, Validity
 from proofload.report.formats import md
 from proofload.report.states import told
+from proofload.run_process import Command, RunError
 from proofload.scenarios import load_scenario
 from proofload.testing import stub_server
 
@@ -104,7 +105,7 @@ class Lab:
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
     stand_in = Lab()
-    monkeypatch.setattr(command, "measured", stand_in.measured)
+    monkeypatch.setattr(run_process, "measured", stand_in.measured)
     return stand_in
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from proofload._in_pytest.command import Command, RunError
 from proofload.cli.app import invoke
 from proofload.errors import EXIT_BAD_INPUT, EXIT_FAIL, EXIT_INTERRUPTED, EXIT_NO_VERDICT, EXIT_PASS, InputError
 from proofload.nightly import running
@@ -19,6 +18,7 @@ from proofload.nightly.alone import alone_in
 from proofload.nightly.night import begin, nights
 from proofload.nightly.plan import Cell, read_plan
 from proofload.records import Result, Status
+from proofload.run_process import Command, RunError
 from proofload.testing.runtime_kit import running_stub
 from proofload.testing.synthetic_nights import Made, a_cell, result_of, write_night, write_run
 

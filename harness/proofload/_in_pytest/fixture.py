@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from proofload._in_pytest.asked import NOT_SHARED, is_a_worker
-from proofload._in_pytest.command import RunError
 from proofload._in_pytest.measured import Measured
 from proofload._in_pytest.runs import Runs
 from proofload.errors import InputError, ProofloadError
+from proofload.run_process import RunError
 
 Named = str | PathLike[str]
 """A name, a file or a URL."""

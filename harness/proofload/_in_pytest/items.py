@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from proofload._in_pytest.asked import NOT_SHARED, is_a_worker
-from proofload._in_pytest.command import RunError
 from proofload._in_pytest.measured import NotPassed
 from proofload._in_pytest.runs import Plan, Runs, labelled
 from proofload.errors import ProofloadError
+from proofload.run_process import RunError
 
 
 class ScenarioFile(pytest.File):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from proofload._in_pytest import command
+from proofload import run_process
 from proofload._in_pytest.asked import Asked
 from proofload._in_pytest.measured import Measured
 from proofload.overrides import parsed
@@ -86,7 +86,7 @@ class Runs:
     ) -> Measured:
         """Run it now. Raises RunError where there is no result."""
         label = labelled(plan.name, target)
-        asked = command.Command(
+        asked = run_process.Command(
             folder=self.asked.base,
             scenario=scenario,
             out=self._place(label) if out is None else out,
@@ -96,8 +96,8 @@ class Runs:
             others=others or {},
         )
         try:
-            run = Measured(command.measured(asked), asked.out, asked.typed(), label)
-        except command.RunError as error:
+            run = Measured(run_process.measured(asked), asked.out, asked.typed(), label)
+        except run_process.RunError as error:
             self.broken.append((label, str(error)))
             raise
         self.done.append(run)

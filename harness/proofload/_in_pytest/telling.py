@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from proofload._in_pytest.command import RunError
 from proofload._in_pytest.items import ScenarioItem
 from proofload._in_pytest.measured import Measured, NotPassed, codes, explained, reason, told_check
 from proofload.records import Status
 from proofload.report.states import told
 from proofload.report.text import printable, printable_block
+from proofload.run_process import RunError
 
 if TYPE_CHECKING:
     from proofload._in_pytest.runs import Runs

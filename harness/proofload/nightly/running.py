@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from proofload._in_pytest.command import Command, RunError, measured
 from proofload.nightly.alone import wait_until_ended
 from proofload.nightly.night import Night
 from proofload.nightly.plan import Cell, Plan
+from proofload.run_process import Command, RunError, measured
 from proofload.store.folder import write_whole
 
 

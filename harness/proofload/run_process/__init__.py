@@ -1,7 +1,8 @@
 """One run, as `proofload run` in a process of its own.
 
-pytest's process is no place to measure from: plug-ins patch the standard library (locust's does), trace every line
-(coverage) or turn warnings into errors. What is run is what a person would type, and can be typed again.
+How pytest and nights run. pytest's process is no place to measure from: plug-ins patch the standard library (locust's
+does), trace every line (coverage) or turn warnings into errors. What is run is what a person would type, and can be
+typed again.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def measured(command: Command) -> Result:
 
 def _ran(command: Command) -> tuple[int, str]:
     """Exit status and everything it said. Whatever happens here, it is not left running."""
-    arguments = [sys.executable, "-P", "-m", "proofload._in_pytest.lab_process", *command.words()]
+    arguments = [sys.executable, "-P", "-m", __name__, *command.words()]
     sys.stderr.write(f"$ {command.typed()}\n")
     process = subprocess.Popen(
         arguments,

@@ -1,7 +1,7 @@
-"""`proofload run` as pytest starts it: `python -m proofload._in_pytest.lab_process run …`.
+"""What that process is: `python -m proofload.run_process run …`.
 
-Its standard input is a pipe that pytest holds open. When the pipe closes, however pytest ended, the run ends as by
-Ctrl-C: servers are stopped, and what was recorded is judged and reported.
+Its standard input is a pipe that whoever started it holds open. When the pipe closes, however he ended, the run ends as
+by Ctrl-C: servers are stopped, and what was recorded is judged and reported.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 from proofload.cli import main
 
 
-def _end_with_pytest() -> None:
+def _end_with_its_starter() -> None:
     while os.read(0, 1024):
         pass
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -23,5 +23,5 @@ def _end_with_pytest() -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_pytest, daemon=True).start()
+    threading.Thread(target=_end_with_its_starter, daemon=True).start()
     main()
