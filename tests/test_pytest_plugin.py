@@ -539,12 +539,11 @@ def test_a_run_that_does_not_use_it_is_as_if_it_were_not_there(pytester: pytest.
     pytester.makepyfile(test_code="def test_good(): pass\ndef test_bad(): assert 1 == 2\n")
     seen = []
     for words in ((), ("-p", "no:proofload")):
-        told = pytester.runpytest_subprocess("--no-header", "--durations=0", "-v", *words)
+        told = pytester.runpytest_subprocess("--no-header", "-v", *words)
         told.assert_outcomes(passed=2, failed=1)
         seen.append(told)
     with_it, without = (
-        [line for line in told.outlines if not line.startswith(("=", "loaded", "plugins")) and "s call" not in line]
-        for told in seen
+        [line for line in told.outlines if not line.startswith(("=", "loaded", "plugins"))] for told in seen
     )
     assert with_it == without
     light = "proofload proofload._in_pytest proofload._in_pytest.asked proofload.pytest_plugin"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from proofload import discovery
 from proofload.drivers import Driver, Stage
 from proofload.drivers.client import ClientSplit
 from proofload.testing import driver_kit
+from proofload.testing.answering import answering
 from proofload.testing.driver_kit import DriverCase
 
 DRIVERS = list(discovery.implementations("driver"))
@@ -91,12 +91,5 @@ def router(weight: Path) -> Iterator[str]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(Handler) as address:
+        yield address

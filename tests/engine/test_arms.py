@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from proofload.errors import InputError
 from proofload.records import Agreement, Outcome
 from proofload.store.folder import RunFolder, claim
 from proofload.store.record import RunRecord
+from proofload.testing.answering import answering
 
 pytestmark = pytest.mark.real
 USERS = 200
@@ -43,14 +43,8 @@ def server(version: str, factor: int) -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    httpd.daemon_threads = True
-    thread = threading.Thread(target=httpd.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{httpd.server_address[1]}/"
-    httpd.shutdown()
-    httpd.server_close()
-    thread.join()
+    with answering(Handler) as address:
+        yield address
 
 
 @pytest.fixture

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from proofload.errors import InputError, MeasurementError
 from proofload.records import Outcome
 from proofload.store.folder import RunFolder, claim
 from proofload.store.record import RunRecord
+from proofload.testing.answering import answering
 
 pytestmark = pytest.mark.real
 SOME = 20
@@ -46,14 +46,8 @@ class Doubling(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Doubling)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering(Doubling) as address:
+        yield address
 
 
 @pytest.fixture

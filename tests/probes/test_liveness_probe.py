@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from proofload.clock import MonotonicClock
 from proofload.probes import Subject
 from proofload.probes.liveness import TIMEOUT_S, LivenessProbe, create, look
+from proofload.testing.answering import answering
 
 
 @contextmanager
@@ -26,15 +26,8 @@ def page(status: int) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Not now."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/live?deep=1"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(Handler) as address:
+        yield f"{address}live?deep=1"
 
 
 @pytest.mark.parametrize(("status", "ok"), [(200, 1.0), (204, 1.0), (404, 0.0), (503, 0.0)])

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-import pytest
+from http.server import BaseHTTPRequestHandler
 
 from proofload.clock import MonotonicClock
 from proofload.runtimes._readiness import Readiness
 from proofload.target_model import Target
+from proofload.testing.answering import answering
 
 
 class _Healthy(BaseHTTPRequestHandler):
@@ -23,26 +20,13 @@ class _Healthy(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-@pytest.fixture
-def healthy_port() -> Iterator[int]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Healthy)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_port_bound_between_two_looks_is_noted_before_readiness(healthy_port: int) -> None:
+def test_a_port_bound_between_two_looks_is_noted_before_readiness() -> None:
     looks = iter([False, True])
     timeline: dict[str, int] = {}
-    target = Target.model_validate(
-        {
-            "name": "quick",
-            "transport": "http",
-            "url": f"http://127.0.0.1:{healthy_port}/predict",
-            "health": {"ready": "/healthz"},
-        }
-    )
-    waiting = Readiness(target, MonotonicClock(), timeline, bound=lambda: next(looks))
-    assert waiting.wait(60.0, lambda: None)
+    with answering(_Healthy) as address:
+        target = Target.model_validate(
+            {"name": "quick", "transport": "http", "url": f"{address}predict", "health": {"ready": "/healthz"}}
+        )
+        waiting = Readiness(target, MonotonicClock(), timeline, bound=lambda: next(looks))
+        assert waiting.wait(60.0, lambda: None)
     assert timeline["port_bound_ns"] <= timeline["ready_ns"]
