@@ -21,7 +21,7 @@ def create() -> Claim:
         source="course notes on serving patterns",
         predicts=PREDICTS,
         how="The Kafka worker serves the smallest model at 300/s. Unless PROOFLOAD_CLAIMS_BROKER names one "
-        "(host:port, or container), the broker is the mock in librdkafka, which adds about 10 ms: then only a "
+        "(host:port, or container), the broker is the mock in librdkafka, whose own time is in the figure: then only a "
         "confirmation counts.",
         measure=measure,
     )
