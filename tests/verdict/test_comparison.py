@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 
-from proofload.analysis.pairs import Estimate, SignFlips
+from proofload.analysis.pairs import Estimate, SignFlips, pairs_for
 from proofload.records import Status
 from proofload.verdict.comparison import GREEN, Stakes, Standing, by_verdict, exit_code, overall, stand
 
@@ -58,6 +59,25 @@ def test_what_is_open_says_how_many_pairs_would_tell() -> None:
     assert found.pairs_needed is not None
     assert found.pairs_needed > 12
     assert "worse" in found.because
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "reach"),
+    [
+        (-0.03, 0.09, math.log1p(0.05) - 0.03),  # the same is nearest: up to the margin, from within it
+        (-0.07, 0.03, math.log1p(0.05) - 0.02),
+        (-0.16, 0.0, 0.08 - 0.02),  # better: from 8 % below to what it differs from itself
+        (0.02, 0.18, 0.1 - math.log1p(0.05)),  # worse: from 10 % above down to the margin
+    ],
+)
+def test_as_many_as_bring_the_interval_to_the_nearest_standing(low: float, high: float, reach: float) -> None:
+    found = seen(low, high)
+    nearly, just = (pairs_for(found, reach=reach * by, alpha=STAKES.alpha) for by in (1.001, 0.999))
+    needed = stand(found, MIXED, STAKES).pairs_needed
+    assert nearly is not None
+    assert just is not None
+    assert needed is not None
+    assert nearly <= needed <= just
 
 
 def test_worse_anywhere_is_worse_and_green_needs_everything_required() -> None:

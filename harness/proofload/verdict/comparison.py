@@ -113,8 +113,8 @@ def exit_code(standings: Iterable[Standing]) -> int:
 def _open(found: Estimate, margin: float, bar: float, stakes: Stakes) -> Stand:
     """What is still possible, and how many pairs would tell, if things go on like this."""
     middle = found.value
-    reach = middle - bar if middle > margin else margin - middle if middle >= 0.0 else max(margin + middle, -middle)
-    needed = pairs_for(found, reach=reach, alpha=stakes.alpha)
+    to_worse, to_same, to_better = middle - bar, margin - abs(middle), -middle - stakes.floor
+    needed = pairs_for(found, reach=max(to_worse, to_same, to_better), alpha=stakes.alpha)
     if found.low > bar:
         return Stand(Standing.INCONCLUSIVE, "the interval is beyond the margin, but the pairs do not agree", needed)
     possible = [
