@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from importlib import resources
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from proofload.records import Status
-from proofload.report.document import Block, Document, Picture
+from proofload.report.document import Block, Document, Picture, Table
 from proofload.report.sections import report_document
 from proofload.report.states import STATES
 from proofload.report.view import RunView
@@ -18,6 +18,9 @@ from proofload.verdict.comparison import Standing
 
 _TEMPLATES = "templates"
 _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|MiB|requests/s|ok/s)(?:\W|$))")
+_BRACKETED = re.compile(r"\([^()\s]*–[^()\s]*\)")
+_TOLD = 60
+"""Characters in a cell from which it is prose, for which a column of a phone's width is too narrow."""
 _AFTER_SIGN = re.compile(r"(?<=[≥≤×÷=]) (?=\S)")
 
 
@@ -44,6 +47,7 @@ def page(document: Document) -> str:
         lstrip_blocks=True,
     )
     environment.filters["tied"] = _tied
+    environment.filters["whole"] = _whole
     return environment.get_template("report.html.j2").render(
         document=document,
         states=STATES,
@@ -51,6 +55,7 @@ def page(document: Document) -> str:
         is_state=lambda cell: isinstance(cell, Status | Standing),
         kind_of=lambda block: type(block).__name__,
         svg=_svg,
+        told=_told,
         look_css=_look_css(document),
     )
 
@@ -62,6 +67,16 @@ def _template(name: str) -> str:
 def _tied(text: str) -> str:
     """No line breaks between a number and its unit, or a sign and its number."""
     return _AFTER_SIGN.sub("\u00a0", _BEFORE_UNIT.sub("\u00a0", text))
+
+
+def _whole(text: str) -> Markup:
+    """A cell's text: an interval that follows its value goes to the next line as a whole, or not at all."""
+    return Markup(_BRACKETED.sub(r'<span class="whole">\g<0></span>', str(escape(_tied(text)))))  # noqa: S704  escaped
+
+
+def _told(block: Table) -> bool:
+    """Whether a table tells something in sentences: a phone shows its rows one below the other."""
+    return any(isinstance(cell, str) and len(cell) > _TOLD for row in block.rows for cell in row)
 
 
 def _svg(block: Block) -> Markup:
