@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from proofload.comparing.found import Comparison, Metric
 from proofload.report import numbers
-from proofload.report.decision.words import percent
+from proofload.report.decision.words import between, percent
 from proofload.report.document import Block, Cell, Column, Look, Note, Picture, Section, table
 from proofload.report.pictures.pairs import Row, pairs_picture
 
@@ -58,7 +58,6 @@ def _table(metrics: Sequence[tuple[str, str, Metric]], *, several: bool) -> Bloc
     for who, scenario, metric in metrics:
         needed = f"; about {metric.pairs_needed} pairs would tell" if metric.pairs_needed else ""
         told = f" Not waited for: {metric.why_not}" if metric.why_not else ""
-        low, high = metric.interval.low, metric.interval.high
         rows.append(
             (
                 who,
@@ -66,7 +65,7 @@ def _table(metrics: Sequence[tuple[str, str, Metric]], *, several: bool) -> Bloc
                 metric.kind.title,
                 metric.standing,
                 numbers.MISSING if metric.factor is None else percent(metric.factor),
-                numbers.MISSING if low is None or high is None else f"{percent(low)} to {percent(high)}",
+                between(metric.interval),
                 f"{100 * metric.margin:g} %",
                 numbers.MISSING if metric.floor is None else f"{100 * (metric.floor - 1):.2g} %",
                 numbers.count(len(metric.pairs)),
@@ -79,12 +78,12 @@ def _table(metrics: Sequence[tuple[str, str, Metric]], *, several: bool) -> Bloc
         Column("load"),
         Column("metric"),
         Column("standing", "state"),
-        Column("change"),
-        Column("interval"),
-        Column("margin"),
-        Column("own noise"),
+        Column("change", "number"),
+        Column("interval", "number"),
+        Column("margin", "number"),
+        Column("own noise", "number"),
         Column("pairs", "number"),
-        Column("signs"),
+        Column("chance of the signs", "number"),
         Column("because"),
     ]
     return table("Candidates against the baseline", columns, rows)

@@ -35,6 +35,13 @@ def percent(factor: float) -> str:
     return f"{'+' if gain > 0 else '−'}{shown} %"
 
 
+def between(factors: Interval) -> str:
+    """ "+14.1 to +16.3 %"."""
+    if factors.low is None or factors.high is None:
+        return numbers.MISSING
+    return f"{percent(factors.low).removesuffix(' %')} to {percent(factors.high)}"
+
+
 def level(found: Level | None, unit: str = "ms") -> str:
     """ "4.21 ms (4.18–4.25)"."""
     if found is None:
@@ -144,9 +151,12 @@ def _choice(found: Comparison) -> Iterator[str]:
     for one in by[Status.FAIL]:
         broken = [each for each in one.requirements if each.status is Status.FAIL]
         yield f"{one.label} does not keep {joined([f'{each.name} ({each.observed})' for each in broken])}."
+    unsettled: dict[str, list[str]] = {}
     for one in by[Status.INCONCLUSIVE]:
-        left = [each for each in one.requirements if each.status is Status.INCONCLUSIVE]
-        yield f"Not settled for {one.label}: {joined([each.name for each in left])}."
+        left = joined([each.name for each in one.requirements if each.status is Status.INCONCLUSIVE])
+        unsettled.setdefault(left, []).append(one.label)
+    for left, labels in unsettled.items():
+        yield f"Not settled for {joined(labels)}: {left}."
     if len(fit) > 1:
         yield from _cheapest(fit)
         yield from _fastest(found, fit)

@@ -76,7 +76,7 @@ def _whole(text: str) -> Markup:
 
 def _told(block: Table) -> bool:
     """Whether a table tells something in sentences: a phone shows its rows one below the other."""
-    return any(isinstance(cell, str) and len(cell) > _TOLD for row in block.rows for cell in row)
+    return any(len(cell) > _TOLD for row in block.rows for cell in row)
 
 
 def _svg(block: Block) -> Markup:
