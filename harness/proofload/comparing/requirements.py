@@ -69,7 +69,7 @@ def _within(name: str, bounds: Interval, limit: float, price: Price | None, why:
         evidence = why if price is None or price.cost.priced else f"unpriced: {price.cost.detail}"
     else:
         evidence = "of what prices and capacity allow"
-    return Requirement(name, status, numbers.money(limit, currency), numbers.money_interval(bounds, currency), evidence)
+    return Requirement(name, status, numbers.money(limit, currency), numbers.money_range(bounds, currency), evidence)
 
 
 def _held(over: Sequence[int], of: Sequence[int], q: float, scenario: Scenario) -> Ruling:

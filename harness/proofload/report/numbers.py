@@ -97,6 +97,15 @@ def money_interval(bounds: Interval, currency: str) -> str:
     return _range(*ends)
 
 
+def money_range(bounds: Interval, currency: str) -> str:
+    """As `money_interval`, where no value stands beside it: "$219–350", "≥ 219 CHF"."""
+    text = money_interval(bounds, currency)
+    symbol = _SYMBOLS.get(currency.upper())
+    if text == MISSING:
+        return text
+    return re.sub(r"(?=\d)", symbol, text, count=1) if symbol else f"{text} {currency}".rstrip()
+
+
 def share_interval(bounds: Interval) -> str:
     ends = (share(end).removesuffix(" %") if end is not None else None for end in (bounds.low, bounds.high))
     text = _range(*ends)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from proofload.comparing.found import Comparison, Option
 from proofload.records import Status
@@ -39,14 +39,13 @@ def ranking(found: Comparison, looks: Mapping[str, Look]) -> Section:
                 option.meets if option.requirements else "",
                 option.standing if option.standing is not None else "baseline",
                 level(option.service_p50),
-                level(option.latency_p50),
                 level(option.latency_p99),
                 numbers.count(option.answers),
                 numbers.share(option.ok_share),
                 held(price),
                 cost_text(price),
                 "" if price is None else whole(price.instances),
-                "" if price is None else numbers.money_interval(price.per_month, price.cost.currency),
+                "" if price is None else numbers.money_range(price.per_month, price.cost.currency),
                 tie,
             )
         )
@@ -55,7 +54,6 @@ def ranking(found: Comparison, looks: Mapping[str, Look]) -> Section:
         Column("requirements", "state"),
         Column("against the baseline", "state"),
         Column("median service time"),
-        Column("p50 latency"),
         Column("p99 latency"),
         Column("answers", "number"),
         Column("answered well", "number"),
@@ -107,10 +105,14 @@ def _pareto(found: Comparison, looks: Mapping[str, Look]) -> Picture | None:
             budget=found.settings.get("budget_per_million"),
         ),
         alt=f"Cost against p99. {told}. Beaten by none in both: {joined(list(best))}.",
-        caption=f"Down and to the left is better. The p99 is that of the pairs' load; crosses are intervals. On "
-        f"the dotted line: {joined(list(best))}, which none of the others beats in both.",
+        caption=f"Down and to the left is better. The p99 is that of the pairs' load; crosses are intervals. None of "
+        f"the others beats {_listed(best)} in both{'; the dotted line joins them' if len(best) > 1 else ''}.",
         wide=True,
     )
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} or {labels[-1]}"
 
 
 def _limit(found: Comparison) -> float | None:

@@ -68,6 +68,8 @@ def pareto_picture(
             limit_line(axes, limit_ms, f"p99 ≤ {limit_ms:g} ms")
         if budget is not None:
             axes.axvline(budget, color=LIMIT, linewidth=1.1, linestyle=(0, (5, 2)), zorder=2.5)
+            axes.annotate(f"budget {budget:g}", (budget, 0.0), (-3, 4), xycoords=("data", "axes fraction"),
+                          textcoords="offset points", ha="right", fontsize=8, color=LIMIT)  # fmt: skip
         axes.set_xlim(left=0)
         axes.set_xlim(right=max(axes.get_xlim()[1], budget or 0.0) * 1.15)
         counting(axes.xaxis)
