@@ -10,7 +10,7 @@ from proofload.report import numbers
 from proofload.report.decision.lifetimes import lifetimes
 from proofload.report.decision.pairs import pairs
 from proofload.report.decision.ranking import ranking
-from proofload.report.decision.situations import situations
+from proofload.report.decision.situations import glance, situations
 from proofload.report.decision.words import answer, cost_text, held, level
 from proofload.report.document import (
     Block,
@@ -61,7 +61,9 @@ def decision_document(found: Comparison) -> Document:
 def _answer(found: Comparison) -> Section:
     said = answer(found)
     count = len(found.options) - 1
-    return Section("answer", "Answer", (Lines(said[:count], big=True), _cards(found), Lines(said[count:])))
+    return Section(
+        "answer", "Answer", (Lines(said[:count], big=True), Lines(said[count:]), glance(found), _cards(found))
+    )
 
 
 def _cards(found: Comparison) -> Cards:
