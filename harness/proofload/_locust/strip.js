@@ -4,7 +4,9 @@
   const style = document.createElement("style");
   style.textContent = `
     #proofload { position: fixed; inset: auto 0 0 0; z-index: 2000; padding: .5rem 1rem; font: 14px/1.5 system-ui, sans-serif;
-      background: #10243e; color: #fff; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; max-height: 30vh; overflow: auto; }
+      background: #10243e; color: #fff; display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; max-height: 30vh; overflow: auto;
+      overflow-wrap: anywhere; box-sizing: border-box; }
+    #proofload > * { min-width: 0; }
     #proofload a { color: #9fd0ff; }
     body { padding-bottom: 4rem; }
     .MuiFormControl-root:has(input[name="host"], input[name="userCount"], input[name="spawnRate"]) { display: none; }`;
