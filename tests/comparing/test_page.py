@@ -13,7 +13,6 @@ import pytest
 from proofload.cli.app import invoke
 from proofload.comparing.found import Comparison
 from proofload.report.decision.words import percent
-from proofload.testing.page_kit import DESK, PHONE, laid_out
 
 
 @pytest.fixture
@@ -37,20 +36,6 @@ def test_the_page_answers_first_and_says_what_it_does_not_say(folder: Path) -> N
     assert page.count("<svg") >= 1
     assert "<script" not in page
     assert re.search(r'(?:src|href)="(?!#)', page) is None, "nothing is loaded from elsewhere"
-
-
-@pytest.mark.real
-def test_nothing_overflows_the_page_on_a_desk_or_a_phone(
-    folder: Path, tmp_path: Path, required_program: Callable[..., str]
-) -> None:
-    browser = required_program("chromium", "chromium-browser", "google-chrome")
-    page = (folder / "comparison.html").read_text(encoding="utf-8")
-    looked = tmp_path / "looked"
-    looked.mkdir()
-    for seen in laid_out(browser, [(page, DESK), (page, PHONE)], looked):
-        assert seen.scroll == seen.client
-        assert (seen.out, seen.errors) == ((), ())
-        assert "b is worse than a" in seen.text
 
 
 def test_markdown_and_json_say_the_same(folder: Path) -> None:

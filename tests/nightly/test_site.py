@@ -1,4 +1,4 @@
-"""The pages: what they say of a history, and that nothing in a name or an error can do anything there."""
+"""The pages: what they say of a history. How a browser shows them: tests/report/test_every_page.py."""
 
 from __future__ import annotations
 
@@ -9,18 +9,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
-import pytest
-
 from proofload.nightly.chronicle import chronicle_of
 from proofload.nightly.history import Index
 from proofload.nightly.night import nights
 from proofload.nightly.plan import Cell
 from proofload.nightly.site import write_site
 from proofload.records import Status
-from proofload.testing.page_kit import DESK, PHONE, laid_out, refuse_active_content
 from proofload.testing.synthetic_nights import Made, a_cell, write_night
-
-HOSTILE = '<script>alert(1)</script> & "q" | `x` $\\frac_{x}$ ![i](http://evil.example/i.png)\x1b[31m\u202e'
 
 
 def written(out: Path) -> Path:
@@ -124,41 +119,3 @@ def test_two_cells_whose_names_differ_only_in_signs_have_two_pages(tmp_path: Pat
         "cells/a-b.cpu.html",
         "cells/a-b.cpu.2.html",
     }
-
-
-@pytest.fixture
-def hostile(tmp_path: Path) -> dict[str, str]:
-    """A history in which every text that comes from outside is hostile."""
-    odd = Cell("load", "x", "cpu", HOSTILE, HOSTILE)
-    run = {"environment.cpu": HOSTILE, "environment.system": "Linux"}
-    for number in range(14):
-        made: dict[Cell, Made | str | None] = {
-            odd: Made(said=HOSTILE, cost=1.5, run=run if number > 6 else {}, p99_ms=30.0 + number % 2),
-            a_cell("a-target-with-a-name-that-is-as-long-as-they-may-be-" + "x" * 40): Made(said="x" * 900),
-            a_cell("down"): f"error: {HOSTILE}",
-        }
-        write_night(tmp_path, number, made)
-    return pages(written(tmp_path).parent)
-
-
-def test_hostile_names_versions_and_errors_are_text(hostile: dict[str, str]) -> None:
-    for name, page in hostile.items():
-        refuse_active_content(page)
-        assert "\x1b" not in page
-        assert "\u202e" not in page
-        assert "Content-Security-Policy" in page, name
-    assert '<script>alert(1)</script> & "q"' in words(hostile["index.html"])
-
-
-@pytest.mark.real
-def test_nothing_overflows_and_everything_can_be_read_on_a_desk_and_on_a_phone(
-    tmp_path: Path, hostile: dict[str, str], required_program: Callable[..., str]
-) -> None:
-    browser = required_program("chromium", "chromium-browser", "google-chrome")
-    shown = [(page, width) for page in hostile.values() for width in (DESK, PHONE)]
-    looked = tmp_path / "looked"
-    looked.mkdir()
-    for (page, width), laid in zip(shown, laid_out(browser, shown, looked), strict=True):
-        assert (laid.client, laid.scroll, laid.out, laid.errors) == (width, width, (), ())
-        assert "proofload nightly" in laid.text
-        assert "<script>alert(1)</script>" in laid.text or "alert" not in page

@@ -18,6 +18,7 @@ import orjson
 from proofload.comparing.settings import QUICK, Comparing
 from proofload.errors import InputError
 from proofload.overrides import parsed, settled
+from proofload.report.text import printable
 from proofload.scenarios import Scenario, load_scenario
 from proofload.target_model import Target
 from proofload.targets import load_target
@@ -204,7 +205,8 @@ def _situation(
 
 
 def _labels(names: Sequence[str]) -> tuple[str, ...]:
-    """Targets of one name are numbered: "flask", "flask (2)"."""
+    """Targets of one name are numbered: "flask", "flask (2)". Long ones are cut, as in the report of a run."""
+    names = [printable(name, 40) for name in names]
     return tuple(
         name if names[:place].count(name) == 0 else f"{name} ({names[:place].count(name) + 1})"
         for place, name in enumerate(names)

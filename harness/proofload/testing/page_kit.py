@@ -2,7 +2,8 @@
 
 `laid_out` opens any number of pages in one headless Chromium, each in a frame of its own width, because a browser's
 window cannot be as narrow as a phone. Each page is a copy that looks into itself and tells the frame around it, so its
-content security policy is left out; `refuse_active_content` checks that the page needs no script.
+content security policy is left out: what of it is obeyed, as `hostile` text would be, is among its errors.
+`refuse_active_content` checks that the page itself needs no script.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ addEventListener('message', (event) => {
 FRAMES</body>"""
 _PROBE = """<script>
 const errors = [];
+for (const name of ['alert', 'confirm', 'prompt']) window[name] = (said) => errors.push(`${name}(${said})`);
 addEventListener('error', (event) => errors.push(String(event.message || event.target)), true);
 addEventListener('load', () => {
   const wide = document.documentElement.clientWidth;
@@ -40,6 +42,20 @@ addEventListener('load', () => {
     out: out.slice(0, 5).map((element) => element.outerHTML.slice(0, 200)), text: document.body.innerText}, '*');
 });
 </script>"""
+
+
+def hostile(number: int) -> str:
+    """Text that does something, or breaks something, wherever it is not shown as text."""
+    return f'{script(number)} & "q" | `x` $\\frac_{{x}}$ ![i](http://evil.example/i.png)\x1b[31m\u202e{_TAG} {_LONG}'
+
+
+def script(number: int) -> str:
+    """The part of `hostile(number)` that stands on a page by which it is recognised."""
+    return f"<script>alert({number})</script>"
+
+
+_TAG = "</code></pre></svg><img src=x onerror=alert(0)>"
+_LONG = "W" * 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,7 @@ class Laid:
     out: tuple[str, ...]
     """Elements that stick out of the page, as far as they are not in a box that scrolls."""
     errors: tuple[str, ...]
+    """What a script of the page, or text that became one, threw or said."""
     text: str
     """What can be read."""
 
