@@ -19,6 +19,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from proofload.brokers import PARTITIONS, is_embedded
 from proofload.errors import InputError, MeasurementError
+from proofload.procedures._kafka_delivery.session import least_session_s
 from proofload.runtimes import Placement
 from proofload.runtimes._broker import broker_for
 from proofload.runtimes._broker_container import ContainerBroker, configuration, container_broker
@@ -104,6 +105,7 @@ class TestForReal:
         until(lambda: len(asker.list_topics(topic, timeout=WAIT_S).topics[topic].partitions) == PARTITIONS)
         assert not is_embedded(kafka_broker.bootstrap)
         assert kafka_broker.facts()["kind"] == KAFKA_IMAGE
+        assert least_session_s(kafka_broker.bootstrap) == 1.0
 
     def test_the_image_runs_without_rights_and_takes_its_configuration_from_the_environment(
         self, kafka_broker: ContainerBroker, container_engine: docker.DockerClient

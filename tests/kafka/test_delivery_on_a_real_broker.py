@@ -28,7 +28,7 @@ SHORT: Mapping[str, Any] = {
     "recovery_s": 60,
     "lost_share": 0.01,
     "slo.ok_share": 0.9,
-    "env": {"PROOFLOAD_GROUP": "{run}", "PROOFLOAD_SESSION_TIMEOUT_S": "3"},
+    "session_s": 3,
 }
 
 
@@ -49,7 +49,7 @@ def test_a_healthy_worker_keeps_every_message_while_the_group_changes_and_the_br
     befalls = ["join", "leave", "broker-restart"]
     result = ran(tmp_path, a_case("kafka", broker=f"container:{kafka_image}", disturbances=befalls))
     assert result.status is Status.PASS, result.checks
-    assert result.details["broker"] == kafka_image
+    assert (result.details["broker"], result.details["session_s"]) == (kafka_image, 3)
     assert [one["what"] for one in result.details["stretches"]] == ["", *befalls]
     assert "its broker was restarted" in result.headline[0]
     assert result.details["stretches"][-1]["stood_still_s"] > 0.5

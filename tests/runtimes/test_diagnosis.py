@@ -36,6 +36,11 @@ from proofload.runtimes._diagnosis import diagnose
             "error: --device tensorrt: a part of m.onnx would be computed on the CPU (2 × LSTM)",
             "for the device tensorrt",
         ),
+        (
+            "error: --session-timeout-s 4: the broker takes no such session; by default …",
+            "group.min.session.timeout.ms",
+        ),
+        ("cimpl.KafkaException: JoinGroup failed: Broker: Invalid session timeout", "group.min.session.timeout.ms"),
         ("MemoryError", "out of memory"),
         ("PermissionError: [Errno 13] Permission denied", "may not do"),
     ],

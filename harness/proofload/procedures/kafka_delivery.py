@@ -50,7 +50,13 @@ class KafkaDelivery:
 
     def conduct(self, bench: Bench, scenario: Scenario) -> None:
         assert isinstance(scenario, Settings)
-        with workers_of(bench, keys=scenario.keys, env=scenario.env, patience_s=scenario.recovery_s) as workers:
+        with workers_of(
+            bench,
+            keys=scenario.keys,
+            env=scenario.env,
+            session_s=scenario.session_s,
+            patience_s=scenario.recovery_s,
+        ) as workers:
             began_s = time.monotonic()
             workers.start()
             _settle(bench, scenario)

@@ -63,6 +63,11 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str], ...] = (
         "use `--device cpu`, or install the GPU set-up; `proofload doctor` says what is missing",
     ),
     (
+        re.compile(r"takes no such session|invalid session timeout|session timeout is not within", re.IGNORECASE),
+        "its broker refuses sessions as short as it asks for (group.min.session.timeout.ms there: 6 s unless changed)",
+        "ask for 6 s or more; kafka-delivery tells workers a time that the broker takes where `env` says {{session_s}}",
+    ),
+    (
         re.compile(r"MemoryError|std::bad_alloc|Cannot allocate memory|out of memory", re.IGNORECASE),
         "it ran out of memory",
         "raise limits.memory_mib, or give it less to hold",

@@ -41,6 +41,9 @@ class Settings(Scenario):
     """How long a worker is halted before it is killed, so that it has much to do; below its session time-out."""
     drain_s: Span = 30.0
     """How long to wait for answers that are missing at the end."""
+    session_s: Annotated[float, Field(gt=0, le=3600)] = 6.0
+    """For how long the group keeps a silent worker's share: {session_s} in `env`. At a broker that takes no session
+    as short, the shortest that it takes."""
     env: dict[str, str] = Field(default_factory=dict)
     """Environment of every worker that is started; {run} in a value is a word of its own for each run."""
 

@@ -11,6 +11,7 @@ from proofload import _process_trees as trees
 from proofload import brokers
 from proofload.errors import InputError
 from proofload.procedures import Bench
+from proofload.procedures._kafka_delivery.session import SESSION, session_told
 from proofload.runtimes import Placement, Server
 from proofload.runtimes._broker import Broker, broker_for
 from proofload.target_model import Target
@@ -89,11 +90,13 @@ def send(processes: Sequence[trees.Root], signum: int) -> bool:
 
 
 @contextmanager
-def workers_of(bench: Bench, *, keys: int, env: Mapping[str, str], patience_s: float) -> Iterator[Workers]:
+def workers_of(
+    bench: Bench, *, keys: int, env: Mapping[str, str], session_s: float, patience_s: float
+) -> Iterator[Workers]:
     """No worker yet; on leaving, none is left, then the broker goes, if it is the lab's.
 
-    All workers share one broker: the target's own, or one that the lab brings. Notes an event "stream". Raises
-    InputError for a target that is no stream.
+    All workers share one broker: the target's own, or one that the lab brings. Their session is `session_s`, or the
+    least that it takes. Notes an event "stream". Raises InputError for a target that is no stream.
     """
     target = bench.target
     if target is None or target.transport != "kafka":
@@ -105,8 +108,11 @@ def workers_of(bench: Bench, *, keys: int, env: Mapping[str, str], patience_s: f
         )
     with broker_for(target, Placement(bench.scratch("broker")), bench.watchdog) as broker:
         address = broker.values.get("broker", target.broker)
-        kind = _kind(broker, address or target.url.partition("://")[2])
-        bench.note("stream", keys=keys, broker=kind, facts=dict(broker.facts))
+        reached = address or target.url.partition("://")[2]
+        kind = _kind(broker, reached)
+        told_s = session_told(env, session_s, reached, embedded=kind == brokers.KIND)
+        bench.note("stream", keys=keys, broker=kind, facts=dict(broker.facts), session_s=told_s)
+        env = env if told_s is None else {name: value.replace(SESSION, f"{told_s:g}") for name, value in env.items()}
         request = target.request.model_copy(update={"keys": keys})
         asked = target.model_copy(update={"request": request, "broker": address})
         workers = Workers(bench, asked, env, patience_s=patience_s, broker=broker, kind=kind)

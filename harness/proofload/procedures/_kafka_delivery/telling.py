@@ -62,6 +62,7 @@ def details(stretches: Sequence[Stretch], stream: Mapping[str, Any], scenario: S
         "guarantee": scenario.guarantee,
         "broker": stream["broker"],
         "keys": stream["keys"],
+        "session_s": stream.get("session_s"),
         "stretches": [_told(one) for one in stretches],
         "lost_examples": [
             {"stretch": one.name, "worker": worker, "row": row}

@@ -164,4 +164,7 @@ def _facts(found: Mapping[str, Any]) -> Block:
         ("message keys", numbers.count(found["keys"])),
         ("how far back a handover may repeat", reach or "nothing was handed over"),
     ]
+    session_s = found.get("session_s")
+    if session_s is not None:
+        rows.append(("the group gives up a silent worker after", f"{numbers.plain(session_s)} s"))
     return table("What it was held to", ["what", Column("value")], rows)
