@@ -78,6 +78,13 @@ def test_passing_what_is_harmful_is_judged_by_its_upper_bound() -> None:
     assert Trialled("x", "y", "z", tally(shape(0.012), 6000)).kept is False  # the bare share is below 1.3 %
 
 
+def test_a_rate_that_its_histories_cannot_bound_is_counted_as_open(tmp_path: Path) -> None:
+    few = Trialled("soak", "memory grows", "soak-memory", tally(coin(0.0), 10))
+    text = selftest_report.write(tmp_path, [few], [], command="selftest", made_with="x", unseen=0).read_text()
+    assert "kept by 0 of the 0 shapes" in text
+    assert "1 of those that state a rate had too few histories" in text
+
+
 def test_the_report_tells_what_was_not_kept_and_what_was_not_run(tmp_path: Path) -> None:
     broken = Trialled("soak", "memory grows", "soak-memory", tally(coin(0.2), 6000))
     case = Case("soak", "fastapi", "leak-memory", expect=("memory-leak",))
@@ -98,8 +105,10 @@ def test_rates_that_cannot_be_exceeded_are_none_and_looser_ones_are_counted_as_s
         return Trialled("soak", "memory grows", "soak-memory", tally(shape, 5000))
 
     several = [trialled("null", 0.001), trialled("null", 0.02), trialled("effect", 0.01), trialled("effect", 1.0)]
+    several.append(trialled("apart", 0.001))
     text = selftest_report.write(tmp_path, several, [], command="selftest", made_with="x", unseen=0).read_text()
     assert "kept by 3 of the 3 shapes that have one: 2 held to fail ≤ 0.001 or pass ≤ 0.01; 1 held to looser" in text
+    assert "too few histories" not in text
     assert "No real server was tried." in text
     [row] = [line for line in text.splitlines() if line.startswith("| effect 1 ")]
     assert row.endswith("|  |  |")

@@ -58,16 +58,16 @@ def write(
 
 def _summary(trialled: Sequence[Trialled], runs: Sequence[Run], unseen: int) -> Iterator[str]:
     if trialled:
-        judged = [one for one in trialled if one.kept is not None and _states_a_rate(one)]
+        stating = [one for one in trialled if _states_a_rate(one)]
+        judged = [one for one in stating if one.kept is not None]
         broken = [one for one in judged if not one.kept]
         histories = sum(one.tally.histories for one in trialled)
         yield (
             f"- Simulated: {histories:,} histories of {len(trialled)} shapes; the stated rates were kept by "
             f"{len(judged) - len(broken)} of the {len(judged)} shapes that have one{_how_strict(judged)}."
         )
-        open_ = [one for one in trialled if one.kept is None and one.tally.shape.alpha is not None]
-        if open_:
-            yield f"  - {len(open_)} shapes had too few histories to show that the stated rate was kept"
+        if open_ := len(stating) - len(judged):
+            yield f"  - {open_} of those that state a rate had too few histories to show that the stated rate was kept"
         for one in broken:
             yield f"  - not kept: {one.trial}, {one.tally.shape.name}"
     if not runs:
@@ -101,9 +101,9 @@ def _summary(trialled: Sequence[Trialled], runs: Sequence[Run], unseen: int) -> 
 
 
 def _states_a_rate(one: Trialled) -> bool:
-    """A chance of 1 is none: it cannot be exceeded."""
+    """A chance of 1 is none: it cannot be exceeded. What is reported apart is held to nothing."""
     shape = one.tally.shape
-    return shape.detect is not None or (shape.alpha is not None and shape.alpha < 1.0)
+    return shape.kind != "apart" and (shape.detect is not None or (shape.alpha is not None and shape.alpha < 1.0))
 
 
 def _how_strict(judged: Sequence[Trialled]) -> str:
