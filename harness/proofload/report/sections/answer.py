@@ -8,7 +8,8 @@ from proofload.report.document import Block, Card, Cards, Lines, Section
 from proofload.report.ranking import compare
 from proofload.report.reduce.load_curve import share_of
 from proofload.report.sections.page import Page
-from proofload.report.sentences import answers_checked, held_text, measured_phase
+from proofload.report.sentences import answers_checked, held_text, measured_phase, telling_phases
+from proofload.report.text import printable
 from proofload.report.view import RunView
 
 
@@ -41,7 +42,8 @@ def _card(run: RunView) -> Card:
     phase = measured_phase(result)
     if phase is not None:
         if result.capacity is None:
-            figures.append((numbers.significant(phase.offered_rps), "requests/s offered"))
+            where = f", {printable(phase.name, 40)}" if len(telling_phases(result)) > 1 else ""
+            figures.append((numbers.significant(phase.offered_rps), f"requests/s offered{where}"))
         p99 = phase.latency.quantiles.get("p99")
         if p99 is not None and p99.value is not None:
             within = numbers.bracketed(p99.interval, beside=numbers.quantile(p99))

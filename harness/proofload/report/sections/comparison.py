@@ -53,7 +53,9 @@ def _rates(measured: list[tuple[RunView, PhaseSummary]], *, wide: bool) -> Block
             held = held_text(run.result)
             bounds = numbers.interval(found.interval) if found.confirmed else numbers.MISSING
         rates = (numbers.significant(phase.offered_rps), numbers.significant(phase.goodput_rps))
-        rows.append((*_name(run, phase), run.result.status, held, bounds, *rates))
+        name, part = _name(run, phase)
+        verdict = "" if part else run.result.status  # it is the run's, and of no phase
+        rows.append((name, part, verdict, held, bounds, *rates))
     columns = [
         Column("target", "target"),
         Column("phase"),
