@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proofload.discovery import implementations
 from proofload.records import Status
 from proofload.report import numbers
 from proofload.report.document import Block, Cell, Column, Note, Picture, Section, table
@@ -14,8 +15,12 @@ from proofload.report.view import RunView
 _TITLE = "Latency against load"
 
 
-def section(page: Page) -> Section:
-    curves = [run for run in page.runs if run.load]
+def section(page: Page) -> Section | None:
+    """None where every run's procedure has pictures of its own: its phases are no curve, and stand in the numbers."""
+    plain = [run for run in page.runs if run.result.procedure not in implementations("experiment report")]
+    if not plain:
+        return None
+    curves = [run for run in plain if run.load]
     rates = {point.rate_rps for run in curves for point in run.load}
     if not rates:
         return Section("load", _TITLE, (Note("No rate was held long enough to measure."),))
