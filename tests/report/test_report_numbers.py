@@ -73,6 +73,8 @@ def test_money_shows_cents_or_three_figures() -> None:
     assert numbers.money(12.4, "EUR") == "€12.40"
     assert numbers.money(1234.0, "CHF") == "1,230 CHF"
     assert numbers.money_interval(Interval(0.79, 0.88), "USD") == "0.79–0.88"
+    assert numbers.money_range(Interval(219, 350), "USD") == "$219–350"
+    assert numbers.money_range(Interval(219, None), "CHF") == "≥ 219 CHF"
 
 
 def test_an_interval_says_which_ends_are_known() -> None:
@@ -80,6 +82,7 @@ def test_an_interval_says_which_ends_are_known() -> None:
     assert numbers.interval(Interval(1180, None)) == "≥ 1,180"
     assert numbers.interval(Interval(None, 1290)) == "≤ 1,290"
     assert numbers.interval(Interval(None, None)) == "n/a"
+    assert numbers.interval(Interval(-0.145, -0.0628)) == "−0.145 to −0.0628"
 
 
 def test_an_unsupported_percentile_says_what_it_needs_and_a_censored_one_is_a_bound() -> None:
@@ -110,6 +113,9 @@ def test_a_column_of_different_units_is_left_alone() -> None:
     assert numbers.align(["54.8 ms", "99.948 %"]) == ("54.8 ms", "99.948 %")
     assert numbers.unit_of(["54.8 ms", "n/a", "7 ms"]) == "ms"
     assert numbers.unit_of(["54.8 ms", "7 s"]) == ""
+    assert numbers.unit_of(["98 %", "n/a (needs 2,000 samples)"]) == "%"
+    assert numbers.unit_of(["98 %", "2.50 threads", "19,900 e-value"]) == "", "a unit may be a word"
+    assert numbers.align(["98 %", "2.50 threads"]) == ("98 %", "2.50 threads")
 
 
 @pytest.mark.parametrize(

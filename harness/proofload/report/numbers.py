@@ -150,7 +150,8 @@ def align(cells: Sequence[str]) -> tuple[str, ...]:
     Cells that hold a range ("1,180–1,290") are aligned on their dashes. Words are left alone, and so is a
     column of different units, whose points have nothing to do with each other.
     """
-    if len({_unit(cell) for cell in cells if any(character.isdigit() for character in cell)} - {None}) > 1:
+    units = {_unit(cell) for cell in cells if any(character.isdigit() for character in cell)} - {None}
+    if len(units) > 1 or (units and any(map(_in_words, cells))):
         return tuple(cells)
     if any("–" in cell for cell in cells):
         return _align_ranges(cells)
@@ -170,6 +171,8 @@ def align(cells: Sequence[str]) -> tuple[str, ...]:
 
 def unit_of(cells: Sequence[str]) -> str:
     """The unit that all numbers of a column share, or empty."""
+    if any(map(_in_words, cells)):
+        return ""
     units = {_unit(cell) for cell in cells} - {None}
     return (units.pop() or "") if len(units) == 1 else ""
 
@@ -212,6 +215,11 @@ def _unit(cell: str) -> str | None:
     return None if part is None else part[2].strip()
 
 
+def _in_words(cell: str) -> bool:
+    """Whether it is a number whose unit is a word: "2.5 threads"."""
+    return re.match(r"[≥≤−+ ]*[\d,.]+ [a-z-]{3,}$", cell) is not None
+
+
 def _bound(value: float | None, limit: float | None) -> str | None:
     return None if value is None or not math.isfinite(value) else against(value, limit)
 
@@ -223,7 +231,7 @@ def _range(low: str | None, high: str | None) -> str:
         return f"≥ {low}"
     if low is None:
         return f"≤ {high}"
-    return f"{low}–{high}"
+    return f"{low} to {high}" if low.startswith("−") else f"{low}–{high}"
 
 
 def _magnitude(value: float, digits: int) -> int:
