@@ -150,6 +150,15 @@ def test_events_that_say_the_same_are_told_once(make_run: Callable[..., Any]) ->
     assert not [mark for mark in seen.events if mark.kind in {"health", "example", "phase"}]
 
 
+def test_events_are_told_in_words(make_run: Callable[..., Any]) -> None:
+    record = make_run("flask")
+    facts = {"arm": 0, "name": "", "asked_ns": 36416810165328, "facts": {"pid": 7, "pinned_cores": [1]}, "up": True}
+    event = Event(record.phases[0].start_ns, "server", {"what": "started", **facts, "base_rps": 5.20892781716956})
+    seen = view(dataclasses.replace(record, events=(*record.events, event)))
+    [mark] = [mark for mark in seen.events if mark.kind == "server"]
+    assert mark.text == "arm 0, facts (pid 7, pinned cores 1), up yes, base rps 5.2089"
+
+
 def test_two_arms_have_a_curve_each(make_run: Callable[..., Any]) -> None:
     record = make_run("flask")
     table = record.table.copy()

@@ -189,7 +189,7 @@ def _events(events: Sequence[Event], start_ns: int) -> tuple[tuple[EventMark, ..
             t_s=(event.t_ns - start_ns) / NS_PER_S,
             kind=printable("note" if event.kind == "example" else event.kind, 40),
             text=printable(
-                ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in event.detail.items() if key != "what"),
+                _worded({key: value for key, value in event.detail.items() if key != "what"}),
                 200,
             ),
         )
@@ -198,6 +198,26 @@ def _events(events: Sequence[Event], start_ns: int) -> tuple[tuple[EventMark, ..
     ]
     marks = _once(marks)
     return tuple(marks[:_MAX_EVENTS]), max(0, len(marks) - _MAX_EVENTS)
+
+
+def _worded(value: Any) -> str:
+    """What an event tells, as a person would write it down. What is empty is not told, nor instants: the mark has its own."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:.5g}"
+        case Mapping():
+            there = {str(key): one for key, one in value.items() if one not in (None, "", (), [], {})}
+            return ", ".join(_named(key, one) for key, one in there.items() if not key.endswith("_ns"))
+        case list() | tuple():
+            return " ".join(map(_worded, value))
+    return str(value)
+
+
+def _named(key: str, value: Any) -> str:
+    name = key.replace("_", " ")
+    return f"{name} ({_worded(value)})" if isinstance(value, Mapping) else f"{name} {_worded(value)}"
 
 
 def _once(marks: Sequence[EventMark]) -> list[EventMark]:
