@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,6 +18,13 @@ from proofload.report.view import RunView
 
 _TICKS = ((1, "0"), (2, "50"), (10, "90"), (20, "95"), (100, "99"), (1_000, "99.9"), (10_000, "99.99"))
 
+_DASHES: tuple[tuple[float, tuple[float, ...]], ...] = (
+    (0, ()),
+    (0, (1.2, 1.2)),
+    (0, (8, 2)),
+    (0, (4, 1, 1, 1, 1, 1)),
+    (0, (3, 1.2)),
+)
 _SHOWN_FROM = 0.9
 
 
@@ -28,8 +36,7 @@ def tail_picture(key: str, runs: Sequence[RunView], looks: Mapping[str, Look]) -
         values: list[float] = []
         for run in runs:
             for index, curve in enumerate(run.tails):
-                label = run.label if len(run.tails) == 1 else f"{run.label} · {curve.phase}"
-                values += _curve(axes, curve, looks[run.label], short(label, 30), thin=index > 0)
+                values += _curve(axes, curve, _look(looks[run.label], index), short(_called(run, curve), 34))
         limits = sorted({(name, limit) for run in runs for name, limit in run.limits.items()})
         values += [limit for _, limit in limits]
         log_latency(axes.yaxis, min(values, default=1), max(values, default=100))
@@ -45,18 +52,29 @@ def tail_picture(key: str, runs: Sequence[RunView], looks: Mapping[str, Look]) -
         axes.set_xlim(1, max(deepest * 1.15, 120))
         axes.set_xlabel("percentile (%, log of what lies beyond)")
         axes.set_ylabel("latency (ms, log)")
-        figure.legend(loc="outside upper left", ncols=3 if len(runs) > 1 else 1, columnspacing=1.4)
+        figure.legend(loc="outside upper left", ncols=3 if len(runs) > 1 else 2, columnspacing=1.4)
 
     return draw(key, 3.5, paint)
 
 
-def _curve(axes: Axes, curve: Tail, look: Look, label: str, *, thin: bool) -> list[float]:
+def _look(look: Look, place: int) -> Look:
+    """Of a target's first curve its own; of the others the same colour in other dashes."""
+    others = [dash for dash in _DASHES if dash != look.dash]
+    return look if not place else dataclasses.replace(look, dash=others[(place - 1) % len(others)])
+
+
+def _called(run: RunView, curve: Tail) -> str:
+    if len(run.tails) == 1:
+        return run.label
+    return f"{run.label} · {curve.phase}" + (f", instance {curve.arm + 1}" if curve.arm else "")
+
+
+def _curve(axes: Axes, curve: Tail, look: Look, label: str) -> list[float]:
     x = 1.0 / curve.beyond
     known = np.isfinite(curve.low)
     axes.fill_between(x[known], curve.low[known], curve.high[known], color=look.colour, alpha=0.16, linewidth=0)
     end = len(x) if curve.censored_from is None else curve.censored_from
-    width = 1.0 if thin else 1.6
-    axes.plot(x[:end], curve.ms[:end], color=look.colour, linestyle=look.dash, linewidth=width, label=label, zorder=3)
+    axes.plot(x[:end], curve.ms[:end], color=look.colour, linestyle=look.dash, linewidth=1.3, label=label, zorder=3)
     if curve.censored_from is not None:
         axes.plot(x[end - 1 :], curve.ms[end - 1 :], color=look.colour, linestyle=":", linewidth=1.2, zorder=3)
         axes.annotate(

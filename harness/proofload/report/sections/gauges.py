@@ -63,7 +63,7 @@ def named(gauge: Gauge) -> tuple[str, float]:
         if gauge.source == "gpu" and gauge.peak <= 0 and gauge.name.startswith(_ONLY_IF_SEEN):
             return "", 1.0
         return _BY_SOURCE[gauge.source].get(gauge.name, ("", 1.0))
-    return _OF_ANY.get(gauge.name, (printable(f"{gauge.source} {gauge.name}", 60), 1.0))
+    return _OF_ANY.get(gauge.name, (printable(f"{gauge.source} {gauge.name}", 60).replace("_", " "), 1.0))
 
 
 def order(gauge: Gauge) -> tuple[int, str, int, str]:

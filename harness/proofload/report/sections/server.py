@@ -104,6 +104,7 @@ def _resources(page: Page) -> Block:
             title, scale = named(gauge)
             if title:
                 figures = (gauge.first, gauge.average, gauge.peak, gauge.last)
+                title = f"instance {gauge.arm + 1}: {title}" if gauge.arm else title  # a canary, a second worker
                 rows.append((run.label, title, *(numbers.significant(figure / scale) for figure in figures)))
     if not rows:
         return Note("No probe read the target's processes, so its CPU and memory are unknown.")
