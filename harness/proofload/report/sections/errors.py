@@ -48,7 +48,7 @@ def section(page: Page) -> Section:
             Column("last at", "number"),
         ]
         blocks.append(table("Everything that was not ok", columns, rows))
-        blocks.append(Lines(("Elsewhere: in warm-up phases and search steps, which no limit binds.",)))
+        blocks.append(Lines(("Elsewhere: in phases that no limit of the SLO binds, as warm-ups and search steps.",)))
         if any(len(run.failures) >= MAX_KINDS for run in page.runs):
             blocks.append(Note(f"The {MAX_KINDS} most frequent kinds of each run are shown."))
     clean = [run.label for run in page.runs if not run.failures and run.time is not None]

@@ -32,8 +32,6 @@ def section(page: Page) -> Section:
                 wide=True,
             )
         )
-    else:
-        blocks.append(Note("No measured request has a latency, so there is no curve."))
     names = [name for name in _NAMES if name != "p99_99" or _supported(page, name)]
     rows = []
     parts = []
@@ -70,6 +68,8 @@ def section(page: Page) -> Section:
         blocks.append(
             table("Parts of latency. Service time: sent to answered. Connection wait: due but unsent", columns, parts)
         )
+    if not blocks:
+        blocks.append(Note("No measured request has a latency, so there is no curve."))
     return Section("tail", "The tail", tuple(blocks))
 
 
