@@ -201,7 +201,7 @@ def _events(events: Sequence[Event], start_ns: int) -> tuple[tuple[EventMark, ..
 
 
 def _worded(value: Any) -> str:
-    """What an event tells, as a person would write it down. What is empty is not told, nor instants: the mark has its own."""
+    """What an event tells, as a person would write it down; not what is empty, nor instants: the mark has its own."""
     match value:
         case bool():
             return "yes" if value else "no"
