@@ -68,13 +68,7 @@ def test_so_does_the_kafka_worker_on_the_network_of_the_host(start: Start, tmp_p
             assert started.stopped() == 0
 
 
-def test_the_image_alone_starts_a_server_that_answers(start: Start, ask: Ask) -> None:
-    with start() as started:
-        started.await_health("healthy")
-        assert ask(f"{started.url()}/model/info").json()["name"] == "fraud"
-
-
-@pytest.mark.parametrize("model", ["fraud", "scorer", "resnet50"])
+@pytest.mark.parametrize("model", ["scorer", "resnet50"])  # fraud: in test_testcontainers.py
 def test_every_model_is_baked_in_and_gives_the_expected_answers(
     start: Start, ask: Ask, checkout: Path, model: str
 ) -> None:
