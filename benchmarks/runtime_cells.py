@@ -1,12 +1,13 @@
 """`make cells`: every scenario of the five against every reference server, in containers and as local processes.
 
-    python benchmarks/runtime_cells.py [--scenario S]... [--target T]... [--runtime R]... [--out DIR] [--report FILE]
+    python benchmarks/runtime_cells.py [--scenario S]... [--target T]... [--runtime R]... [--set KEY=VALUE]...
+                                       [--out DIR] [--report FILE]
 
-Each cell is one `proofload run SCENARIO --quick --target TARGET --runtime RUNTIME`. A cell whose run folder is there
-already is not run again, so an interrupted table goes on; the verdict is computed from the folder, by the code as it
-is now. A scenario does not apply to a target where it is refused in the same words in both runtimes; a refusal in one
-of them (no engine, no image, a server that does not come up) leaves its cell not run, and to be tried again. Exit code
-0 when every cell was run or does not apply, 1 when not.
+Each cell is one `proofload run SCENARIO --quick --target TARGET --runtime RUNTIME`, with what --set changes. A cell
+whose run folder is there already is not run again, so an interrupted table goes on; the verdict is computed from the
+folder, by the code as it is now. A scenario does not apply to a target where it is refused in the same words in both
+runtimes; a refusal in one of them (no engine, no image, a server that does not come up) leaves its cell not run, and
+to be tried again. Exit code 0 when every cell was run or does not apply, 1 when not.
 """
 
 from __future__ import annotations
@@ -50,28 +51,30 @@ def main(arguments: Sequence[str]) -> int:
     cells: list[Cell] = []
     for scenario in options.scenario or SCENARIOS:
         for target in options.target or TARGETS:
-            row = _told([_cell(options.out, scenario, target, runtime) for runtime in runtimes])
+            row = _told([_cell(options.out, scenario, target, runtime, options.set) for runtime in runtimes])
             for cell in row:
                 print(f"{scenario} on {target} as {cell.runtime}: {cell.status}", file=sys.stderr, flush=True)
             cells += row
-    text = _table(cells, runtimes)
+    text = _table(cells, runtimes, options.set)
     print(text)
     if options.report is not None:
         options.report.write_text(text, encoding="utf-8")
     return 0 if all(cell.status != "not run" for cell in cells) else 1
 
 
-def _cell(out: Path, scenario: str, target: str, runtime: str) -> Cell:
+def _cell(out: Path, scenario: str, target: str, runtime: str, changes: Sequence[str]) -> Cell:
     folder = out / f"{scenario}-{target}-{runtime}"
-    if not (folder / "result.json").exists():
+    if (folder / "result.json").exists():
+        subprocess.run([sys.executable, "-m", "proofload", "report", str(folder)], capture_output=True, check=True)
+    else:
         shutil.rmtree(folder, ignore_errors=True)  # of an attempt that did not reach its end
         folder.parent.mkdir(parents=True, exist_ok=True)
-        code, said = _ran(["run", scenario, "--quick", "--target", target, "--runtime", runtime, "--out", str(folder)])
+        words = ["run", scenario, "--quick", "--target", target, "--runtime", runtime, "--out", str(folder)]
+        code, said = _ran([*words, *(word for change in changes for word in ("--set", change))])
         if code == EXIT_BAD_INPUT:
             return Cell(scenario, target, runtime, REFUSED, _first_error(said), ())
         if not (folder / "result.json").exists():
             return Cell(scenario, target, runtime, "not run", f"it ended with {code} and no result", ())
-    subprocess.run([sys.executable, "-m", "proofload", "report", str(folder)], capture_output=True, check=True)
     result = orjson.loads((folder / "result.json").read_bytes())
     status = result["status"]
     failed = [check for check in result["checks"] if check["status"] == status]
@@ -113,11 +116,12 @@ def _told(row: Sequence[Cell]) -> list[Cell]:
     return [replace(cell, status=status) if cell.status == REFUSED else cell for cell in row]
 
 
-def _table(cells: Sequence[Cell], runtimes: Sequence[str]) -> str:
+def _table(cells: Sequence[Cell], runtimes: Sequence[str], changes: Sequence[str]) -> str:
+    changed = f" with {', '.join(changes)}" if changes else ""
     lines = [
         "# The same scenarios, in containers and as processes",
         "",
-        "Quick settings, each cell run once, by `make cells`. Machine and versions stand in the run folders.",
+        f"Quick settings{changed}, each cell run once, by `make cells`. Machine and versions stand in the run folders.",
         "",
         f"| scenario | target | {' | '.join(runtimes)} |",
         f"| --- | --- |{' --- |' * len(runtimes)}",
@@ -147,6 +151,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--scenario", action="append", choices=SCENARIOS)
     parser.add_argument("--target", action="append", choices=TARGETS)
     parser.add_argument("--runtime", action="append", choices=RUNTIMES)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="wants an --out of its own")
     parser.add_argument("--out", type=Path, default=Path("out/cells"))
     parser.add_argument("--report", type=Path)
     return parser.parse_args(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -54,13 +55,34 @@ def test_a_missing_image_is_no_reason_why_a_scenario_does_not_apply_and_is_not_r
     assert code == 0
 
 
+SAMPLED = {
+    ("skew", "flask"): ("rate_rps=500", "duration_s=4", "singly_s=1"),
+    ("cold-start", "grpc"): ("restarts=5", "load_s=0.5", "steady_s=3", "joining_s=2", "slo.ok_share=0.98"),
+}
+"""Cells, and what makes them shorter than the quick form."""
+
+
 @pytest.mark.real
 @pytest.mark.containers
 @pytest.mark.quiet
+@pytest.mark.parametrize(("scenario", "target"), SAMPLED)
 def test_a_cell_in_a_container_has_a_verdict(
-    cells: ModuleType, servers_image: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cells: ModuleType,
+    servers_image: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    scenario: str,
+    target: str,
 ) -> None:
-    chosen = ["--scenario", "skew", "--target", "grpc", "--runtime", "container", "--out", str(tmp_path)]
-    assert cells.main(chosen) == 0
-    assert servers_image in (tmp_path / "skew-grpc-container" / "run.json").read_text(encoding="utf-8")
-    assert "| skew | grpc | pass |" in capsys.readouterr().out
+    chosen = ["--scenario", scenario, "--target", target, "--runtime", "container", "--out", str(tmp_path)]
+    changes = [word for change in SAMPLED[scenario, target] for word in ("--set", change)]
+    assert cells.main([*chosen, *changes]) == 0
+    assert f"| {scenario} | {target} | pass |" in capsys.readouterr().out
+    run = tmp_path / f"{scenario}-{target}-container"
+    assert servers_image in (run / "run.json").read_text(encoding="utf-8")
+    lives = json.loads((run / "result.json").read_text(encoding="utf-8"))["details"].get("lives", [])
+    assert len(lives) == (5 if scenario == "cold-start" else 0)
+    for life in lives:
+        instants = life["instants_s"]
+        order = [instants[name] for name in ("created", "started", "port_bound", "ready", "first_correct")]
+        assert order == sorted(order)
