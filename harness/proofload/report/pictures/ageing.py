@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from proofload.report import numbers
 from proofload.report.document import Look
@@ -16,6 +17,8 @@ from proofload.report.pictures.canvas import INK, LIMIT, QUIET, counting, draw, 
 _MIB = 2.0**20
 _AHEAD = 2.0
 """The projection is drawn for as long again as the run took, and no further than the limit."""
+_ROOM = 0.06
+"""The part of the axis that it takes to name a stretch."""
 _MARKS = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
 
 
@@ -28,10 +31,12 @@ def growth_picture(key: str, signals: Sequence[Mapping[str, Any]], found: Mappin
         end = max([found["main_s"][1], *(other["end_s"] for other in found["others"])])
         for number, (axes, signal) in enumerate(zip(column, signals, strict=True)):
             reach = _signal(axes, signal, found, look, project=number == 0)
-            _stretches(axes, found)
             axes.set_xlim(min(0.0, signal["points"][0][0]), max(end, reach) * 1.01)
+            _stretches(axes, found)
             counting(axes.xaxis, 8)
             counting(axes.yaxis, 4)
+            if signal["unit"] != "bytes":
+                axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         column[-1].set_xlabel("time since the first phase began (s)")
         figure.align_ylabels(column)
 
@@ -43,8 +48,7 @@ def _signal(axes: Axes, signal: Mapping[str, Any], found: Mapping[str, Any], loo
     scale = _MIB if signal["unit"] == "bytes" else 1.0
     t, y = np.array(signal["points"]).T
     axes.plot(t, y / scale, color=look.colour, linewidth=1.2)
-    unit = "MiB" if signal["unit"] == "bytes" else "number"
-    axes.set_ylabel(f"{signal['name']} ({unit})")
+    axes.set_ylabel(f"{signal['name']} (MiB)" if signal["unit"] == "bytes" else signal["name"])
     axes.set_title(f"{_MARKS.get(signal['status'], '')} {signal['words']}: {signal['why']}", fontsize=8.5)
     begin, end = end_of_window(signal, found)
     low, rate, high = signal["per_s_low"], signal["per_s"], signal["per_s_high"]
@@ -78,8 +82,11 @@ def end_of_window(signal: Mapping[str, Any], found: Mapping[str, Any]) -> tuple[
 
 def _stretches(axes: Axes, found: Mapping[str, Any]) -> None:
     axes.axvspan(found["settled_s"], found["main_s"][1], color="#0b2f57", alpha=0.06, linewidth=0, zorder=0)
+    first, last = axes.get_xlim()
     for other in found["others"]:
         axes.axvline(other["begin_s"], color=QUIET, linewidth=0.6, linestyle=":")
+        if other["end_s"] - other["begin_s"] < _ROOM * (last - first):
+            continue
         text = "idle" if not other["rate_rps"] else f"{numbers.plain(other['rate_rps'])}/s"
         axes.annotate(
             text, (other["begin_s"], 0.0), (2, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
@@ -115,6 +122,6 @@ def latency_picture(key: str, found: Mapping[str, Any], look: Look) -> str:
         axes.set_ylabel("latency (ms)")
         axes.set_xlabel("time since the first phase began (s)")
         counting(axes.xaxis, 8)
-        axes.legend(loc="upper left", ncols=4)
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4)
 
     return draw(key, 2.6, paint)

@@ -51,7 +51,10 @@ _STYLE: Any = {
     "ytick.color": INK,
     "text.color": INK,
     "legend.fontsize": 9.0,
-    "legend.frameon": False,
+    "legend.facecolor": "white",  # a legend within a panel covers what runs beneath it, and stays readable
+    "legend.edgecolor": "none",
+    "legend.framealpha": 0.85,
+    "legend.fancybox": False,
     "legend.handlelength": 2.4,
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,

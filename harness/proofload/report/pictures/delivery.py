@@ -113,4 +113,5 @@ def _named(axes: Axes, stream: Stream) -> None:
         axes.annotate(
             name, (at, 0.03), (2, 0), xycoords=("data", "axes fraction"), textcoords="offset points", fontsize=7.5,
             rotation=90, va="bottom", ha="left",
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.75},
         )  # fmt: skip

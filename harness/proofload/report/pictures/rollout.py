@@ -80,7 +80,8 @@ def _guards(axes: Axes, series: Mapping[str, Any], limit: float, tripped: Sequen
     limit_line(axes, 10.0**limit, f"rolls back at {10.0**limit:,.0f}")
     axes.axhline(1.0, color=HAIR, linewidth=0.8)
     axes.set_ylabel("e-value")
-    axes.legend(loc="lower left", ncols=4, fontsize=6.5, borderpad=0.1, handlelength=1.8, columnspacing=0.8)
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, fontsize=7, borderpad=0.1, handlelength=1.8,
+                columnspacing=0.8)  # fmt: skip
 
 
 def _failures(axes: Axes, series: Mapping[str, Any]) -> None:
@@ -91,7 +92,7 @@ def _failures(axes: Axes, series: Mapping[str, Any]) -> None:
     axes.set_ylim(bottom=0)
     counting(axes.yaxis, 3)
     axes.set_ylabel("not ok (%)")
-    axes.legend(loc="upper left", ncols=2, fontsize=8, borderpad=0.1)
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, fontsize=8, borderpad=0.1)
 
 
 def _latency(axes: Axes, series: Mapping[str, Any]) -> None:
