@@ -57,7 +57,7 @@ class BlueGreenExperiment:
         for end in found.get("ends", ()):
             name = "green" if end["arm"] else "blue"
             blocks.append(
-                Note(f"When {name} was told to end, {end['under_way']:,} requests were under way; "
+                Note(f"Requests under way when {name} was told to end: {end['under_way']:,}; "
                      f"{end['lost']:,} were lost.")
             )  # fmt: skip
         if found.get("taken_back"):

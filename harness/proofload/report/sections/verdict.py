@@ -10,6 +10,9 @@ from proofload.report.sentences import check_phrase, observed_text
 from proofload.report.text import printable
 
 
+_TINY_S = 0.001
+
+
 def section(page: Page) -> Section:
     rows: list[tuple[Cell, ...]] = []
     for run in page.runs:
@@ -41,4 +44,6 @@ def _row(check: Check) -> tuple[Cell, ...]:
     if check.status is Status.INCONCLUSIVE and check.settle:
         evidence = f"{evidence.rstrip('.')}. To settle it: {printable(check.settle, 240)}" if evidence else check.settle
     with_unit = f"{observed}{unit}" if observed != numbers.MISSING else observed
+    if check.unit == "s" and check.observed is not None and 0 < check.observed < _TINY_S:
+        with_unit = numbers.seconds(check.observed)
     return (check.status, check_phrase(check), with_unit, bounds, evidence)
