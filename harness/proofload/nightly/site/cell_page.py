@@ -50,6 +50,11 @@ class CellPage:
     columns: tuple[str, ...]
     lines: tuple[NightLine, ...]
 
+    @property
+    def priced(self) -> bool:
+        """Whether any night of it has a cost."""
+        return any(line.cost for line in self.lines)
+
 
 def cell_page(chronicle: Chronicle, key: CellKey, names: Names) -> CellPage:
     rows = [row for row in chronicle.rows if key_of(row) == key]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from proofload.analysis.change_points import ALPHA_OF_HORIZON, FEWEST, HORIZON
@@ -15,6 +15,8 @@ from proofload.records import Status
 from proofload.report import numbers
 
 _NIGHTS_SHOWN = 30
+_LATELY = 7
+"""For so many nights more the first screen names what became worse: nobody reads it every day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def front_page(chronicle: Chronicle, names: Names) -> FrontPage:
     return FrontPage(
         title=f"Night {last}" if last else "No night yet",
         subtitle=f"proofload nightly · {len(chronicle.nights)} night{'s' if len(chronicle.nights) != 1 else ''}",
-        sentences=_sentences(shown, fresh, len(chronicle.nights)),
+        sentences=_sentences(shown, changes, chronicle.nights),
         columns=tuple(columns),
         matrix=tuple((line[0], line[1], tuple(shown.get((column, *line)) for column in columns)) for line in lines),
         changes=tuple(changes),
@@ -83,18 +85,25 @@ def front_page(chronicle: Chronicle, names: Names) -> FrontPage:
     )
 
 
-def _sentences(shown: Mapping[CellKey, Square], fresh: list[ToldChange], nights: int) -> tuple[str, ...]:
+def _sentences(
+    shown: Mapping[CellKey, Square], changes: Sequence[ToldChange], nights: Sequence[str]
+) -> tuple[str, ...]:
     if not shown:
         return ("Nothing has been run yet.",)
+    fresh = [change for change in changes if change.told_on == nights[-1]]
     said = [f"{verdicts([square.status for square in shown.values()])}."]
     worse = [sentence(change) for change in fresh if change.worse]
     better = [sentence(change) for change in fresh if not change.worse]
     if worse or better:
         said.append(f"Told tonight: {listed([*worse, *better])}.")
-    elif nights < FEWEST:
-        said.append(f"No change can be told yet: that takes {FEWEST} nights, and this is number {nights}.")
+    elif len(nights) < FEWEST:
+        said.append(f"No change can be told yet: that takes {FEWEST} nights, and this is number {len(nights)}.")
     else:
         said.append("No change was told tonight.")
+    week = nights[-_LATELY - 1 : -1]
+    lately = [sentence(change) for change in changes if change.worse and change.told_on in week]
+    if lately:
+        said.append(f"Told in the {_LATELY} nights before: {listed(lately)}.")
     failed = [label(key) for key, square in shown.items() if square.status is Status.FAIL]
     if failed:
         said.append(f"Failed: {listed(failed, 5)}.")

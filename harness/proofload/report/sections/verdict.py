@@ -9,7 +9,6 @@ from proofload.report.sections.page import INTERVAL, Page
 from proofload.report.sentences import check_phrase, observed_text
 from proofload.report.text import printable
 
-
 _TINY_S = 0.001
 
 
