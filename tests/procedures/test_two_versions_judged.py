@@ -224,6 +224,12 @@ def test_a_run_cut_short_never_passes(name: str, tmp_path: Path) -> None:
     assert RUNS[name](tmp_path / "run", complete=False).status is not Status.PASS
 
 
+def test_what_fails_an_experiment_is_said_before_what_holds(tmp_path: Path) -> None:
+    first, second, *_ = ab(tmp_path / "run", failing).headline
+    assert first.startswith("The second version is worse: its share ok differs by")
+    assert second.startswith("The second version's mean prediction is not worse")
+
+
 @pytest.mark.parametrize(
     "settings",
     [

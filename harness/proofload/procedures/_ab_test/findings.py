@@ -132,7 +132,7 @@ def headline_of(found: Found, checks: Sequence[Check]) -> tuple[str, ...]:
     unseen = [_NAMES[name] for name in found.unseen if name != found.primary]
     said += [f"Nothing was seen of the {' and the '.join(unseen)}."] if unseen else []
     guardrails = [one for one in looked_at if one.asked.metric != found.primary]
-    said += [_sentence(one) for one in guardrails if _status(one) is Status.FAIL]
+    said = [_sentence(one) for one in guardrails if _status(one) is Status.FAIL] + said
     broken = [check for check in checks if check.name in {"split", "assignment"} and check.status is Status.FAIL]
     said += [f"The comparison is not sound: {check.evidence}" for check in broken]
     return tuple(said[:3])
@@ -259,11 +259,11 @@ def _sentence(one: Judged) -> str:
             told = f"The second version is worse: its {name} differs by {change}, beyond the margin of {margin}"
             return told + (f" ({one.cause})." if one.cause else ".")
         case "better":
-            return f"The second version is better: its {name} differs by {change}."
+            return f"The second version's {name} is better: it differs by {change}."
         case "inconclusive":
             return f"Undecided: the second version's {name} differs by {change}; the margin is {margin}."
         case _:
-            return f"The second version is not worse: its {name} differs by {change}, within the margin of {margin}."
+            return f"The second version's {name} is not worse: it differs by {change}, within the margin of {margin}."
 
 
 def _change(one: Judged) -> str:
