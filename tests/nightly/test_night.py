@@ -15,7 +15,7 @@ from proofload.cli.app import invoke
 from proofload.errors import EXIT_BAD_INPUT, EXIT_FAIL, EXIT_INTERRUPTED, EXIT_NO_VERDICT, EXIT_PASS, InputError
 from proofload.nightly import running
 from proofload.nightly.alone import alone_in
-from proofload.nightly.night import begin, nights
+from proofload.nightly.night import begin, nights, tonight
 from proofload.nightly.plan import Cell, read_plan
 from proofload.records import Result, Status
 from proofload.run_process import Command, RunError
@@ -91,10 +91,11 @@ def test_after_a_whole_night_comes_another(ran: list[str]) -> None:
 
 def test_an_unfinished_night_is_taken_up_past_midnight_and_not_days_later() -> None:
     planned, out = read_plan(None), Path("n")
-    night = begin(out, planned, None, NOW)
-    assert begin(out, planned, None, NOW + timedelta(hours=3)) == night
-    assert begin(out, planned, None, NOW + timedelta(hours=30)).name == "2026-03-03"
-    assert begin(out, planned, night.name, NOW + timedelta(days=9)) == night
+    night = tonight(out, planned, None, NOW)
+    begin(night, planned)
+    assert tonight(out, planned, None, NOW + timedelta(hours=3)) == night
+    assert tonight(out, planned, None, NOW + timedelta(hours=30)).name == "2026-03-03"
+    assert tonight(out, planned, night.name, NOW + timedelta(days=9)) == night
 
 
 def test_a_night_keeps_the_cells_that_it_began_with(ran: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +143,8 @@ def test_a_failed_cell_or_a_change_for_the_worse_fails_the_night(many_nights: Ca
 @pytest.mark.parametrize("name", ["../up", "", "a b", ".hidden", "x" * 65])
 def test_a_name_that_is_no_folders_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="night"):
-        begin(Path("n"), read_plan(None), name, NOW)
+        tonight(Path("n"), read_plan(None), name, NOW)
+    assert invoke(["nightly", "--dry-run", "--night", name]) == EXIT_BAD_INPUT
 
 
 def test_without_a_plan_the_way_to_one_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -158,10 +160,45 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     before = sorted(out.rglob("*"))
     assert invoke(["nightly", "--out", str(out), "--dry-run"]) == EXIT_PASS
     said = capsys.readouterr()
-    assert "would run 3 cells" in said.out
+    assert "would begin night 2" in said.out
+    assert "3 cells, in this order" in said.out
     assert "load.grpc.cpu" in said.out
-    assert said.err.count("would remove samples of") == 4  # of the two nights beyond 14
+    assert said.err.count("would remove samples of") == 6  # of the three nights beyond 14: tonight is one of them
     assert sorted(out.rglob("*")) == before
+    assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("words", "hours_ago", "would", "does"),
+    [
+        ((), 3, "go on with night", "2 of 3 cells to run"),
+        ((), 48, "begin night", "3 of 3 cells to run"),
+        (("--night", "old"), 48, "go on with night old", "night old: 2 of 3 cells to run"),
+        (("--night", "old"), 480, "go on with night old", "night old: 2 of 3 cells to run"),
+        (("--night", "new"), 3, "begin night new", "night new: 3 of 3 cells to run"),
+    ],
+)
+def test_a_dry_run_says_what_the_next_call_does(
+    ran: list[str], capsys: pytest.CaptureFixture[str], words: tuple[str, ...], hours_ago: int, would: str, does: str
+) -> None:
+    planned, out = read_plan(None), Path("out/nightly")
+    began = datetime.now(UTC) - timedelta(hours=hours_ago)
+    for night in (tonight(out, planned, "old", began), tonight(out, planned, "later", began + timedelta(hours=1))):
+        begin(night, planned)
+        write_run(night.run_folder(night.cells[0]), a_cell(night.cells[0].target), Made())
+    assert invoke(["nightly", "--dry-run", *words]) == EXIT_PASS
+    promised = capsys.readouterr().out
+    assert f"would {would}" in promised
+    assert invoke(["nightly", *words]) == EXIT_PASS
+    assert does in capsys.readouterr().err
+    assert ran == [line.split(".")[1] for line in promised.splitlines() if line.startswith("  ")]
+
+
+def test_a_folder_that_is_no_night_is_not_begun(ran: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("out/nightly/nights/mine").mkdir(parents=True)
+    for words in (["--dry-run"], []):
+        assert invoke(["nightly", "--night", "mine", *words]) == EXIT_BAD_INPUT
+        assert "is no night" in capsys.readouterr().err
     assert ran == []
 
 

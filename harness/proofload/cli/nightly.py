@@ -13,7 +13,7 @@ from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS, InputError
 
 if TYPE_CHECKING:
     from proofload.nightly.chronicle import Chronicle
-    from proofload.nightly.plan import Cell, Planned
+    from proofload.nightly.plan import Planned
     from proofload.nightly.retention import Removal
 
 DEFAULT_OUT = Path("out") / "nightly"
@@ -49,7 +49,7 @@ def nightly(
 
     planned = read_plan(plan)
     if dry_run:
-        _say_what_would_be_done(out, planned.cells(), planned.plan.keep_nights, night)
+        _say_what_would_be_done(out, planned, night)
         return EXIT_PASS
     from proofload.nightly.alone import alone_in
 
@@ -59,20 +59,21 @@ def nightly(
 
 def _run(planned: Planned, out: Path, name: str | None) -> int:
     from proofload.cli.speaking import say
-    from proofload.nightly.night import begin, nights
+    from proofload.nightly.night import begin, nights, tonight
     from proofload.nightly.retention import removable, remove
     from proofload.nightly.running import run_missing
 
-    tonight = begin(out, planned, name, datetime.now(UTC))
-    say(f"night {tonight.name}: {len(tonight.missing())} of {len(tonight.cells)} cells to run")
+    night = tonight(out, planned, name, datetime.now(UTC))
+    begin(night, planned)
+    say(f"night {night.name}: {len(night.missing())} of {len(night.cells)} cells to run")
     try:
-        run_missing(tonight, planned.plan, Path.cwd(), told=say)
+        run_missing(night, planned.plan, Path.cwd(), told=say)
     finally:
         chronicle = _written(out)
     going = removable(nights(out), planned.plan.keep_nights)
     remove(going)
     _say_what_went(going, "removed")
-    return exit_code(chronicle, tonight.name)
+    return exit_code(chronicle, night.name)
 
 
 def exit_code(chronicle: Chronicle, night: str) -> int:
@@ -116,22 +117,21 @@ def _written(out: Path) -> Chronicle:
     return chronicle
 
 
-def _say_what_would_be_done(out: Path, cells: Sequence[Cell], keep: int, name: str | None) -> None:
+def _say_what_would_be_done(out: Path, planned: Planned, name: str | None) -> None:
     from proofload.cli.speaking import out as write_out
-    from proofload.nightly.night import nights
+    from proofload.nightly.night import nights, tonight
     from proofload.nightly.retention import removable
 
-    before = nights(out)
-    going_on = [night for night in before[-1:] if night.missing() and name in {None, night.name}]
-    if going_on:
-        write_out(f"would go on with night {going_on[0].name}: {len(going_on[0].missing())} cells are missing")
-        for cell in going_on[0].missing():
-            write_out(f"  {cell.name}")
+    before, night = nights(out), tonight(out, planned, name, datetime.now(UTC))
+    cells = night.missing()
+    if night.begun:
+        write_out(f"would go on with night {night.name}: {len(cells)} of {len(night.cells)} cells are missing")
     else:
-        write_out(f"would run {len(cells)} cells, in an order drawn for the night")
-        for cell in cells:
-            write_out(f"  {cell.name}")
-    _say_what_went(removable(before, keep), "would remove")
+        write_out(f"would begin night {night.name}: {len(cells)} cells, in this order")
+    for cell in cells:
+        write_out(f"  {cell.name}")
+    after = before if night.begun else [*before, night]
+    _say_what_went(removable(after, planned.plan.keep_nights), "would remove")
 
 
 def _say_what_went(going: Sequence[Removal], verb: str) -> None:

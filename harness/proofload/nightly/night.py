@@ -23,6 +23,7 @@ from proofload.store.folder import write_json
 from proofload.store.record import RunRecord
 
 SCHEMA = "proofload.night/1"
+_RECORD = "night.json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _STALE = timedelta(hours=20)
 """A night that began longer ago than this is not gone on with unless it is named."""
@@ -30,7 +31,7 @@ _STALE = timedelta(hours=20)
 
 @dataclass(frozen=True, slots=True)
 class Night:
-    """A night that was begun."""
+    """A night that was begun, or is about to be."""
 
     folder: Path
     began_at: str
@@ -41,6 +42,10 @@ class Night:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def begun(self) -> bool:
+        return (self.folder / _RECORD).is_file()
 
     def run_folder(self, cell: Cell) -> Path:
         return self.folder / "cells" / cell.name
@@ -73,48 +78,60 @@ def is_done(folder: Path) -> bool:
         return False
 
 
-def begin(out: Path, planned: Planned, name: str | None, now: datetime) -> Night:
-    """The night of that name, or: the last one if it is unfinished and young, else a new one. Raises InputError."""
+def tonight(out: Path, planned: Planned, name: str | None, now: datetime) -> Night:
+    """The night of that name, or: the last one if it is unfinished and young, else a new one, which `begin` writes
+    down. Raises InputError; writes nothing."""
     if name is not None and not _NAME.fullmatch(name):
         raise InputError(f"--night {name!r} cannot be a folder's name", remedy="letters, digits and . _ - will do")
     before = nights(out)
-    if name is not None:
-        named = [night for night in before if night.name == name]
-        return named[0] if named else _new(out, planned, name, now)
-    young = now - _STALE
-    if before and before[-1].missing() and datetime.fromisoformat(before[-1].began_at) > young:
+    if name is None and before and before[-1].missing() and _is_young(before[-1], now):
         return before[-1]
-    day = now.astimezone(UTC).strftime("%Y-%m-%d")
-    taken = {path.name for path in (out / "nights").glob("*")}
-    free = next(one for one in (day, *(f"{day}.{number}" for number in range(2, 10_000))) if one not in taken)
-    return _new(out, planned, free, now)
+    for night in before:
+        if night.name == name:
+            return night
+    folder = out / "nights" / (name or _free_name(out, now))
+    if folder.exists():
+        raise InputError(f"{folder} is there, and is no night", evidence="its night.json is missing, or cannot be read",
+                         remedy="choose another name with --night, or move that folder away")  # fmt: skip
+    cells = in_order(planned.cells(), folder.name)
+    return Night(folder, now.astimezone(UTC).isoformat(timespec="seconds"), tuple(cells))
 
 
-def nights(out: Path) -> list[Night]:
-    """All nights, the oldest first. A folder whose night.json cannot be read is no night."""
-    found = [night for path in (out / "nights").glob("*/night.json") if (night := _read(path)) is not None]
-    return sorted(found, key=lambda night: (night.began_at, night.name))
-
-
-def _new(out: Path, planned: Planned, name: str, now: datetime) -> Night:
-    cells = in_order(planned.cells(), name)
-    night = Night(out / "nights" / name, now.astimezone(UTC).isoformat(timespec="seconds"), tuple(cells))
+def begin(night: Night, planned: Planned) -> None:
+    """Write down what the night is to do, unless it was begun before. Raises InputError where it cannot be written."""
+    if night.begun:
+        return
     try:
         (night.folder / "cells").mkdir(parents=True)
     except OSError as exc:
         raise InputError(f"cannot make {night.folder}", evidence=str(exc), remedy="name another folder with --out"
                          ) from exc  # fmt: skip
     write_json(
-        night.folder / "night.json",
+        night.folder / _RECORD,
         {
             "schema": SCHEMA,
-            "night": name,
+            "night": night.name,
             "began_at": night.began_at,
             "plan": planned.plan.model_dump(mode="json"),
-            "cells": [asdict(cell) for cell in cells],
+            "cells": [asdict(cell) for cell in night.cells],
         },
     )
-    return night
+
+
+def nights(out: Path) -> list[Night]:
+    """All nights, the oldest first. A folder whose night.json cannot be read is no night."""
+    found = [night for path in (out / "nights").glob(f"*/{_RECORD}") if (night := _read(path)) is not None]
+    return sorted(found, key=lambda night: (night.began_at, night.name))
+
+
+def _is_young(night: Night, now: datetime) -> bool:
+    return datetime.fromisoformat(night.began_at) > now - _STALE
+
+
+def _free_name(out: Path, now: datetime) -> str:
+    day = now.astimezone(UTC).strftime("%Y-%m-%d")
+    taken = {path.name for path in (out / "nights").glob("*")}
+    return next(one for one in (day, *(f"{day}.{number}" for number in range(2, 10_000))) if one not in taken)
 
 
 def _read(path: Path) -> Night | None:
