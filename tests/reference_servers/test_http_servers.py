@@ -137,6 +137,20 @@ def test_a_body_of_unknown_length_is_limited_too(server: Running) -> None:
     assert status == 413
 
 
+@pytest.mark.parametrize(("size", "status"), [(4096, 200), (4097, 413), (60_000, 413)])
+def test_a_body_of_unknown_length_that_arrives_at_once_is_limited_to_the_byte(
+    server: Running, size: int, status: int
+) -> None:
+    """Chunks and their end in one write, so that a server may read all of it before it looks at any of it."""
+    body = b'{"values": [1, 2, 3, 4]}'.ljust(size)
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    address = (server.client.base_url.host, server.client.base_url.port or 80)
+    with socket.create_connection(address, WAIT_S) as connection:
+        connection.sendall(head + b"%x\r\n%s\r\n0\r\n\r\n" % (size, body))
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+
+
 def test_unknown_paths_and_methods_get_the_same_error_form(server: Running) -> None:
     assert server.client.get("/nope").json()["error"]["code"] == "not_found"
     wrong = server.client.get("/v1/predict")

@@ -145,24 +145,18 @@ async def _read(receive: Callable[[], Awaitable[Any]], limit: int, length: bytes
     """The body. Raises InvalidInput (413) as soon as it is known to be too large."""
     if length is not None and length.isdigit() and int(length) > limit:
         raise _too_large(limit)
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        return body
-    chunks, size = [body], len(body)
-    while True:
-        if size > limit:
-            raise _too_large(limit)
+    chunks, size, more = [], 0, True
+    while more:  # a body of unknown length may come whole in one message, so each is measured
         message = await receive()
         if message["type"] == "http.disconnect":
             raise InvalidInput("the body ended early")
-        chunk = message.get("body", b"")
-        chunks.append(chunk)
+        chunk: bytes = message.get("body", b"")
         size += len(chunk)
-        if not message.get("more_body", False):
-            if size > limit:
-                raise _too_large(limit)
-            return b"".join(chunks)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return b"".join(chunks)
 
 
 def _too_large(limit: int) -> InvalidInput:
