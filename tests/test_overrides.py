@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from proofload.errors import InputError
-from proofload.overrides import applied, parsed
+from proofload.overrides import applied, flattened, parsed, written
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,20 @@ def test_reaching_into_a_value_is_refused() -> None:
 def test_what_cannot_be_a_key_is_refused(key: str) -> None:
     with pytest.raises(InputError, match="that is no key"):
         applied({}, {key: 1})
+
+
+def test_what_is_written_is_read_again() -> None:
+    changes = {
+        "rate_rps": 1e22, "seed": 3, "arrival": 'a "b"\n\\ß', "slow": True, "edge": float("inf"), "none": {},
+        "targets": ["a", "b"], 'headers."X.Y"': "v", "cost.resources": {"vcpu hour": 2.5},
+    }  # fmt: skip
+    assert parsed(written(changes)).scenario == changes
+
+
+def test_tables_are_flattened_to_the_keys_that_they_set() -> None:
+    tables = {"slo": {"p99_ms": 5}, "slo.p50_ms": 2, "request": {"headers": {"X.Y": "v", "Z": 1}}, "retry": {}}
+    flat = dict(flattened(tables))
+    assert flat == {"slo.p99_ms": 5, "slo.p50_ms": 2, 'request.headers."X.Y"': "v", "request.headers.Z": 1, "retry": {}}
+    assert applied({}, flat) == {
+        "slo": {"p99_ms": 5, "p50_ms": 2}, "request": {"headers": {"X.Y": "v", "Z": 1}}, "retry": {},
+    }  # fmt: skip

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike, fspath
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -15,6 +18,7 @@ from proofload.toml_input import validated
 M = TypeVar("M", bound=BaseModel)
 
 TARGET_PREFIX = "target."
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,21 @@ def parsed(settings: Sequence[str]) -> Overrides:
         else:
             scenario[key] = value
     return Overrides(scenario=scenario, target=target)
+
+
+def written(changes: Mapping[str, Any]) -> list[str]:
+    """Dotted keys and values as `--set` takes them: what `parsed` reads. Raises InputError for what TOML cannot say."""
+    return [f"{key}={_toml(value, key)}" for key, value in changes.items()]
+
+
+def flattened(tables: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys of tables within tables, dotted: {"slo": {"p99_ms": 50}} is "slo.p99_ms", 50."""
+    for name, value in tables.items():
+        key = name if not before else f"{before}.{name if _BARE.fullmatch(name) else json.dumps(name)}"
+        if isinstance(value, Mapping) and value:
+            yield from flattened(value, key)
+        else:
+            yield key, value
 
 
 def applied(tables: Mapping[str, Any], changes: Mapping[str, Any], flag: str = "--set ") -> dict[str, Any]:
@@ -84,6 +103,24 @@ def _pair(setting: str) -> tuple[str, Any]:
             remedy="write it like --set rate_rps=500, --set slo.p99_ms=50 or --set target.model=scorer",
         )
     return key, _value(text.strip())
+
+
+def _toml(value: Any, key: str) -> str:
+    match value:
+        case bool() | int() | str():
+            return json.dumps(value, ensure_ascii=False)
+        case float():
+            return float.__repr__(value)
+        case PathLike():
+            return json.dumps(fspath(value), ensure_ascii=False)
+        case Mapping():
+            return "{" + ", ".join(f"{json.dumps(str(k))} = {_toml(v, key)}" for k, v in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(_toml(one, key) for one in value) + "]"
+    raise InputError(
+        f"{key}={value!r} has no form in a scenario file",
+        remedy="leave the key out to keep the scenario's own" if value is None else "use numbers, text, lists, dicts",
+    )
 
 
 def _value(text: str) -> Any:

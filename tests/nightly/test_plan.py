@@ -57,11 +57,35 @@ def test_files_stand_beside_the_plan(tmp_path: Path) -> None:
         ('scenarios = ["load"]\ndevices = ["tpu"]', "devices"),
         ('scenarios = ["load"]\n[set]\n"slo.p99_ns" = 5', "slo"),
         ('scenarios = ["load"]\nkeep_nights = 0', "keep_nights"),
+        ('scenarios = ["load"]\nruntime = "contaner"', "no runtime named 'contaner'"),
+        ('scenarios = ["load"]\n[set]\n"target.limits.cpuz" = 1', "cpuz"),
+        ('scenarios = ["load"]\n[set]\nslo = {p99_ns = 5}', "slo"),
+        ('scenarios = ["load"]\n[set]\nslo.p99_ms = "fast"', "slo.p99_ms"),
+        ('scenarios = ["load"]\n[set]\nseed = 1979-05-27', "has no form in a scenario file"),
+        ('scenarios = ["load"]\n[[leave_out]]\nscenario = "laod"', "leave_out.* names a scenario .*'laod'"),
+        ('scenarios = ["load"]\n[[leave_out]]\ntarget = "flask"', "leave_out.* names a target .*'flask'"),
+        ('scenarios = ["canary-rollback"]\n[set]\ncanary = "no-such"', "no target named 'no-such'"),
     ],
 )
 def test_a_plan_that_cannot_be_followed_is_refused_before_anything_runs(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         planned(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"slo.p99_ms" = 5\n"slo.ok_share" = 0.9\n"target.limits.cpus" = 1',
+        "slo.p99_ms = 5\nslo.ok_share = 0.9\ntarget.limits.cpus = 1",
+        "slo = {p99_ms = 5, ok_share = 0.9}\ntarget = {limits = {cpus = 1}}",
+        "[set.slo]\np99_ms = 5\nok_share = 0.9\n[set.target.limits]\ncpus = 1",
+    ],
+)
+def test_what_is_set_may_be_written_as_dotted_keys_or_as_tables(tmp_path: Path, text: str) -> None:
+    (tmp_path / "nightly.toml").write_text(f'scenarios = ["load"]\n[set]\n{text}\n', encoding="utf-8")
+    found = read_plan(tmp_path / "nightly.toml")
+    assert found.plan.settings() == ["slo.p99_ms=5", "slo.ok_share=0.9", "target.limits.cpus=1"]
+    assert found.cells()
 
 
 def matrix() -> list[Cell]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from proofload._in_pytest.asked import NOT_SHARED, is_a_worker
 from proofload._in_pytest.measured import Measured
 from proofload._in_pytest.runs import Runs
 from proofload.errors import InputError, ProofloadError
+from proofload.overrides import written
 from proofload.run_process import RunError
 
 Named = str | PathLike[str]
@@ -69,8 +69,8 @@ class Proofload:
         short = not self._runs.asked.full if quick is None else quick
         what = fspath(scenario)
         try:
-            written = [*self._runs.asked.settings, *_written(changes)]
-            plan = self._runs.plan(what, quick=short, targets=self._targets(target), settings=written, others=others)
+            settled = [*self._runs.asked.settings, *written(changes)]
+            plan = self._runs.plan(what, quick=short, targets=self._targets(target), settings=settled, others=others)
             if len(plan.targets) > 1:
                 raise InputError(
                     f"the scenario {plan.name} names {len(plan.targets)} targets",
@@ -83,7 +83,7 @@ class Proofload:
                 plan.targets[0] if plan.targets else None,
                 quick=short,
                 out=None if out is None else Path(out),
-                settings=written,
+                settings=settled,
                 others=others,
             )
         except (ProofloadError, RunError) as error:
@@ -92,25 +92,3 @@ class Proofload:
 
     def _targets(self, target: Named | None) -> Sequence[str]:
         return self._runs.asked.targets if target is None else (fspath(target),)
-
-
-def _written(changes: Mapping[str, Any]) -> Iterator[str]:
-    """Each as KEY=VALUE, the value in TOML."""
-    for key, value in changes.items():
-        yield f"{key}={_toml(value, key)}"
-
-
-def _toml(value: Any, key: str) -> str:
-    match value:
-        case bool() | int() | float() | str():
-            return json.dumps(value, ensure_ascii=False)
-        case PathLike():
-            return json.dumps(fspath(value), ensure_ascii=False)
-        case Mapping():
-            return "{" + ", ".join(f"{json.dumps(str(k))} = {_toml(v, key)}" for k, v in value.items()) + "}"
-        case list() | tuple():
-            return "[" + ", ".join(_toml(one, key) for one in value) + "]"
-    raise InputError(
-        f"{key}={value!r} has no form in a scenario file",
-        remedy="leave the key out to keep the scenario's own" if value is None else "use numbers, text, lists, dicts",
-    )

@@ -83,7 +83,7 @@ def tonight(out: Path, planned: Planned, name: str | None, now: datetime) -> Nig
     down. Raises InputError; writes nothing."""
     if name is not None and not _NAME.fullmatch(name):
         raise InputError(f"--night {name!r} cannot be a folder's name", remedy="letters, digits and . _ - will do")
-    before = nights(out)
+    cells, before = planned.cells(), nights(out)  # a slip in the plan is told, too, where a night is gone on with
     if name is None and before and before[-1].missing() and _is_young(before[-1], now):
         return before[-1]
     for night in before:
@@ -93,8 +93,8 @@ def tonight(out: Path, planned: Planned, name: str | None, now: datetime) -> Nig
     if folder.exists():
         raise InputError(f"{folder} is there, and is no night", evidence="its night.json is missing, or cannot be read",
                          remedy="choose another name with --night, or move that folder away")  # fmt: skip
-    cells = in_order(planned.cells(), folder.name)
-    return Night(folder, now.astimezone(UTC).isoformat(timespec="seconds"), tuple(cells))
+    order = in_order(cells, folder.name)
+    return Night(folder, now.astimezone(UTC).isoformat(timespec="seconds"), tuple(order))
 
 
 def begin(night: Night, planned: Planned) -> None:

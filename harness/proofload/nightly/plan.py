@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 import random
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from proofload.discovery import module_for
 from proofload.errors import InputError
+from proofload.overrides import Overrides, flattened, parsed, written
 from proofload.scenarios import Scenario, load_scenario
 from proofload.targets import load_target
 from proofload.toml_input import Table, read_toml, validated
@@ -30,6 +33,10 @@ class LeaveOut(Table):
     target: str | None = None
     device: Device | None = None
 
+    def covers(self, cell: Cell) -> bool:
+        asked = ((self.scenario, cell.scenario_name), (self.target, cell.target_name), (self.device, cell.device))
+        return all(wanted in {None, value} for wanted, value in asked)
+
 
 class Plan(Table):
     """A plan file. Names of targets and scenarios are those of `proofload run`; files are relative to the plan's."""
@@ -41,10 +48,14 @@ class Plan(Table):
     quick: bool = False
     runtime: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
-    """As --set, for every run; keys in quotes, since they have dots."""
+    """As --set, for every run; of a table, each of its keys."""
     keep_nights: Annotated[int, Field(ge=1)] = 14
     """Nights whose run folders are kept whole; see retention.py."""
     leave_out: Annotated[tuple[LeaveOut, ...], Field(strict=False)] = ()
+
+    def settings(self) -> list[str]:
+        """[set] as `proofload run` is told it. Raises InputError for what it cannot be told."""
+        return written(dict(flattened(self.set)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,37 +85,54 @@ class Planned:
 
     def cells(self) -> list[Cell]:
         """The matrix, row by row. Raises InputError for what does not exist, before anything runs."""
+        if self.plan.runtime is not None:
+            module_for("runtime", self.plan.runtime)
+        changes = parsed(self.plan.settings())
+        every = [cell for scenario in self.plan.scenarios for cell in self._cells_of(scenario, changes)]
+        self._refuse_slips(every)
         found: dict[str, Cell] = {}
-        for scenario in self.plan.scenarios:
-            for cell in self._cells_of(scenario):
-                if cell.name in found and found[cell.name] != cell:
-                    raise InputError(f"two cells of {self.path} are called {cell.name}",
-                                     remedy="give one of the files another `name`")  # fmt: skip
-                found[cell.name] = cell
+        for cell in every:
+            if any(one.covers(cell) for one in self.plan.leave_out):
+                continue
+            if found.setdefault(cell.name, cell) != cell:
+                raise InputError(f"two cells of {self.path} are called {cell.name}",
+                                 remedy="give one of the files another `name`")  # fmt: skip
         if not found:
             raise InputError(f"{self.path} leaves nothing to run", remedy="take something out of [[leave_out]]")
         return list(found.values())
 
-    def _cells_of(self, named: str) -> Iterator[Cell]:
+    def _cells_of(self, named: str, changes: Overrides) -> Iterator[Cell]:
         what = self._file(named)
-        scenario = load_scenario(what, quick=self.plan.quick, overrides=self._settings())
+        scenario = load_scenario(what, quick=self.plan.quick, overrides=changes.scenario)
+        if scenario.canary_name is not None:
+            load_target(scenario.canary_name)
         targets = self._targets(scenario)
         if scenario.needs_target and not targets:
             raise InputError(f"the scenario {scenario.name} names no target, and neither does {self.path}",
                              remedy='add targets = ["…"] to the plan')  # fmt: skip
         for target in targets or [""]:
-            called = load_target(target).name if target else ""
+            called = load_target(target, overrides=changes.target).name if target else ""
             for device in self.plan.devices:
-                if not any(_left_out(one, scenario.name, called, device) for one in self.plan.leave_out):
-                    yield Cell(what, target, device, scenario.name, called)
+                yield Cell(what, target, device, scenario.name, called)
 
     def _targets(self, scenario: Scenario) -> list[str]:
         if not scenario.needs_target:
             return []
         return [self._file(name) for name in self.plan.targets] or scenario.target_names()
 
-    def _settings(self) -> dict[str, Any]:
-        return {key: value for key, value in self.plan.set.items() if not key.startswith("target.")}
+    def _refuse_slips(self, every: Sequence[Cell]) -> None:
+        """Names in [[leave_out]] that no cell has: what was to be left out would be run."""
+        known = {"scenario": {cell.scenario_name for cell in every}, "target": {cell.target_name for cell in every}}
+        for one in self.plan.leave_out:
+            for key, names in known.items():
+                name = getattr(one, key)
+                if name is not None and name not in names:
+                    near = difflib.get_close_matches(name, names, n=1)
+                    raise InputError(
+                        f"{self.path}: [[leave_out]] names a {key} that the plan does not have: {name!r}",
+                        evidence=f"it has: {', '.join(sorted(names))}",
+                        remedy=f"did you mean {near[0]!r}?" if near else "correct the name, or take the entry out",
+                    )
 
     def _file(self, name: str) -> str:
         """Files stand beside the plan."""
@@ -143,9 +171,3 @@ def in_order(cells: Sequence[Cell], night: str) -> list[Cell]:
             if not waiting[target]:
                 del waiting[target]
     return order
-
-
-def _left_out(one: LeaveOut, scenario: str, target: str, device: str) -> bool:
-    asked: Mapping[str, str | None] = one.model_dump()
-    return all(asked[key] in {None, value} for key, value in
-               (("scenario", scenario), ("target", target), ("device", device)))  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from proofload.nightly.alone import wait_until_ended
 from proofload.nightly.night import Night
@@ -39,17 +38,6 @@ def _command(cell: Cell, plan: Plan, folder: Path, working: Path) -> Command:
         out=folder.absolute(),
         quick=plan.quick,
         target=cell.target or None,
-        settings=[f"{key}={_toml(value)}" for key, value in plan.set.items()],
+        settings=plan.settings(),
         others=others,
     )
-
-
-def _toml(value: Any) -> str:
-    """A value as --set reads it again."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-    if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_toml, value))}]"
-    return str(value)
