@@ -73,7 +73,7 @@ class Settings:
     jwt_leeway_s: float = 5.0  # by so much the clocks of issuer and server may differ
     rate_limit_rps: float = 0.0  # of each client, in each worker; 0: no limit
     rate_limit_burst: int = 0  # requests that it may make at once; 0: as many as a second brings
-    rate_limit_clients: int = 10_000  # of which a server keeps count
+    rate_limit_clients: int = 10_000  # of each kind, of which a server keeps count
     guard_metrics: bool = False  # credentials for /metrics too
     allow_unauthenticated: bool = False  # beyond loopback, where something else guards the port
     fault: tuple[str, ...] = ()  # defects planted on purpose, see proofload_servers.faults
@@ -138,7 +138,7 @@ def _add_security_flags(parser: argparse.ArgumentParser, flag: Callable[..., Non
     flag("--jwt-leeway-s", _not_negative, "by how much the clocks of issuer and server may differ")
     flag("--rate-limit-rps", _not_negative, "requests a second of each client, in each worker; 0: no limit")
     flag("--rate-limit-burst", _count, "requests that a client may make at once; 0: what a second brings")
-    flag("--rate-limit-clients", _positive, "clients of which count is kept")
+    flag("--rate-limit-clients", _positive, "clients of each kind (key, token, address) of which count is kept")
     for name, text in (
         ("--guard-metrics", "want credentials for /metrics too"),
         ("--allow-unauthenticated", "listen beyond loopback without credentials: something else guards the port"),

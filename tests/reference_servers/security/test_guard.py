@@ -88,7 +88,8 @@ def guard(clock: Time | None = None, **settings: Any) -> Guard:
     made = guard_of(Settings(model="m", **settings), Metrics())
     assert made is not None
     if clock is not None:
-        made._buckets = TokenBuckets(settings["rate_limit_rps"], settings.get("rate_limit_burst", 1), 100, clock)
+        for own in (made._buckets or {}).values():
+            own._clock = clock
     return made
 
 
@@ -111,7 +112,7 @@ def test_without_being_asked_for_there_is_none() -> None:
 
 
 def test_a_key_is_taken_from_either_header(keyed: None) -> None:
-    alice = Caller("key alice")
+    alice = Caller("key", "alice")
     one = guard(auth="api-key")
     assert one.admit(None, KEY, "::1") == alice
     assert one.admit(f"bearer {KEY}", None, "::1") == alice
@@ -122,8 +123,8 @@ def test_a_key_is_taken_from_either_header(keyed: None) -> None:
 
 def test_either_kind_of_credentials_where_both_are_accepted(keyed: None, tokened: None) -> None:
     both = guard(auth="any", jwt_algorithm="HS256", jwt_scope="predict")
-    assert both.admit(None, KEY, "").id == "key alice"
-    assert both.admit(token(sub="bob", scope="predict"), None, "").id == "token bob"
+    assert both.admit(None, KEY, "") == Caller("key", "alice")
+    assert both.admit(token(sub="bob", scope="predict"), None, "").name == "bob"
     with pytest.raises(Forbidden):
         both.admit(token(sub="bob"), None, "")
     with pytest.raises(Unauthenticated):
@@ -149,7 +150,22 @@ def test_who_guesses_is_slowed_down_by_its_address(keyed: None, clock: Time) -> 
         except (Unauthenticated, TooMany) as refusal:
             answers.append(refusal.status)
     assert answers == [401] * 5 + [429] * 3
-    assert one.admit(None, KEY, "10.0.0.1").id == "key alice"
+    assert one.admit(None, KEY, "10.0.0.1").name == "alice"
+
+
+def test_however_many_addresses_guess_the_first_request_of_a_key_or_a_token_does_not_wait_for_them(
+    keyed: None, tokened: None, clock: Time
+) -> None:
+    one = guard(clock, auth="any", jwt_algorithm="HS256", rate_limit_rps=1.0, rate_limit_clients=100)
+    turned_away = []
+    for number in range(200):
+        try:
+            one.admit(None, None, f"10.0.{number // 100}.{number % 100}")
+        except (Unauthenticated, TooMany) as refusal:
+            turned_away.append(refusal.status)
+    assert turned_away == [401] * 101 + [429] * 99, "a hundred have a bucket each, all others one"
+    assert one.admit(None, KEY, "10.0.9.9").name == "alice"
+    assert one.admit(token(sub="bob"), None, "10.0.9.9").name == "bob"
 
 
 def test_without_credentials_a_client_is_its_address_and_of_ipv6_its_network(clock: Time) -> None:
@@ -167,7 +183,7 @@ def test_a_stream_ends_with_its_token(tokened: None) -> None:
     caller = one.admit(token(sub="bob"), None, "")
     one.again(caller)
     with pytest.raises(Unauthenticated):
-        one.again(Caller(caller.id, time.time() - 1.0))
+        one.again(Caller(caller.kind, caller.name, time.time() - 1.0))
 
 
 def test_metrics_count_refusals_by_their_kind_and_name_nobody(keyed: None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,21 +20,27 @@ if TYPE_CHECKING:
     from .tokens import Tokens
 
 SCHEME = "bearer "
+KEY, TOKEN, PEER = "key", "token", "peer"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `id` names its bucket; `expires_s` (Unix time) is when its token does, None for what does not."""
+    """Who asks: the name of its key, the subject of its token, or without credentials its address. `expires_s` (Unix
+    time) is when its token does, None for what does not."""
 
-    id: str
+    kind: str
+    name: str
     expires_s: float | None = None
 
 
 class Guard:
-    """One per service. Thread-safe, quick enough for an event loop."""
+    """One per service. Thread-safe, quick enough for an event loop.
+
+    `buckets`: for each kind of caller those of its own, so that however many addresses guess, no key waits for them.
+    """
 
     def __init__(
-        self, keys: ApiKeys | None, tokens: Tokens | None, buckets: TokenBuckets | None, metrics: Metrics
+        self, keys: ApiKeys | None, tokens: Tokens | None, buckets: Mapping[str, TokenBuckets] | None, metrics: Metrics
     ) -> None:
         self._keys = keys
         self._tokens = tokens
@@ -47,12 +54,12 @@ class Guard:
         Whoever guesses is charged by the address it comes from, and so is slowed down like anybody else.
         """
         if not self.needs_credentials:
-            caller = Caller(f"peer {network_of(peer)}")
+            caller = Caller(PEER, network_of(peer))
             self._charge(caller)
             return caller
         known, permitted = self._known(authorization, api_key)
         if known is None:
-            self._charge(Caller(f"peer {network_of(peer)}"))
+            self._charge(Caller(PEER, network_of(peer)))
             raise self._counted(Unauthenticated(), "unauthenticated")
         self._charge(known)
         if not permitted:
@@ -68,7 +75,7 @@ class Guard:
     def more(self, caller: Caller, count: int) -> None:
         """An admitted request turned out to hold `count` more than the one it was charged for."""
         if self._buckets is not None and count > 0:
-            self._buckets.owe(caller.id, count)
+            self._buckets[caller.kind].owe(caller.name, count)
 
     def _known(self, authorization: str | None, api_key: str | None) -> tuple[Caller | None, bool]:
         """(the caller, whether it may). A bearer is a token where tokens are accepted, else a key."""
@@ -77,13 +84,13 @@ class Guard:
             bearer = authorization[len(SCHEME) :].strip()
         if self._tokens is not None and (api_key is None or self._keys is None):
             said = self._tokens.bearer_of(bearer) if bearer else None
-            return (Caller(f"token {said.subject}", said.expires_s), said.permitted) if said else (None, False)
+            return (Caller(TOKEN, said.subject, said.expires_s), said.permitted) if said else (None, False)
         key = bearer if api_key is None else api_key
         name = self._keys.name_of(key) if self._keys is not None and key else None
-        return (Caller(f"key {name}"), True) if name is not None else (None, False)
+        return (Caller(KEY, name), True) if name is not None else (None, False)
 
     def _charge(self, caller: Caller) -> None:
-        if self._buckets is not None and (wait_s := self._buckets.take(caller.id)) > 0.0:
+        if self._buckets is not None and (wait_s := self._buckets[caller.kind].take(caller.name)) > 0.0:
             raise self._counted(TooMany(retry_after_s=wait_s), "rate_limited")
 
     def _counted(self, refusal: Refusal, reason: str) -> Refusal:
@@ -108,7 +115,8 @@ def guard_of(settings: Settings, metrics: Metrics) -> Guard | None:
         checked = tokens(settings)
     buckets = None
     if (rate := settings.rate_limit_rps) > 0.0:
-        buckets = TokenBuckets(rate, settings.rate_limit_burst or max(1.0, rate), settings.rate_limit_clients)
+        burst, most = settings.rate_limit_burst or max(1.0, rate), settings.rate_limit_clients
+        buckets = {kind: TokenBuckets(rate, burst, most) for kind in (KEY, TOKEN, PEER)}
     if keys is None and checked is None and buckets is None:
         return None
     return Guard(keys, checked, buckets, metrics)
