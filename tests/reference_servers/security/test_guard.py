@@ -127,8 +127,11 @@ def test_either_kind_of_credentials_where_both_are_accepted(keyed: None, tokened
     assert both.admit(token(sub="bob", scope="predict"), None, "").name == "bob"
     with pytest.raises(Forbidden):
         both.admit(token(sub="bob"), None, "")
-    with pytest.raises(Unauthenticated):
-        both.admit(f"Bearer {KEY}", None, "")
+    assert both.admit(f"Bearer {KEY}", None, "") == Caller("key", "alice")
+    expired = token(sub="bob", scope="predict", exp=1)
+    for authorization, key in ((f"Bearer {KEY[:-1]}", None), (expired, None), (token(scope="predict"), "wrong")):
+        with pytest.raises(Unauthenticated):
+            both.admit(authorization, key, "")
 
 
 def test_each_client_has_a_limit_of_its_own_and_is_told_when_to_come_again(keyed: None, clock: Time) -> None:

@@ -78,14 +78,15 @@ class Guard:
             self._buckets[caller.kind].owe(caller.name, count)
 
     def _known(self, authorization: str | None, api_key: str | None) -> tuple[Caller | None, bool]:
-        """(the caller, whether it may). A bearer is a token where tokens are accepted, else a key."""
+        """(the caller, whether it may). A bearer is a token or a key; where keys count, X-Api-Key outranks it."""
         bearer = None
         if authorization is not None and authorization[: len(SCHEME)].lower() == SCHEME:
             bearer = authorization[len(SCHEME) :].strip()
-        if self._tokens is not None and (api_key is None or self._keys is None):
-            said = self._tokens.bearer_of(bearer) if bearer else None
-            return (Caller(TOKEN, said.subject, said.expires_s), said.permitted) if said else (None, False)
-        key = bearer if api_key is None else api_key
+        key = bearer
+        if api_key is not None and self._keys is not None:
+            key, bearer = api_key, None
+        if self._tokens is not None and bearer and (said := self._tokens.bearer_of(bearer)) is not None:
+            return Caller(TOKEN, said.subject, said.expires_s), said.permitted
         name = self._keys.name_of(key) if self._keys is not None and key else None
         return (Caller(KEY, name), True) if name is not None else (None, False)
 
