@@ -61,8 +61,7 @@ class FakeLab:
         samples = round(scenario.rate_rps * scenario.duration_s)
         synthetic_run.write_run(out, samples, rate_rps=scenario.rate_rps, seed=100 * len(self.made))
         run = json.loads((out / "run.json").read_text())
-        run["scenario"] = {**scenario.model_dump(mode="json"), "arrival": "constant"}
-        run["target"]["name"] = target.name
+        run |= {"scenario": scenario.model_dump(mode="json"), "target": target.redacted()}
         run["placement"]["runtime"] = self.runtime
         run["payloads"]["count"] = self.payloads.get(target.name, 2048)
         write_json(out / "run.json", run)

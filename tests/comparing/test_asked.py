@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,21 @@ def test_what_cannot_be_is_refused_before_anything_is_started(
     with pytest.raises(InputError) as refused:
         understood(**asked)  # type: ignore[arg-type]
     assert told in refused.value.what
+
+
+def test_two_scenarios_of_one_name_are_refused_for_their_run_folders_would_be_the_same(
+    targets: Targets, tmp_path: Path
+) -> None:
+    heavy = tmp_path / "heavy" / "steady.scenario.toml"
+    for path, rate_rps in ((tmp_path / "steady.scenario.toml", 20), (heavy, 200)):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f'procedure = "load"\nrate_rps = {rate_rps}\n')
+    with pytest.raises(InputError, match="the name steady") as refused:
+        understood(targets("a", "b"), ["steady.scenario.toml", "heavy/steady.scenario.toml"])
+    assert "heavy/steady.scenario.toml" in refused.value.evidence
+    heavy.write_text(f'name = "heavy"\n{heavy.read_text()}')
+    asked = understood(targets("a", "b"), ["steady.scenario.toml", "heavy/steady.scenario.toml"])
+    assert [one.scenario.name for one in asked.situations] == ["steady", "heavy"]
 
 
 def test_the_digest_tells_comparisons_apart_by_what_a_lifetime_depends_on(targets: Targets) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from proofload.comparing.asked import understood
 from proofload.comparing.plan import in_turn, planned
+from proofload.errors import InputError
 
 
 @pytest.mark.parametrize("options", [2, 3, 5])
@@ -30,3 +32,22 @@ def test_pairs_come_first_and_what_is_made_once_after_them(targets: Callable[...
     assert [one.pair for one in found] == [0, 0, 1, 1, 2, 2, 3, 3, None, None]
     assert len({one.name for one in found}) == len(found)
     assert {one.name for one in found[-2:]} == {"peak-10x-a-a", "peak-10x-b-b"}
+
+
+def test_more_options_than_letters_have_folders_of_their_own(targets: Callable[..., list[str]]) -> None:
+    found = planned(understood(targets("a") * 30, pairs=3))
+    assert len({one.name for one in found}) == len(found) == 90
+
+
+def test_two_lifetimes_that_would_share_a_folder_are_refused(targets: Callable[..., list[str]], tmp_path: Path) -> None:
+    (tmp_path / "load-01.scenario.toml").write_text('procedure = "capacity"\n')
+    asked = understood(targets("a", "b"), ["load", "load-01.scenario.toml"], pairs=3)
+    with pytest.raises(InputError, match="would have the run folder load-01-"):
+        planned(asked)
+
+
+def test_the_lifetimes_of_a_pair_meet_the_same_arrivals_and_other_pairs_others(
+    targets: Callable[..., list[str]],
+) -> None:
+    found = planned(understood(targets("a", "b"), pairs=3))
+    assert len({(one.pair, one.scenario.seed) for one in found}) == len({one.scenario.seed for one in found}) == 3

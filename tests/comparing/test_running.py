@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from proofload.cli.app import invoke
 from proofload.comparing.asked import understood
 from proofload.comparing.judging import judged
+from proofload.comparing.lifetimes import agrees
 from proofload.comparing.running import begin, make
 from proofload.errors import InputError, RunFolderError
 from proofload.progress import PlainProgress
@@ -66,6 +68,31 @@ def test_an_interrupted_comparison_goes_on_where_it_stopped(
     assert found["lifetimes"]["not_started"] == 1, "the folder that Ctrl-C left empty is counted, and stays"
     assert invoke(words) == code
     assert len(lab.made) == 6, "what is there is judged again and not made again"
+
+
+def test_a_folder_that_was_copied_over_another_is_not_taken_for_it(lab: Any, targets: Targets, tmp_path: Path) -> None:
+    asked = understood(targets("a", "b"), settings=SHORT, pairs=3, quick=True)
+    begin(asked, tmp_path / "out", command="")
+    make(asked, tmp_path / "out", command="", progress=PlainProgress())
+    lifetimes = tmp_path / "out" / "lifetimes"
+    for to, other in (("load-02-b-b", "load-02-a-a"), ("load-03-a-a", "load-01-a-a")):  # of a target, of a pair
+        shutil.rmtree(lifetimes / to)
+        shutil.copytree(lifetimes / other, lifetimes / to)
+    kept = judged(asked, tmp_path / "out").conservation
+    assert kept.lost == ("load-02-b-b", "load-03-a-a")
+    make(asked, tmp_path / "out", command="", progress=PlainProgress())
+    assert sorted(lab.made[6:]) == ["load-02-b-b.2", "load-03-a-a.2"]
+    assert judged(asked, tmp_path / "out").conservation.valid == 6
+
+
+def test_what_is_put_in_place_of_placeholders_makes_no_other_target() -> None:
+    asked = {"url": "http://127.0.0.1:{port}/v", "start": {"command": ["{python}", "-m", "x"]}, "rtol": 0.1}
+    filled = {"url": "http://127.0.0.1:81/v", "start": {"command": ["/bin/python", "-m", "x"]}, "rtol": 0.1, "more": 1}
+    assert agrees(asked, filled)
+    assert not agrees(asked, {**filled, "rtol": 0.2})
+    assert not agrees(asked, {**filled, "start": {"command": ["/bin/python", "-m", "y"]}})
+    assert not agrees(asked, {**filled, "start": {"command": ["/bin/python", "-m"]}})
+    assert not agrees(asked, {})
 
 
 def test_another_comparison_is_not_mixed_into_a_folder(lab: Any, targets: Targets, tmp_path: Path) -> None:

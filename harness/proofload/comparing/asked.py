@@ -121,6 +121,7 @@ def understood(
                 f"the scenario {final.name} compares files, not targets", remedy=f"use `proofload run {what}`"
             )
         situations.append(_situation(final, targets, payloads, changes, asked_for=what in named))
+    _refuse_shared_names([(one.scenario.name, what) for one, what in zip(situations, plain, strict=True)])
     return Asked(
         labels=_labels([one.name for one in situations[0].targets]),
         situations=tuple(situations),
@@ -170,6 +171,19 @@ def _refuse_unknown(changes: _Changes, scenarios: Mapping[str, Scenario]) -> Non
                 f"--set {key}: no scenario of this comparison has that key",
                 evidence=f"its scenarios: {', '.join(scenarios)}",
                 remedy="name a key of one of them, or one of another scenario as SCENARIO.KEY=VALUE",
+            )
+
+
+def _refuse_shared_names(named: Sequence[tuple[str, str]]) -> None:
+    """(name, what named it) of each scenario."""
+    for place, (name, what) in enumerate(named):
+        other = next((earlier for one, earlier in named[:place] if one == name), None)
+        if other is not None:
+            raise InputError(
+                f"two scenarios of this comparison have the name {name}",
+                evidence=f"--scenario {other} and --scenario {what}",
+                cause="run folders and the lines of the page are told apart by it",
+                remedy=f'leave one out, or write another name at the top of its file: name = "{name}-2"',
             )
 
 

@@ -6,13 +6,15 @@ DIR/lifetimes/load-03-a-flask      a run folder; made again: load-03-a-flask.2
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from proofload.comparing.plan import Lifetime
 from proofload.errors import RunFolderError
+from proofload.placeholders import names_in
 from proofload.records import Result, Status
 from proofload.store.record import RunRecord
 
@@ -26,6 +28,8 @@ class Fate(StrEnum):
     INVALID = "invalid"
     INTERRUPTED = "interrupted"
     NOT_STARTED = "not started"
+    UNUSABLE = "unusable"
+    """It ended, and what lies there is not this lifetime's record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Made:
 
     def settled(self, again: int) -> bool:
         """Nothing more is to be made: it is valid, or was made again as often as may be."""
-        return self.valid is not None or self.counted(Fate.INVALID) > again
+        return self.valid is not None or self.counted(Fate.INVALID) + self.counted(Fate.UNUSABLE) > again
 
     def next_path(self, folder: Path) -> Path:
         return _path(folder, self.lifetime, len(self.attempts) + 1)
@@ -90,10 +94,28 @@ def _looked_at(lifetime: Lifetime, number: int, path: Path) -> Attempt:
     doubts = [item for item in result.validity if not item.ok]
     if not record.complete:
         return Attempt(lifetime, number, path, Fate.INTERRUPTED, "it was cut short")
+    if not _is_of(lifetime, record.run):
+        return Attempt(lifetime, number, path, Fate.UNUSABLE, "it holds another run")
     if result.status is Status.INVALID:
         why = "; ".join(f"{item.code}: {item.detail}" for item in doubts)
         return Attempt(lifetime, number, path, Fate.INVALID, why, record)
     return Attempt(lifetime, number, path, Fate.VALID, "", record)
+
+
+def _is_of(lifetime: Lifetime, run: Mapping[str, Any]) -> bool:
+    """Whether a run was made of this lifetime: a folder may have been copied over another's."""
+    asked = {"scenario": lifetime.scenario.model_dump(mode="json"), "target": lifetime.target.redacted()}
+    asked["target"].pop("source")
+    return agrees(asked, run)
+
+
+def agrees(asked: Any, recorded: Any) -> bool:
+    """Whether all that was asked was recorded; what is put in a placeholder's stead is anything."""
+    if isinstance(asked, dict):
+        return isinstance(recorded, dict) and all(agrees(value, recorded.get(key)) for key, value in asked.items())
+    if isinstance(asked, list):
+        return isinstance(recorded, list) and len(asked) == len(recorded) and all(map(agrees, asked, recorded))
+    return bool(asked == recorded) or (isinstance(asked, str) and any(names_in(asked)))
 
 
 def _path(folder: Path, lifetime: Lifetime, number: int) -> Path:

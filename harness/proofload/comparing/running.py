@@ -18,7 +18,6 @@ from proofload.errors import InputError, RunFolderError
 from proofload.lab import run_scenario
 from proofload.progress import Progress
 from proofload.resources import ensure_fixtures
-from proofload.scenarios import Scenario
 from proofload.store.folder import claim, write_json
 
 PLAN = "comparison-plan.json"
@@ -78,8 +77,8 @@ def make(asked: Asked, folder: Path, *, command: str, progress: Progress) -> Non
             told = f"{place + 1} of {len(lifetimes)}, {situation.scenario.name}: {asked.labels[lifetime.option]}"
             progress.message(f"{told}{_again(so_far)}")
             run_scenario(
-                _of_pair(situation.scenario, lifetime.pair),
-                [situation.targets[lifetime.option]],
+                lifetime.scenario,
+                [lifetime.target],
                 canary=situation.canary,
                 out=path,
                 device=str(asked.device or situation.scenario.device or "cpu"),
@@ -129,11 +128,6 @@ def _plan(asked: Asked, command: str) -> dict[str, Any]:
         "command": command,
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _of_pair(scenario: Scenario, pair: int | None) -> Scenario:
-    """The lifetimes of a pair meet the same arrivals; other pairs meet others."""
-    return scenario if pair is None else scenario.model_copy(update={"seed": scenario.seed + pair})
 
 
 def _again(so_far: Made) -> str:
