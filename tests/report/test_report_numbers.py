@@ -114,6 +114,8 @@ def test_a_column_of_different_units_is_left_alone() -> None:
     assert numbers.unit_of(["54.8 ms", "n/a", "7 ms"]) == "ms"
     assert numbers.unit_of(["54.8 ms", "7 s"]) == ""
     assert numbers.unit_of(["98 %", "n/a (needs 2,000 samples)"]) == "%"
+    assert numbers.unit_of(["0–0.531 %", "−6.60 to −2.77 %"]) == "%"
+    assert numbers.unit_of(["0–0.531 %", "−0.0341 to 0.0104"]) == "", "a range without a unit is of none"
     assert numbers.unit_of(["98 %", "2.50 threads", "19,900 e-value"]) == "", "a unit may be a word"
     assert numbers.align(["98 %", "2.50 threads"]) == ("98 %", "2.50 threads")
 

@@ -211,7 +211,7 @@ def _split(cell: str) -> tuple[str, str, str] | None:
 
 def _unit(cell: str) -> str | None:
     """What follows the last figure of a number or range; None for words."""
-    part = _split(cell.rpartition("–")[2])
+    part = _split(re.split("–| to ", cell)[-1])
     return None if part is None else part[2].strip()
 
 
