@@ -7,7 +7,7 @@ import math
 import re
 import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -121,6 +121,12 @@ def limit_line(axes: Axes, value: float, text: str, *, colour: str = LIMIT) -> N
 def short(text: str, limit: int = 22) -> str:
     """A name short enough for a legend."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def abreast(names: Sequence[str]) -> int:
+    """How many names stand side by side in a legend over the figure, at most three: more would be cut off."""
+    longest = max(map(len, names), default=0)
+    return max(1, min(3, int(72 * WIDTH_IN / (5.6 * longest + 42))))
 
 
 def _plain_tick(value: float, _place: int | None = None) -> str:

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from proofload.records import Status
 from proofload.report import numbers
 from proofload.report.document import Look
-from proofload.report.pictures.canvas import INK, QUIET, counting, draw, limit_line, log_latency, short
+from proofload.report.pictures.canvas import INK, QUIET, abreast, counting, draw, limit_line, log_latency, short
 from proofload.report.reduce.load_curve import LoadPoint
 from proofload.report.view import RunView
 
@@ -149,7 +149,9 @@ def _legend(figure: Figure, runs: Sequence[RunView], looks: Mapping[str, Look]) 
         Line2D([], [], color=INK, label="p99, interval shaded"),
         Line2D([], [], color=QUIET, linewidth=0.8, label="p50"),
     ]
-    figure.legend(handles=handles, loc="outside upper left", ncols=min(3, len(handles)), columnspacing=1.4)
+    figure.legend(
+        handles=handles, loc="outside upper left", ncols=abreast([short(run.label) for run in runs]), columnspacing=1.4
+    )
 
 
 def _or_nan(value: float | None) -> float:

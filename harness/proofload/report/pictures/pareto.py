@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from proofload.records import Interval
 from proofload.report.document import Look
-from proofload.report.pictures.canvas import LIMIT, QUIET, counting, draw, limit_line, log_latency, short
+from proofload.report.pictures.canvas import LIMIT, QUIET, abreast, counting, draw, limit_line, log_latency, short
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def pareto_picture(
         counting(axes.xaxis)
         axes.set_xlabel(cost_title)
         axes.set_ylabel("p99 latency (ms, log)")
-        figure.legend(loc="outside upper left", ncols=3, columnspacing=1.4)
+        figure.legend(loc="outside upper left", ncols=abreast([short(one.label) for one in places]), columnspacing=1.4)
 
     return draw(key, 3.4, paint)
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullLocator
 
 from proofload.report import numbers
 from proofload.report.document import Look
-from proofload.report.pictures.canvas import LIMIT, draw, limit_line, log_latency, short
+from proofload.report.pictures.canvas import INK, LIMIT, abreast, draw, limit_line, log_latency, short
 from proofload.report.reduce.tail import Tail
 from proofload.report.view import RunView
 
@@ -31,12 +31,17 @@ _SHOWN_FROM = 0.9
 def tail_picture(key: str, runs: Sequence[RunView], looks: Mapping[str, Look]) -> str:
     """One curve per run and measured phase, as deep as its sample supports, with its interval as a band."""
 
+    names = [short(_called(run, curve, alone=len(runs) == 1), 34) for run in runs for curve in run.tails]
+
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         values: list[float] = []
+        labels = iter(names)
         for run in runs:
-            for index, curve in enumerate(run.tails):
-                values += _curve(axes, curve, _look(looks[run.label], index), short(_called(run, curve), 34))
+            phases = list(dict.fromkeys(curve.phase for curve in run.tails))
+            for curve in run.tails:
+                look = _look(looks[run.label], phases.index(curve.phase), curve.arm)
+                values += _curve(axes, curve, look, next(labels))
         limits = sorted({(name, limit) for run in runs for name, limit in run.limits.items()})
         values += [limit for _, limit in limits]
         log_latency(axes.yaxis, min(values, default=1), max(values, default=100))
@@ -52,21 +57,23 @@ def tail_picture(key: str, runs: Sequence[RunView], looks: Mapping[str, Look]) -
         axes.set_xlim(1, max(deepest * 1.15, 120))
         axes.set_xlabel("percentile (%, log of what lies beyond)")
         axes.set_ylabel("latency (ms, log)")
-        figure.legend(loc="outside upper left", ncols=3 if len(runs) > 1 else 2, columnspacing=1.4)
+        figure.legend(loc="outside upper left", ncols=abreast(names), columnspacing=1.4)
 
-    return draw(key, 3.5, paint)
+    return draw(key, 3.1 + 0.2 * -(-len(names) // abreast(names)), paint)
 
 
-def _look(look: Look, place: int) -> Look:
-    """Of a target's first curve its own; of the others the same colour in other dashes."""
+def _look(look: Look, phase: int, arm: int) -> Look:
+    """A target's first phase has its own dashes, the others other ones; its second instance is black."""
     others = [dash for dash in _DASHES if dash != look.dash]
-    return look if not place else dataclasses.replace(look, dash=others[(place - 1) % len(others)])
+    dash = look.dash if not phase else others[(phase - 1) % len(others)]
+    return dataclasses.replace(look, dash=dash, colour=INK if arm else look.colour)
 
 
-def _called(run: RunView, curve: Tail) -> str:
+def _called(run: RunView, curve: Tail, *, alone: bool) -> str:
     if len(run.tails) == 1:
         return run.label
-    return f"{run.label} · {curve.phase}" + (f", instance {curve.arm + 1}" if curve.arm else "")
+    part = curve.phase + (f", instance {curve.arm + 1}" if curve.arm else "")
+    return part if alone else f"{run.label} · {part}"
 
 
 def _curve(axes: Axes, curve: Tail, look: Look, label: str) -> list[float]:
