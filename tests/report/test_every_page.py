@@ -235,6 +235,7 @@ def test_every_page_can_be_read_on_a_desk_and_on_a_phone(
     seen = laid_out(browser, [(pages[name], width) for name, width in shown], tmp_path)
     for (name, width), laid in zip(shown, seen, strict=True):
         assert (laid.client, laid.scroll, laid.out, laid.errors) == (width, width, (), ()), name
+        assert "\u202e" not in laid.text, name
         assert _texts(laid) or "alert" not in pages[name], name
     told = {name: laid for (name, _), laid in zip(shown, seen, strict=True)}
     assert _texts(told["several runs"]) >= {NAME, VERSION, ERROR}

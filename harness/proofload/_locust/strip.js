@@ -17,12 +17,15 @@
   strip.setAttribute("role", "status");
   document.body.append(strip);
 
+  // Names and errors are others' text: nothing in it may turn the line's direction.
+  const plain = (text) => String(text).replace(/[\p{Cc}\p{Cf}]/gu, "\uFFFD");
+
   const shown = (state) => {
     const parts = [document.createElement("strong")];
-    parts[0].textContent = `proofload: ${state.text}`;
+    parts[0].textContent = plain(`proofload: ${state.text}`);
     for (const run of state.runs.slice(-3).reverse()) {
       const part = document.createElement("span");
-      part.textContent = `run ${run.run}, ${run.target}: ${run.status} ${run.text ? `(${run.text}) ` : ""}`;
+      part.textContent = plain(`run ${run.run}, ${run.target}: ${run.status} ${run.text ? `(${run.text}) ` : ""}`);
       if (run.report) {
         const link = document.createElement("a");
         link.href = `./proofload/runs/${run.run}/report.html`;
