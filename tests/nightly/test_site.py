@@ -108,12 +108,14 @@ def test_every_link_leads_to_a_file(many_nights: Callable[..., Path]) -> None:
     assert links > 20
 
 
-def test_pages_of_cells_that_are_called_otherwise_now_go(many_nights: Callable[..., Path]) -> None:
-    out = many_nights(2)
-    site = written(out).parent
-    (site / "cells" / "old.html").write_text("old", encoding="utf-8")
-    written(out)
-    assert "cells/old.html" not in pages(site)
+def test_pages_of_cells_that_are_called_otherwise_now_go(tmp_path: Path) -> None:
+    for number, target in enumerate(("old", "new")):
+        write_night(tmp_path, number, {a_cell(target): Made()})
+    history = chronicle_of(nights(tmp_path), Index(tmp_path, lambda _: None).rows())
+    site = write_site(tmp_path, history)[0].parent
+    assert "cells/load.old.cpu.html" in pages(site)
+    write_site(tmp_path, chronicle_of(nights(tmp_path)[1:], history.rows))
+    assert "cells/load.old.cpu.html" not in pages(site)
 
 
 def test_two_cells_whose_names_differ_only_in_signs_have_two_pages(tmp_path: Path) -> None:

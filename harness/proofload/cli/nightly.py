@@ -43,6 +43,9 @@ def nightly(
     everywhere: 1 when a cell failed, or a change for the worse was told tonight; 3 when none did but one is
     inconclusive, invalid or missing.
     """
+    from proofload.nightly.pages import pages_of
+
+    pages_of(out).refuse_foreign()  # now, and not when a night has been measured
     if rebuild:
         return _rebuilt(out)
     from proofload.nightly.plan import read_plan

@@ -21,7 +21,7 @@ def alone_in(out: Path) -> Iterator[None]:
     """Holds the history's folder; let go of however the process ends. Raises InputError where another one has it."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = (out / ".lock").open("w", encoding="ascii")
+        lock = (out / ".lock").open("a", encoding="ascii")
     except OSError as exc:
         raise InputError(f"cannot write in {out}", evidence=str(exc), remedy="name another folder with --out") from exc
     with lock:

@@ -3,7 +3,6 @@ loaded from elsewhere; links lead to the reports in the run folders."""
 
 from __future__ import annotations
 
-import shutil
 from importlib import resources
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from proofload.nightly.chronicle import Chronicle
+from proofload.nightly.pages import pages_of
 from proofload.nightly.site.cell_page import cell_page
 from proofload.nightly.site.front_page import front_page
 from proofload.nightly.site.names import Names
@@ -18,32 +18,23 @@ from proofload.nightly.trends import key_of
 from proofload.records import Status
 from proofload.report.states import STATES
 from proofload.report.text import printable
-from proofload.store.folder import write_whole
-
-FOLDER = "site"
 
 
 def write_site(out: Path, chronicle: Chronicle) -> tuple[Path, tuple[str, ...]]:
-    """Writes out/site anew; returns the front page's path, and its first sentences. Raises RunFolderError where it
-    cannot be written."""
-    site = out / FOLDER
-    pages = _environment()
+    """Writes out/site anew; returns the front page's path, and its first sentences. Raises InputError for a
+    folder that is not ours, RunFolderError where it cannot be written."""
+    templates = _environment()
     keys = dict.fromkeys(key_of(row) for row in chronicle.rows)
     keys |= dict.fromkeys(sorted(chronicle.planned))
     names = Names.of(tuple(keys))
-    (site / "cells").mkdir(parents=True, exist_ok=True)
-    written = set()
-    for key in names.files:
-        path = site / "cells" / names.files[key]
-        text = pages.get_template("cell.html.j2").render(page=cell_page(chronicle, key, names))
-        write_whole(path, text.encode("utf-8", "replace"))
-        written.add(path)
-    front = site / "index.html"
-    page = front_page(chronicle, names)
-    write_whole(front, pages.get_template("index.html.j2").render(page=page).encode("utf-8", "replace"))
-    for path in set((site / "cells").iterdir()) - written:  # of cells that are called otherwise now
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return front, page.sentences
+    front = front_page(chronicle, names)
+    texts = {"index.html": templates.get_template("index.html.j2").render(page=front)}
+    for key, file in names.files.items():
+        page = cell_page(chronicle, key, names)
+        texts[f"cells/{file}"] = templates.get_template("cell.html.j2").render(page=page)
+    pages = pages_of(out)
+    pages.write(texts)
+    return pages.folder / "index.html", front.sentences
 
 
 def _environment() -> Environment:

@@ -1,0 +1,58 @@
+"""The folder of the pages. It is ours when we found it empty: a list of what was written stands in it from then on, and
+nothing else in it is ever removed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from proofload.errors import InputError
+from proofload.store.folder import write_whole
+
+LIST = ".proofload-pages"
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    folder: Path
+
+    def refuse_foreign(self) -> None:
+        """Raises InputError for a folder that holds anything and no list of ours."""
+        try:
+            held = next(self.folder.iterdir(), None) if self.folder.exists() else None
+        except OSError as exc:
+            raise InputError(f"the pages cannot be written into {self.folder}", evidence=str(exc),
+                             remedy="move it away, or name another folder with --out") from exc  # fmt: skip
+        if held is not None and not (self.folder / LIST).is_file():
+            raise InputError(
+                f"{self.folder} holds something that proofload did not write",
+                evidence=f"there is {held.name}, and no {LIST}",
+                remedy="move it away, or name another folder with --out",
+            )
+
+    def write(self, texts: Mapping[str, str]) -> None:
+        """These pages, by their paths within the folder, in place of the earlier ones."""
+        self.refuse_foreign()
+        earlier = self._listed()
+        self._list({*earlier, *texts})
+        for name, text in texts.items():
+            path = self.folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, text.encode("utf-8", "replace"))
+        for name in earlier - texts.keys():
+            (self.folder / name).unlink(missing_ok=True)
+        self._list(texts)
+
+    def _listed(self) -> set[str]:
+        path = self.folder / LIST
+        names = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        return {name for name in names if PurePosixPath(name).parts[:-1] == ("cells",)}  # a list may have been edited
+
+    def _list(self, names: Collection[str]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / LIST, "".join(f"{name}\n" for name in sorted(names)).encode())
+
+
+def pages_of(out: Path) -> Pages:
+    return Pages(out / "site")
