@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from proofload.cli.app import invoke
+from proofload.cli.init import PLANNED
 from proofload.errors import EXIT_BAD_INPUT
+from proofload.nightly.plan import read_plan
 from proofload.scenarios import load_scenario
 from proofload.targets import load_target
 from proofload.testing.runtime_kit import running_stub
@@ -21,7 +23,7 @@ WRITTEN = {
     "targets/mine.target.toml",
     "targets/payloads.jsonl",
     "targets/stand_in_server.py",
-    "tests/test_serving.py",
+    "tests/test_proofload.py",
 }
 
 NIGHTLY = {
@@ -117,7 +119,7 @@ def test_a_folder_that_cannot_be_made_is_told_without_a_traceback(capsys: pytest
 
 def test_its_programs_compile_without_a_warning() -> None:
     assert invoke(["init"]) == 0
-    for name in ("targets/stand_in_server.py", "tests/test_serving.py"):
+    for name in ("targets/stand_in_server.py", "tests/test_proofload.py"):
         subprocess.run([sys.executable, "-W", "error", "-m", "py_compile", name], check=True)
 
 
@@ -133,3 +135,23 @@ def test_nights_come_with_the_starter_or_beside_one_that_is_there(capsys: pytest
     } == WRITTEN | NIGHTLY
     assert invoke(["init", "old", "--nightly"]) == EXIT_BAD_INPUT
     assert "nightly.toml" in capsys.readouterr().err
+
+
+def test_nights_are_planned_for_what_is_there() -> None:
+    """A repository with tests of its own has not begun: what the plan names is written, too."""
+    Path("tests").mkdir()
+    Path("tests/test_serving.py").write_text("mine", encoding="utf-8")
+    assert invoke(["init", "--nightly"]) == 0
+    assert files() == WRITTEN | NIGHTLY | {"tests/test_serving.py"}
+    assert invoke(["nightly", "--dry-run"]) == 0
+    plan = read_plan(None).plan
+    assert (*plan.scenarios, *plan.targets) == PLANNED
+
+
+@pytest.mark.parametrize("name", PLANNED)
+def test_half_a_starter_is_no_starter(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(name).parent.mkdir()
+    Path(name).write_text("mine", encoding="utf-8")
+    assert invoke(["init", "--nightly"]) == EXIT_BAD_INPUT
+    assert files() == {name}
+    assert name in capsys.readouterr().err

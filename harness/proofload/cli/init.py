@@ -19,7 +19,7 @@ _RUNNING = {"targets/mine.target.toml": "targets/running.target.toml"}
 _ALWAYS = {
     "targets/payloads.jsonl": "targets/payloads.jsonl",
     "scenarios/steady.scenario.toml": "scenarios/steady.scenario.toml",
-    "tests/test_serving.py": "tests/test_serving.py",
+    "tests/test_proofload.py": "tests/test_proofload.py",
     ".github/workflows/proofload.yml": "github/workflows/proofload.yml",
 }
 _NIGHTLY = {
@@ -29,6 +29,8 @@ _NIGHTLY = {
     "proofload.gitlab-ci.yml": "gitlab/proofload.gitlab-ci.yml",
 }
 """What is written, and from what."""
+PLANNED = ("scenarios/steady.scenario.toml", "targets/mine.target.toml")
+"""What nightly.toml names: where both are, the starter is."""
 
 
 def init(
@@ -44,8 +46,8 @@ def init(
 ) -> None:
     """Write a starter scenario, target, test and CI workflow.
 
-    Nothing is written over: where one of the files exists, none is written. With --nightly the files of an earlier
-    `proofload init` may be there: only the others are written.
+    Nothing is written over: where one of the files exists, none is written. With --nightly the scenario and the
+    target of an earlier `proofload init` may be there: only what nights need is written.
     """
     from proofload.cli.speaking import out
 
@@ -55,7 +57,7 @@ def init(
             remedy="leave it out, then edit targets/mine.target.toml: grpc and kafka are written there",
         )
     starter = {**(_STAND_IN if url is None else _RUNNING), **_ALWAYS}
-    begun = nightly and any((folder / name).exists() for name in starter)
+    begun = nightly and all((folder / name).exists() for name in PLANNED)
     files = {**({} if begun else starter), **(_NIGHTLY if nightly else {})}
     _refuse_to_overwrite(folder, list(files))
     for name, source in files.items():
@@ -83,7 +85,7 @@ def _refuse_to_overwrite(folder: Path, names: list[str]) -> None:
         raise InputError(
             f"{folder.absolute()} has some of these files already, and nothing was written",
             evidence=", ".join(there),
-            remedy="name another folder: proofload init DIR",
+            remedy="move them away, or name another folder: proofload init DIR",
         )
 
 
