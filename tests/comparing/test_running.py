@@ -17,6 +17,8 @@ from proofload.comparing.lifetimes import agrees
 from proofload.comparing.running import begin, make
 from proofload.errors import InputError, RunFolderError
 from proofload.progress import PlainProgress
+from proofload.report.decision.page import decision_document
+from proofload.report.formats import html
 
 Targets = Callable[..., list[str]]
 SHORT = ["rate_rps=100"]
@@ -83,6 +85,39 @@ def test_a_folder_that_was_copied_over_another_is_not_taken_for_it(lab: Any, tar
     make(asked, tmp_path / "out", command="", progress=PlainProgress())
     assert sorted(lab.made[6:]) == ["load-02-b-b.2", "load-03-a-a.2"]
     assert judged(asked, tmp_path / "out").conservation.valid == 6
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda run: (run / "run.json").write_text("{}"),
+        lambda run: (run / "run.json").write_text("garbage"),
+        lambda run: (run / "result.json").write_text("[]"),
+        lambda run: _without(run / "run.json", "payloads"),
+        lambda run: (run / "samples" / "compact.parquet").write_bytes(b"PAR1"),
+        lambda run: shutil.rmtree(run / "samples"),
+    ],
+)
+def test_a_damaged_lifetime_is_made_again_and_the_others_are_judged(
+    lab: Any, targets: Targets, tmp_path: Path, damage: Callable[[Path], Any]
+) -> None:
+    asked = understood(targets("a", "b"), settings=SHORT, pairs=4, quick=True)
+    begin(asked, tmp_path / "out", command="")
+    make(asked, tmp_path / "out", command="", progress=PlainProgress())
+    damage(tmp_path / "out" / "lifetimes" / "load-02-b-b")
+    found = judged(asked, tmp_path / "out")
+    assert found.conservation.lost == ("load-02-b-b",)
+    assert len(found.conservation.unusable) == 1
+    assert found.conservation.unusable[0].startswith("load-02-b-b: ")
+    assert [len(metric.pairs) for metric in found.besides[0].metrics] == [3, 3, 3]
+    assert found.conservation.unusable[0].split(":")[0] in html.page(decision_document(found))
+    make(asked, tmp_path / "out", command="", progress=PlainProgress())
+    assert lab.made[8:] == ["load-02-b-b.2"]
+    assert judged(asked, tmp_path / "out").conservation.valid == 8
+
+
+def _without(path: Path, key: str) -> None:
+    path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != key}))
 
 
 def test_what_is_put_in_place_of_placeholders_makes_no_other_target() -> None:

@@ -37,6 +37,7 @@ def comparison_to_json(found: Comparison) -> dict[str, Any]:
             "invalid": found.conservation.invalid,
             "interrupted": found.conservation.interrupted,
             "not_started": found.conservation.not_started,
+            "unusable": list(found.conservation.unusable),
             "lost": list(found.conservation.lost),
             "pairs_dropped": found.conservation.pairs_dropped,
             "readings": [_reading(label, one) for label, one in found.readings],

@@ -149,6 +149,8 @@ class Conservation:
     invalid: int
     interrupted: int
     not_started: int
+    unusable: tuple[str, ...]
+    """Damaged, or of another run: which, and how that shows."""
     lost: tuple[str, ...]
     """Planned, and not there."""
     pairs_dropped: int

@@ -24,7 +24,7 @@ from proofload.comparing.lifetimes import Fate, Made, made
 from proofload.comparing.pairing import VALUES, Pairs, compared
 from proofload.comparing.plan import planned
 from proofload.comparing.pricing import at_capacity, at_offered_rate
-from proofload.comparing.readings import Reading, reading
+from proofload.comparing.readings import Reading
 from proofload.comparing.requirements import budgets_kept, limits_kept
 from proofload.comparing.running import plan_in
 from proofload.comparing.unmeasured import not_measured
@@ -99,12 +99,12 @@ def _evidence(asked: Asked, folder: Path) -> _Evidence:
     for one in sorted(lifetimes, key=lambda each: each.lifetime.pair or 0):
         place = one.lifetime.situation, one.lifetime.option
         shown = one.valid or next((each for each in reversed(one.attempts) if each.fate is Fate.INVALID), None)
-        if shown is None:
+        if shown is None or shown.result is None:
             continue
         if one.lifetime.pair is None or one.valid is not None:
             results.setdefault(place, shown.result)
-        if one.valid is not None and (found := reading(one.valid)) is not None:
-            readings.setdefault(place, []).append(found)
+        if shown.reading is not None:
+            readings.setdefault(place, []).append(shown.reading)
     return _Evidence(asked, folder, lifetimes, {key: tuple(rows) for key, rows in readings.items()}, results)
 
 
@@ -232,6 +232,7 @@ def _conservation(evidence: _Evidence) -> Conservation:
         invalid=counted[Fate.INVALID],
         interrupted=counted[Fate.INTERRUPTED],
         not_started=counted[Fate.NOT_STARTED],
+        unusable=tuple(f"{one.path.name}: {one.why}" for one in attempts if one.fate is Fate.UNUSABLE),
         lost=tuple(one.lifetime.name for one in evidence.made if one.valid is None),
         pairs_dropped=dropped,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from proofload.comparing.plan import Lifetime
+from proofload.comparing.readings import Reading, reading
 from proofload.errors import RunFolderError
 from proofload.placeholders import names_in
 from proofload.records import Result, Status
@@ -29,7 +30,7 @@ class Fate(StrEnum):
     INTERRUPTED = "interrupted"
     NOT_STARTED = "not started"
     UNUSABLE = "unusable"
-    """It ended, and what lies there is not this lifetime's record."""
+    """It is damaged, or the record of another run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,10 @@ class Attempt:
     path: Path
     fate: Fate
     why: str = ""
-    record: RunRecord | None = None
+    result: Result | None = None
     """Of a valid or an invalid one."""
-
-    @property
-    def result(self) -> Result:
-        assert self.record is not None
-        return self.record.result
+    reading: Reading | None = None
+    """Of a valid one of a pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,20 +84,27 @@ def _attempts(folder: Path, lifetime: Lifetime) -> Iterator[Attempt]:
 def _looked_at(lifetime: Lifetime, number: int, path: Path) -> Attempt:
     if not (path / "run.json").exists():
         return Attempt(lifetime, number, path, Fate.NOT_STARTED, "nothing was recorded")
-    record = RunRecord(path)
     try:
-        result = record.result
+        return _read(lifetime, number, path)
     except RunFolderError as exc:
-        return Attempt(lifetime, number, path, Fate.INTERRUPTED, exc.what)
-    doubts = [item for item in result.validity if not item.ok]
-    if not record.complete:
+        return Attempt(lifetime, number, path, Fate.UNUSABLE, f"{exc.what}: {exc.evidence}".removesuffix(": "))
+    except (AttributeError, LookupError, TypeError, ValueError) as exc:  # JSON, and not what the lab writes
+        return Attempt(lifetime, number, path, Fate.UNUSABLE, f"it is damaged: {exc!r}")
+
+
+def _read(lifetime: Lifetime, number: int, path: Path) -> Attempt:
+    """All that judging will need of it: what is damaged is found here, and nowhere after."""
+    record = RunRecord(path)
+    if not record.complete or not (path / "result.json").exists():
         return Attempt(lifetime, number, path, Fate.INTERRUPTED, "it was cut short")
     if not _is_of(lifetime, record.run):
-        return Attempt(lifetime, number, path, Fate.UNUSABLE, "it holds another run")
+        return Attempt(lifetime, number, path, Fate.UNUSABLE, "what was recorded is another run")
+    result = record.result
     if result.status is Status.INVALID:
-        why = "; ".join(f"{item.code}: {item.detail}" for item in doubts)
-        return Attempt(lifetime, number, path, Fate.INVALID, why, record)
-    return Attempt(lifetime, number, path, Fate.VALID, "", record)
+        why = "; ".join(f"{item.code}: {item.detail}" for item in result.validity if not item.ok)
+        return Attempt(lifetime, number, path, Fate.INVALID, why, result)
+    shown = None if lifetime.pair is None else reading(record, lifetime)
+    return Attempt(lifetime, number, path, Fate.VALID, "", result, shown)
 
 
 def _is_of(lifetime: Lifetime, run: Mapping[str, Any]) -> bool:

@@ -15,9 +15,11 @@ from proofload.analysis.lag import plain_percentiles
 from proofload.analysis.percentiles import MIN_EXCEEDING
 from proofload.analysis.summary import ANSWERED, latencies, with_outcome
 from proofload.clock import NS_PER_MS
-from proofload.comparing.lifetimes import Attempt
+from proofload.comparing.plan import Lifetime
+from proofload.errors import RunFolderError
 from proofload.records import PhaseSummary, Samples
 from proofload.scenarios import Slo
+from proofload.store.record import RunRecord
 
 KEEPS_UP = 0.9
 """The share of requests answered well below which a target does not keep up with what is asked of it."""
@@ -61,23 +63,23 @@ class Reading:
         return self.answers * 0.01 >= MIN_EXCEEDING
 
 
-def reading(attempt: Attempt) -> Reading | None:
-    """None where no phase of it counts, or where it is not of a pair."""
-    record, pair = attempt.record, attempt.lifetime.pair
-    phases = [] if record is None else [phase for phase in record.phases if phase.measured]
-    summary = next((phase for phase in attempt.result.phases if phase.measured), None) if record is not None else None
-    if record is None or pair is None or not phases or summary is None:
-        return None
+def reading(record: RunRecord, lifetime: Lifetime) -> Reading:
+    """Of a complete run. Raises RunFolderError where what it did is not all there."""
     run = record.run
-    table = record.samples(phases[0].index).table
-    counted = Samples(table[summary.excluded :])
+    phase = next((phase for phase in record.phases if phase.measured), None)
+    summary = next((phase for phase in record.result.phases if phase.measured), None)
+    if phase is None or summary is None:
+        raise RunFolderError(f"no phase of {record.path} counts")
+    counted = Samples(record.samples(phase.index).table[summary.excluded :])
+    if _due(summary) and not len(counted.table):
+        raise RunFolderError(f"the samples of {record.path} are gone")
     limits = Slo.model_validate(run["scenario"]["slo"]).limits().items()
     observed, gave_up = latencies(counted, timeout_s=float(run["scenario"]["timeout_s"]))
     answered = counted.where(with_outcome(counted, *ANSWERED) & (counted.table["sent_ns"] > 0))
     return Reading(
-        name=attempt.path.name,
-        pair=pair,
-        option=attempt.lifetime.option,
+        name=record.path.name,
+        pair=lifetime.pair or 0,
+        option=lifetime.option,
         answers=len(observed),
         ok=summary.outcomes["ok"],
         due=_due(summary),

@@ -13,7 +13,6 @@ import proofload
 from proofload.comparing.asked import Asked, Situation
 from proofload.comparing.lifetimes import LIFETIMES, Attempt, Made, made
 from proofload.comparing.plan import Lifetime, planned
-from proofload.comparing.readings import Reading, reading
 from proofload.errors import InputError, RunFolderError
 from proofload.lab import run_scenario
 from proofload.progress import Progress
@@ -99,7 +98,7 @@ def hopeless(situation: Situation, folder: Path, lifetimes: Sequence[Lifetime], 
 
 
 def overloaded(first_pair: Sequence[Attempt]) -> bool:
-    seen: list[Reading] = [found for one in first_pair if (found := reading(one)) is not None]
+    seen = [one.reading for one in first_pair if one.reading is not None]
     return bool(seen) and not any(one.keeps_up for one in seen)
 
 

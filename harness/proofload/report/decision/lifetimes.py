@@ -5,6 +5,7 @@ from __future__ import annotations
 from proofload.comparing.found import Comparison
 from proofload.report import numbers
 from proofload.report.document import Block, Cell, Column, Note, Section, table
+from proofload.report.text import printable
 
 TITLE = "Every lifetime"
 
@@ -18,10 +19,12 @@ def lifetimes(found: Comparison) -> Section:
         ("invalid, made again while that was allowed", kept.invalid),
         ("cut short, made again", kept.interrupted),
         ("not started, made again", kept.not_started),
+        ("damaged or of another run, made again while that was allowed", len(kept.unusable)),
         ("lost", len(kept.lost)),
     ]
     rows: list[tuple[Cell, ...]] = [(what, numbers.count(count)) for what, count in counts]
     blocks: list[Block] = [table("What became of them", ["lifetimes", Column("count", "number")], rows, wide=False)]
+    blocks += [Note(f"Not used: {printable(told, 400)}.") for told in kept.unusable]
     if kept.lost:
         blocks.append(Note(f"Lost: {', '.join(kept.lost)}."))
     if kept.pairs_dropped:

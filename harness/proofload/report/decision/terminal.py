@@ -20,6 +20,8 @@ def closing(found: Comparison) -> RenderableType:
     lost = len(found.conservation.lost)
     made = f"{found.conservation.valid} of {found.conservation.planned} lifetimes valid"
     again = f", {found.conservation.invalid} invalid" if found.conservation.invalid else ""
+    unusable = len(found.conservation.unusable)
+    again += f", {unusable} unusable" if unusable else ""
     kept = Text(f"{made}{again}{f', {lost} lost' if lost else ''}", style="dim")
     return Group(*sentences, _options(found), *_once(found), kept)
 
