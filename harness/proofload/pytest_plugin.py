@@ -4,8 +4,8 @@ This module is loaded by every pytest run of an environment that proofload is in
 pytest, adds options that begin with --proofload, and does nothing until a scenario file is asked for or the fixture is
 used; the rest is in `proofload/_in_pytest/`.
 
-A scenario file is asked for by naming it, by naming the folder that holds it, or by --proofload. The folder where
-pytest was typed and the repository's root do not count as named: `pytest` and `pytest .` start no run.
+A scenario file is asked for by naming it, by naming a folder above it, or by --proofload. The folder where pytest was
+typed, the repository's root and what is above them do not count as named: `pytest` and `pytest .` start no run.
 """
 
 from __future__ import annotations

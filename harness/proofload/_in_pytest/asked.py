@@ -52,17 +52,14 @@ class Asked:
 
 
 def is_asked_for(config: pytest.Config, path: Path) -> bool:
-    """Whether this scenario file was asked for: named, in a folder that was named, or all are."""
-    if config.option.proofload:
-        return True
-    found = path.resolve()
-    return any(named in {found, found.parent} for named in _named(config))
+    """Whether this scenario file was asked for: named, below a folder that was named, or all are."""
+    return config.option.proofload or any(path.resolve().is_relative_to(named) for named in _named(config))
 
 
 def refuse_to_share(config: pytest.Config) -> None:
     """Raises UsageError where scenarios are to be spread over processes."""
     if config.option.proofload or any(
-        named.name.endswith(SUFFIX) or any(named.glob(f"*{SUFFIX}")) for named in _named(config)
+        named.name.endswith(SUFFIX) or any(named.rglob(f"*{SUFFIX}")) for named in _named(config)
     ):
         raise pytest.UsageError(NOT_SHARED)
 
@@ -73,14 +70,14 @@ def is_a_worker(config: pytest.Config) -> bool:
 
 
 def _named(config: pytest.Config) -> Iterator[Path]:
-    """The files and folders that were named, without those that mean "everything here"."""
+    """The files and folders that were named, without those that mean "everything here", or above."""
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         return
     typed_in = config.invocation_params.dir
-    everything = {typed_in.resolve()} | ({config.rootpath.resolve()} if config.inipath is not None else set())
+    here = [typed_in.resolve(), *([config.rootpath.resolve()] if config.inipath is not None else [])]
     for argument in config.args:
         path = (typed_in / str(argument).partition("::")[0]).resolve()
-        if path not in everything:
+        if not any(place.is_relative_to(path) for place in here):
             yield path
 
 
