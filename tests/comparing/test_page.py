@@ -12,6 +12,7 @@ import pytest
 
 from proofload.cli.app import invoke
 from proofload.comparing.found import Comparison
+from proofload.records import Status
 from proofload.report.decision.words import percent
 
 
@@ -93,6 +94,7 @@ def test_a_comparison_of_nothing_has_a_page_that_says_so(
     begin(asked, tmp_path / "out", command="")
     found = judged(asked, tmp_path / "out")
     assert str(found.standing) == "not-comparable"
+    assert {one.status for option in found.options for one in option.requirements} == {Status.INCONCLUSIVE}
     assert "cannot be compared" in html.page(decision_document(found))
     assert closing(found) is not None
 

@@ -141,7 +141,7 @@ def _option(evidence: _Evidence, place: int, besides: Sequence[Beside]) -> Optio
     names = () if load is None else load.scenario.slo.limits()
     levels = {name: _level([one.latency.get(name) for one in own]) for name in {"p50", "p99", *names}}
     price, peak_rps = _price(evidence, place)
-    requirements = [] if load is None or not own else list(limits_kept(own, load.scenario, levels))
+    requirements = [] if load is None else list(limits_kept(own, load.scenario, levels))
     requirements += budgets_kept(price, asked.settings, peak_rps)
     due = sum(one.due for one in own)
     shown = next((found.target for (_, option), found in evidence.results.items() if option == place), {})
