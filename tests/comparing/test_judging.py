@@ -16,7 +16,9 @@ from proofload.comparing.requirements import dispersion
 from proofload.comparing.running import begin, make
 from proofload.progress import PlainProgress
 from proofload.records import Capacity, Cost, Interval, Result, Status
+from proofload.report.decision.words import answer
 from proofload.scenarios import load_scenario
+from proofload.verdict.comparison import exit_code
 
 PRICES = {
     "vcpu-hour": {
@@ -115,6 +117,21 @@ def test_a_candidate_that_fails_where_the_baseline_passes_is_worse(
     assert str(found.standing) == "worse"
     assert {one.option: one.status for one in found.once} == {"a": Status.PASS, "b": Status.FAIL}
     assert not any("ten times" in text for text in found.not_measured)
+
+
+def test_two_that_fail_are_not_called_equivalent_and_two_that_pass_are_said_to(
+    lab: Any, compared: Callable[..., Comparison]
+) -> None:
+    lab.statuses = dict.fromkeys(("peak-10x-a-a", "peak-10x-b-b"), Status.FAIL)
+    settings = ["peak-10x.rate_rps=10"]
+    found = compared("a", "b", scenarios=["load", "peak-10x"], settings=settings)
+    assert (str(found.standing), exit_code([found.standing])) == ("inconclusive", 3)
+    assert "in peak-10x both fail" in answer(found)[0]
+    assert "equivalent" not in answer(found)[0]
+    lab.statuses = dict.fromkeys(("peak-10x-a-c", "peak-10x-b-d"), Status.PASS)
+    found = compared("c", "d", scenarios=["peak-10x"], settings=settings)
+    assert exit_code([found.standing]) == 0
+    assert answer(found)[0] == "d and c have the same verdicts: in peak-10x both pass; one run of each says no more."
 
 
 def test_what_was_not_measured_is_said(compared: Callable[..., Comparison]) -> None:

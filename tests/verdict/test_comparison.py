@@ -113,10 +113,20 @@ def test_exit_codes() -> None:
         (Status.PASS, Status.PASS, Standing.EQUIVALENT),
         (Status.PASS, Status.FAIL, Standing.WORSE),
         (Status.FAIL, Status.PASS, Standing.BETTER),
-        (Status.FAIL, Status.FAIL, Standing.EQUIVALENT),
+        (Status.FAIL, Status.FAIL, Standing.INCONCLUSIVE),
         (Status.PASS, Status.INCONCLUSIVE, Standing.INCONCLUSIVE),
+        (Status.FAIL, Status.INCONCLUSIVE, Standing.INCONCLUSIVE),
         (Status.INVALID, Status.PASS, Standing.NOT_COMPARABLE),
+        (Status.FAIL, None, Standing.NOT_COMPARABLE),
     ],
 )
-def test_two_verdicts_beside_each_other(baseline: Status, candidate: Status, standing: Standing) -> None:
-    assert by_verdict(baseline, candidate) is standing
+def test_two_verdicts_beside_each_other(baseline: Status | None, candidate: Status | None, standing: Standing) -> None:
+    assert by_verdict(baseline, candidate).standing is standing
+
+
+def test_two_that_fail_are_never_green_and_say_so() -> None:
+    found = by_verdict(Status.FAIL, Status.FAIL)
+    assert found.standing not in GREEN
+    assert "both fail" in found.because
+    assert exit_code([found.standing]) == 3
+    assert "both pass" in by_verdict(Status.PASS, Status.PASS).because

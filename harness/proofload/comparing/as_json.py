@@ -104,6 +104,7 @@ def _beside(one: Beside) -> dict[str, Any]:
         "candidate": one.candidate,
         "baseline": one.baseline,
         "verdict": None if one.verdict is None else str(one.verdict),
+        "because": one.because or None,
         "metrics": [_metric(metric) for metric in one.metrics],
     }
 

@@ -64,6 +64,8 @@ class Beside:
     """Of a load in pairs."""
     verdict: Standing | None = None
     """Of what was done once to each: by its verdicts."""
+    because: str = ""
+    """Of `verdict`: "both fail"."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,9 +120,9 @@ def _besides(evidence: _Evidence) -> Iterator[Beside]:
                 pairs = Pairs.of(baseline, candidate, planned=settings.pairs)
                 yield Beside(*who, metrics=compared(pairs, settings, shares=shares))
             else:
-                ends = [evidence.results.get((place, side)) for side in (0, option)]
-                both = [one.status for one in ends if one is not None]
-                yield Beside(*who, verdict=by_verdict(*both) if len(both) == 2 else Standing.NOT_COMPARABLE)
+                ours, theirs = (evidence.results.get((place, side)) for side in (0, option))
+                ends = by_verdict(None if ours is None else ours.status, None if theirs is None else theirs.status)
+                yield Beside(*who, verdict=ends.standing, because=ends.because)
 
 
 def _standing(evidence: _Evidence, label: str, besides: Sequence[Beside]) -> Standing:

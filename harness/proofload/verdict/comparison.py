@@ -90,16 +90,23 @@ def overall(required: Iterable[Standing], others: Iterable[Standing] = ()) -> St
     return Standing.BETTER if Standing.BETTER in needed else Standing.EQUIVALENT
 
 
-def by_verdict(baseline: Status, candidate: Status) -> Standing:
-    """Two verdicts of the same scenario beside each other: each has its own error rates, and no interval joins them."""
-    settled = {Status.PASS, Status.FAIL}
-    if Status.INVALID in {baseline, candidate}:
-        return Standing.NOT_COMPARABLE
-    if not {baseline, candidate} <= settled:
-        return Standing.INCONCLUSIVE
-    if baseline is candidate:
-        return Standing.EQUIVALENT
-    return Standing.BETTER if candidate is Status.PASS else Standing.WORSE
+def by_verdict(baseline: Status | None, candidate: Status | None) -> Stand:
+    """Two verdicts of the same scenario beside each other: each has its own error rates, and no interval joins them.
+
+    None: there is no run. Two that pass both do what was asked; of two that fail, one may do so by far more.
+    """
+    seen = {baseline, candidate}
+    if seen & {None, Status.INVALID}:
+        return Stand(Standing.NOT_COMPARABLE, "not both were measured")
+    if Status.INCONCLUSIVE in seen:
+        return Stand(Standing.INCONCLUSIVE, "not both have a verdict")
+    if seen == {Status.FAIL}:
+        return Stand(Standing.INCONCLUSIVE, "both fail, and one run of each does not say which of them by more")
+    if seen == {Status.PASS}:
+        return Stand(Standing.EQUIVALENT, "both pass")
+    if candidate is Status.PASS:
+        return Stand(Standing.BETTER, "it passes where the baseline fails")
+    return Stand(Standing.WORSE, "it fails where the baseline passes")
 
 
 def exit_code(standings: Iterable[Standing]) -> int:

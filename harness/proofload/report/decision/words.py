@@ -88,10 +88,18 @@ def _candidate(found: Comparison, option: Option) -> str:
         case Standing.BETTER:
             return f"{who} is better than {than}: {joined(list(_named(own, Standing.BETTER)))}, and nothing is worse."
         case Standing.EQUIVALENT:
-            return f"{who} and {than} are equivalent: {joined(list(_within(own)))}."
+            return _alike(own, who, than)
         case Standing.NOT_COMPARABLE:
             return f"{who} and {than} cannot be compared: {_why(own)}."
     return f"Whether {who} differs from {than} is not settled: {joined(list(_open(own)))}."
+
+
+def _alike(own: Sequence[Beside], who: str, than: str) -> str:
+    """Two that passed once each are not shown to be equivalent."""
+    same = joined(list(_within(own)))
+    if any(one.metrics for one in own):
+        return f"{who} and {than} are equivalent: {same}."
+    return f"{who} and {than} have the same verdicts: {same}; one run of each says no more."
 
 
 def _named(own: Sequence[Beside], standing: Standing) -> Iterator[str]:
@@ -101,7 +109,7 @@ def _named(own: Sequence[Beside], standing: Standing) -> Iterator[str]:
             if metric.standing is standing:
                 yield f"its {metric.kind.title} differs by {change(metric)}"
         if one.verdict is standing:
-            yield f"it {'fails' if standing is Standing.WORSE else 'passes'} {one.scenario}, where the other does not"
+            yield f"in {one.scenario} {one.because}"
 
 
 def _but(own: Sequence[Beside], option: Option) -> str:
@@ -116,7 +124,7 @@ def _within(own: Sequence[Beside]) -> Iterator[str]:
                 matters = f"{100 * metric.margin:g} % would matter"
                 yield f"the {metric.kind.title} differs by {change(metric)}, where {matters}"
         if one.verdict is not None:
-            yield f"{one.scenario} ends alike"
+            yield f"in {one.scenario} {one.because}"
 
 
 def _open(own: Sequence[Beside]) -> Iterator[str]:
@@ -126,12 +134,12 @@ def _open(own: Sequence[Beside]) -> Iterator[str]:
                 more = f"; about {metric.pairs_needed} pairs would tell" if metric.pairs_needed else ""
                 yield f"its {metric.kind.title} differs by {change(metric)}: {metric.because}{more}"
         if one.verdict is not None and one.verdict not in GREEN:
-            yield f"{one.scenario} has no verdict for both"
+            yield f"in {one.scenario} {one.because}"
 
 
 def _why(own: Sequence[Beside]) -> str:
     reasons = [metric.because for one in own for metric in one.metrics if metric.standing is Standing.NOT_COMPARABLE]
-    reasons += [f"{one.scenario} was not measured for both" for one in own if one.verdict is Standing.NOT_COMPARABLE]
+    reasons += [f"in {one.scenario} {one.because}" for one in own if one.verdict is Standing.NOT_COMPARABLE]
     return "; ".join(dict.fromkeys(reasons)) or "nothing was measured"
 
 
