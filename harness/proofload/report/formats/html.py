@@ -21,6 +21,7 @@ _BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|MiB|requests/s|ok/s)(?:\W|$))")
 _BRACKETED = re.compile(r"\([^()\s]*–[^()\s]*\)")
 _TOLD = 60
 """Characters in a cell from which it is prose, for which a column of a phone's width is too narrow."""
+_FEW = 8
 _AFTER_SIGN = re.compile(r"(?<=[≥≤×÷=]) (?=\S)")
 
 
@@ -74,9 +75,14 @@ def _whole(text: str) -> Markup:
     return Markup(_BRACKETED.sub(r'<span class="whole">\g<0></span>', str(escape(_tied(text)))))  # noqa: S704  escaped
 
 
-def _told(block: Table) -> bool:
-    """Whether a table tells something in sentences: a phone shows its rows one below the other."""
-    return any(len(cell) > _TOLD for row in block.rows for cell in row)
+def _told(block: Table) -> str:
+    """The class of a table whose rows a phone shows as lines, one cell below the other: those that tell something in
+    sentences, and the few rows of several verdicts that must be seen together. Of the others: nothing."""
+    verdicts = sum(column.kind == "state" for column in block.columns) > 1
+    long = any(len(cell) > _TOLD for row in block.rows for cell in row)
+    if not long and not (verdicts and len(block.rows) <= _FEW):
+        return ""
+    return "told verdicts" if verdicts else "told"
 
 
 def _svg(block: Block) -> Markup:
