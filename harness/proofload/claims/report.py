@@ -10,15 +10,16 @@ from typing import Any
 from proofload.claims import Claim, Prediction
 from proofload.claims.ruling import Ruling
 from proofload.claims.trying import Tried
+from proofload.store.folder import write_whole
 
 NAME = "claims.md"
 _FIGURES = 3
 
 
 def write(folder: Path, rows: Sequence[Tried], *, command: str) -> Path:
-    """Writes claims.md into `folder` and returns its path."""
+    """Writes claims.md into `folder` and returns its path. Raises RunFolderError."""
     path = folder / NAME
-    path.write_text("\n".join(_page(rows, command)) + "\n", encoding="utf-8")
+    write_whole(path, ("\n".join(_page(rows, command)) + "\n").encode())
     return path
 
 

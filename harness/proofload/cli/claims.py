@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proofload.errors import EXIT_NO_VERDICT, EXIT_PASS
+from proofload.cli.run import ON_STDOUT, refuse_unwritable
+from proofload.errors import EXIT_NO_VERDICT, EXIT_PASS, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,21 +50,31 @@ def claims(
     from proofload.progress import progress_on
 
     wanted = trying.chosen(only or ())
-    out.mkdir(parents=True, exist_ok=True)
+    folder = report_in or out
+    refuse_unwritable(json_to)
+    _make(out, "--out")
+    _make(folder, "--report")
     rows = []
     with progress_on(Console(stderr=True, highlight=False)) as progress:
         for row in trying.tried(wanted, out, progress, quick=quick):
             rows.append(row)
             if row.measured is not None:
                 say(f"{row.claim.number} {row.claim.name}: {report.measured_text(row)}, {report.ruled_text(row)}")
-    folder = report_in or out
-    folder.mkdir(parents=True, exist_ok=True)
     taken = {row.claim.number: row for row in rows}
     every = [taken.get(claim.number) or trying.kept(claim, out) for claim in trying.known_claims()]
     written = report.write(folder, every, command=as_typed(context.obj or sys.argv[1:]))
     _tell(rows, written, json_to)
     settled = all(row.ruling is not Ruling.INCONCLUSIVE for row in rows)
     return EXIT_PASS if settled else EXIT_NO_VERDICT
+
+
+def _make(folder: Path, option: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise InputError(
+            f"{option} {folder} cannot be made", evidence=str(exc), remedy="name a folder, or a place for a new one"
+        ) from exc
 
 
 def _tell(rows: Sequence[Tried], written: Path, json_to: str | None) -> None:
@@ -74,10 +85,15 @@ def _tell(rows: Sequence[Tried], written: Path, json_to: str | None) -> None:
 
     if json_to is not None:
         text = orjson.dumps(trying.document(rows), option=orjson.OPT_INDENT_2).decode()
-        if json_to == "-":
+        if json_to == ON_STDOUT:
             out(text)
             return
-        Path(json_to).write_text(text + "\n", encoding="utf-8")
+        try:
+            Path(json_to).write_text(text + "\n", encoding="utf-8")
+        except OSError as exc:
+            raise InputError(
+                f"cannot write {json_to}", evidence=str(exc), remedy=f"the table is kept: see {written}"
+            ) from exc
     _table(rows)
     out(f"report: {written}")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proofload.cli.run import ON_STDOUT, Device
+from proofload.cli.run import ON_STDOUT, Device, refuse_unwritable
 from proofload.cli.speaking import out as write_out
 from proofload.cli.speaking import say
 from proofload.errors import InputError
@@ -104,8 +104,7 @@ def _refuse_what_cannot_be(runtime: str | None, json_to: str | None) -> None:
 
     if runtime is not None:
         module_for("runtime", runtime)
-    if json_to not in {None, ON_STDOUT} and not Path(str(json_to)).absolute().parent.is_dir():
-        raise InputError(f"--json {json_to} cannot be written", remedy="name a file in a folder that exists")
+    refuse_unwritable(json_to)
 
 
 def _default_folder(asked: Asked) -> Path:

@@ -170,6 +170,11 @@ def _refuse_what_cannot_be(runtime: str | None, json_to: str | None) -> None:
 
     if runtime is not None:
         module_for("runtime", runtime)
+    refuse_unwritable(json_to)
+
+
+def refuse_unwritable(json_to: str | None) -> None:
+    """Raises InputError for a --json that no file can be written to."""
     if json_to not in {None, ON_STDOUT}:
         path = Path(str(json_to))
         if path.is_dir() or not path.absolute().parent.is_dir():

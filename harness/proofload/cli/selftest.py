@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from proofload.cli.run import refuse_unwritable
 from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS, InputError
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def selftest(
     from proofload.selftest.real import shortfalls
 
     _refuse_unknown(scenario)
+    refuse_unwritable(json_to)
     command = as_typed(context.obj or sys.argv[1:])
     trialled = _simulated(scenario, histories, seed, out) if histories else []
     made, replays, unseen = _real(scenario, runs, healthy, out)
