@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from proofload.claims import STAND_IN, Claim, Measured, Prediction, report, trying
-from proofload.claims.laboratory import Arm, Laboratory
+from proofload.claims.laboratory import KEPT, Arm, Laboratory
 from proofload.claims.published import ab_users
 from proofload.claims.quantities import hull, ratio_of
 from proofload.claims.ruling import Ruling, ruling
@@ -152,12 +152,43 @@ def test_a_failed_experiment_is_told_and_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_counts_for_nothing(tmp_path: Path) -> None:
-    one, made = counting([measured(2.5, 3.5)])
-    for content in ("", "{", '{"measured": 3}', '{"measured": {"value": "x"}}'):
-        (tmp_path / "one.json").write_text(content)
-        assert trying.kept(one, tmp_path).measured is None
-    assert try_it(one, tmp_path).ruling is Ruling.CONFIRMED
-    assert len(made) == 1
+    one, made = counting([measured(2.5, 3.5), measured(2.6, 3.4)])
+    try_it(one, tmp_path)
+    file = tmp_path / "one" / KEPT
+    whole = json.loads(file.read_bytes())
+    damaged = [whole | {"measured": {"value": "x"}}, whole | {"measured": 3}, whole | {"host": {}}]
+    damaged += [{key: value for key, value in whole.items() if key != left_out} for left_out in whole]
+    for content in ("", "{", "[]", *map(json.dumps, damaged)):
+        file.write_text(content)
+        assert trying.kept(one, tmp_path).measured is None, content
+    assert try_it(one, tmp_path).measured == measured(2.6, 3.4)
+    assert made == [False, False]
+
+
+@pytest.mark.parametrize("command", [["--json", "nowhere/x.json"], ["--out", "file"], ["--report", "file"]])
+def test_where_nothing_can_be_written_nothing_is_measured(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("a file")
+    monkeypatch.setattr(trying, "tried", lambda *_, **__: pytest.fail("it was measured all the same"))
+    assert invoke(["claims", "--only", "ab-users", *command]) == 2
+    told = capsys.readouterr().err
+    assert command[1] in told
+    assert "next: name a " in told
+    assert Path("file").read_text() == "a file"
+
+
+def test_a_folder_of_something_else_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    thesis = tmp_path / "rest-latency" / "thesis.txt"
+    thesis.parent.mkdir()
+    thesis.write_text("a year's work")
+    assert invoke(["claims", "--only", "ab-users", "--only", "rest-latency", "--out", str(tmp_path)]) == 2
+    assert str(thesis) in capsys.readouterr().err
+    assert thesis.read_text() == "a year's work"
+    assert not (tmp_path / "ab-users").exists()
 
 
 def test_the_report_tells_every_claim_with_its_figure_or_why_there_is_none(tmp_path: Path) -> None:
@@ -222,4 +253,4 @@ def test_arms_take_turns_and_leave_run_folders_that_are_judged(tmp_path: Path) -
         assert found[0].summary.outcomes["wrong"] == 0
         assert found[0].latency("p50").value is not None
         assert len(found[0].samples) == found[0].summary.planned
-    assert sorted(path.name for path in laboratory.folder.iterdir()) == ["inline-1", "plain-1"]
+    assert sorted(path.name for path in laboratory.folder.iterdir()) == ["inline-1", "plain-1", KEPT]

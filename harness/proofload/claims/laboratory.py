@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from proofload.discovery import module_for
+from proofload.errors import RunFolderError
 from proofload.lab import run_scenario
 from proofload.progress import Progress
 from proofload.records import Phase, PhaseSummary, Quantile, Result, Samples
 from proofload.resources import ensure_fixtures
 from proofload.scenarios import Scenario
+from proofload.store.folder import claim as claim_folder
 from proofload.store.record import RunRecord, Series
 from proofload.target_model import Target
 from proofload.targets import load_target
@@ -24,6 +26,8 @@ QUICK = 0.4
 FEWEST = 60
 """Requests that a median is worth measuring by: so many even then."""
 WARM_S = 1.0
+KEPT = "proofload-claim.json"
+"""In the folder of an experiment: makes it ours, and holds what was measured once it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +87,24 @@ class Run:
 
 
 class Laboratory:
-    """One experiment's. `folder` is its own; what an earlier attempt left there is thrown away."""
+    """One experiment's. `folder` is its own; what an earlier attempt left there is thrown away, and of anybody else
+    nothing: raises RunFolderError."""
 
     def __init__(self, folder: Path, progress: Progress, *, quick: bool, device: str = "cpu") -> None:
         self.folder = folder
         self.progress = progress
         self.device = device
         self.quick = quick
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        refuse_foreign(folder)
+        try:
+            if folder.exists():
+                shutil.rmtree(folder)
+        except OSError as exc:
+            raise RunFolderError(
+                f"what an earlier attempt left in {folder} cannot be removed", evidence=str(exc), remedy="remove it"
+            ) from exc
+        claim_folder(folder)
+        (folder / KEPT).touch()
 
     def in_turn(self, rounds: int, **arms: Arm) -> dict[str, list[Run]]:
         """Each arm in `rounds` lifetimes (with --quick in one), the order turned round from one round to the next."""
@@ -136,6 +149,12 @@ class Laboratory:
             reports=(),  # `proofload report FOLDER` makes one
         )
         return Run(folder)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raises RunFolderError for a folder that holds anything and that no experiment made."""
+    if folder.exists() and not (folder / KEPT).is_file():
+        claim_folder(folder)
 
 
 def doubts(*groups: Sequence[Run]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import orjson
 
 from proofload import __version__
 from proofload.claims import STAND_IN, Claim, Measured
-from proofload.claims.laboratory import Laboratory
+from proofload.claims.laboratory import KEPT, Laboratory, refuse_foreign
 from proofload.claims.ruling import Ruling, ruling
 from proofload.discovery import implementations
 from proofload.environment import environment
@@ -25,6 +25,7 @@ from proofload.store.folder import write_json
 SCHEMA = "proofload.claims/1"
 FAILED = "failed"
 """The doubt about an experiment that could not be carried out."""
+_HOST = ("cpu", "cores", "memory_gib", "system", "python", "libraries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,10 @@ def tried(claims: Sequence[Claim], out: Path, progress: Progress, *, quick: bool
     """Each claim in turn: what is kept in `out`, else tried now and kept.
 
     A quick trial does not stand for a full one, nor one without a figure or that the lab called invalid for any.
+    Raises RunFolderError, before anything is measured, where an experiment would need the folder of something else.
     """
+    for claim in claims:
+        refuse_foreign(out / claim.name)
     for claim in claims:
         before = kept(claim, out)
         if claim.measure is None or (_settled(before.measured) and (quick or not before.quick)):
@@ -82,10 +86,12 @@ def kept(claim: Claim, out: Path) -> Tried:
     """What an earlier trial left; nothing measured where there was none, or its file is damaged."""
     try:
         row = orjson.loads(_file(claim, out).read_bytes())
-        measured = _measured(row["measured"])
+        if (row["schema"], row["claim"]) != (SCHEMA, claim.name):
+            raise ValueError("it is not of this claim")
+        host = {key: row["host"][key] for key in _HOST} | {"libraries": dict(row["host"]["libraries"])}
+        return Tried(claim, _measured(row["measured"]), bool(row["quick"]), str(row["when"]), str(row["version"]), host)
     except (OSError, ValueError, KeyError, TypeError):
         return Tried(claim, None)
-    return Tried(claim, measured, row["quick"], row["when"], row["version"], row["host"])
 
 
 def document(rows: Sequence[Tried]) -> dict[str, Any]:
@@ -124,17 +130,24 @@ def _settled(measured: Measured | None) -> bool:
 
 
 def _file(claim: Claim, out: Path) -> Path:
-    return out / f"{claim.name}.json"
+    return out / claim.name / KEPT
 
 
 def _measured(row: Mapping[str, Any]) -> Measured:
-    value = row["value"]
-    if value is not None and not math.isfinite(value):
+    ends = row["interval"]
+    interval = Interval(_number(ends["low"]), _number(ends["high"]))
+    return Measured(_number(row["value"]), interval, str(row["detail"]), tuple(map(str, row["doubts"])))
+
+
+def _number(value: Any) -> float | None:
+    if value is None:
+        return None
+    if not math.isfinite(number := float(value)):
         raise ValueError("no number")
-    return Measured(value, Interval(**row["interval"]), row["detail"], tuple(row["doubts"]))
+    return number
 
 
 def _host() -> dict[str, Any]:
     """What the figures depend on, for the report."""
     here = environment()
-    return {key: here[key] for key in ("cpu", "cores", "memory_gib", "system", "python", "libraries")}
+    return {key: here[key] for key in _HOST}
