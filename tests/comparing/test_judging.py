@@ -99,6 +99,26 @@ def test_requirements_are_judged_over_all_lifetimes_together(lab: Any, compared:
     assert found.options[1].meets is Status.FAIL
 
 
+def test_the_limits_of_every_load_are_judged_and_named_by_it(
+    lab: Any, compared: Callable[..., Comparison], tmp_path: Path
+) -> None:
+    """What a load that is easy to bear shows says nothing of one that is not."""
+    for name in ("easy", "strict"):
+        (tmp_path / f"{name}.scenario.toml").write_text('procedure = "load"\n')
+    scenarios = ["easy.scenario.toml", "strict.scenario.toml"]
+    found = compared("a", "b", scenarios=scenarios, settings=["strict.slo.p99_ms=3"])
+    for option in found.options:
+        kept = {one.name: one.status for one in option.requirements}
+        assert list(kept) == ["easy: p99 ≤ 50 ms", "easy: ≥ 99.9 % ok", "strict: p99 ≤ 3 ms", "strict: ≥ 99.9 % ok"]
+        assert kept["strict: p99 ≤ 3 ms"] is Status.FAIL
+        assert option.meets is Status.FAIL
+    assert found.requires == (
+        "easy: p99 ≤ 50 ms, ≥ 99.9 % ok at 100/s",
+        "strict: p99 ≤ 3 ms, ≥ 99.9 % ok at 100/s",
+    )
+    assert found.p99_limit_ms == 50
+
+
 def test_without_a_confirmed_rate_a_budget_is_not_kept(compared: Callable[..., Comparison]) -> None:
     found = compared("a", "b", pairs=3, settings=["cost.peak_rps=100", "compare.budget_per_month=5"])
     for option in found.options:

@@ -179,6 +179,8 @@ class Comparison:
     scenarios: tuple[str, ...]
     requires: tuple[str, ...]
     """What was required, in words: the SLO, the peak, the budget."""
+    p99_limit_ms: float | None
+    """Of the load that stands first: beside the options' own p99."""
     command: str
     started_at: str
     folder: str

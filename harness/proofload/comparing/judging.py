@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from proofload.analysis.pairs import estimate
-from proofload.comparing.asked import PRICED, Asked, Situation
+from proofload.comparing.asked import PRICED, Asked
 from proofload.comparing.found import (
     SERVICE,
     Beside,
@@ -19,6 +19,7 @@ from proofload.comparing.found import (
     Once,
     Option,
     Price,
+    Requirement,
 )
 from proofload.comparing.lifetimes import Fate, Made, made
 from proofload.comparing.pairing import VALUES, Pairs, compared
@@ -30,6 +31,8 @@ from proofload.comparing.running import plan_in
 from proofload.comparing.unmeasured import not_measured
 from proofload.records import Interval, Result
 from proofload.report.sentences import headline
+from proofload.report.text import printable
+from proofload.scenarios import Scenario
 from proofload.verdict.comparison import Standing, by_verdict, overall
 
 OWN_ALPHA = 0.01
@@ -57,8 +60,8 @@ class _Evidence:
         return self.readings.get((self.paired[0], option), ()) if self.paired else ()
 
     @property
-    def load(self) -> Situation | None:
-        return self.asked.situations[self.paired[0]] if self.paired else None
+    def load(self) -> Scenario | None:
+        return self.asked.situations[self.paired[0]].scenario if self.paired else None
 
 
 def judged(asked: Asked, folder: Path) -> Comparison:
@@ -85,6 +88,7 @@ def judged(asked: Asked, folder: Path) -> Comparison:
         settings=asked.settings.model_dump(mode="json"),
         scenarios=tuple(one.scenario.name for one in asked.situations),
         requires=tuple(_requires(evidence)),
+        p99_limit_ms=None if evidence.load is None else evidence.load.slo.p99_ms,
         command=str(plan["command"]),
         started_at=str(plan["started_at"]),
         folder=str(folder),
@@ -137,12 +141,8 @@ def _standing(evidence: _Evidence, label: str, besides: Sequence[Beside]) -> Sta
 
 def _option(evidence: _Evidence, place: int, besides: Sequence[Beside]) -> Option:
     asked, own = evidence.asked, evidence.own(place)
-    label, load = asked.labels[place], evidence.load
-    names = () if load is None else load.scenario.slo.limits()
-    levels = {name: _level([one.latency.get(name) for one in own]) for name in {"p50", "p99", *names}}
+    label = asked.labels[place]
     price, peak_rps = _price(evidence, place)
-    requirements = [] if load is None else list(limits_kept(own, load.scenario, levels))
-    requirements += budgets_kept(price, asked.settings, peak_rps)
     due = sum(one.due for one in own)
     shown = next((found.target for (_, option), found in evidence.results.items() if option == place), {})
     return Option(
@@ -151,13 +151,31 @@ def _option(evidence: _Evidence, place: int, besides: Sequence[Beside]) -> Optio
         standing=None if place == 0 else _standing(evidence, label, besides),
         rate_rps=sum(one.offered_rps for one in own) / len(own) if own else None,
         service_p50=_level([one.service_p50 for one in own]),
-        latency_p50=levels["p50"],
-        latency_p99=levels["p99"],
+        latency_p50=_percentile(own, "p50"),
+        latency_p99=_percentile(own, "p99"),
         answers=sum(one.answers for one in own),
         ok_share=sum(one.ok for one in own) / due if due else None,
-        requirements=tuple(requirements),
+        requirements=(*_limits(evidence, place), *budgets_kept(price, asked.settings, peak_rps)),
         price=price,
     )
+
+
+def _limits(evidence: _Evidence, option: int) -> Iterator[Requirement]:
+    """Those of every load in pairs."""
+    for place in evidence.paired:
+        scenario, own = evidence.asked.situations[place].scenario, evidence.readings.get((place, option), ())
+        levels = {name: _percentile(own, name) for name in scenario.slo.limits()}
+        for one in limits_kept(own, scenario, levels):
+            yield replace(one, name=f"{_where(evidence, scenario)}{one.name}")
+
+
+def _where(evidence: _Evidence, scenario: Scenario) -> str:
+    """Whose limit it is, where there are several loads."""
+    return f"{printable(scenario.name, 60)}: " if len(evidence.paired) > 1 else ""
+
+
+def _percentile(readings: Sequence[Reading], name: str) -> Level | None:
+    return _level([one.latency.get(name) for one in readings])
 
 
 def _price(evidence: _Evidence, option: int) -> tuple[Price | None, float | None]:
@@ -239,10 +257,11 @@ def _conservation(evidence: _Evidence) -> Conservation:
 
 
 def _requires(evidence: _Evidence) -> Iterator[str]:
-    settings, load = evidence.asked.settings, evidence.load
-    if load is not None:
-        limits = [f"{name.replace('_', '.')} ≤ {limit:g} ms" for name, limit in load.scenario.slo.limits().items()]
-        yield f"{', '.join([*limits, f'≥ {100 * load.scenario.slo.ok_share:g} % ok'])} at {load.scenario.rate_rps:g}/s"
+    settings = evidence.asked.settings
+    for scenario in (evidence.asked.situations[place].scenario for place in evidence.paired):
+        limits = [f"{name.replace('_', '.')} ≤ {limit:g} ms" for name, limit in scenario.slo.limits().items()]
+        every = ", ".join([*limits, f"≥ {100 * scenario.slo.ok_share:g} % ok"])
+        yield f"{_where(evidence, scenario)}{every} at {scenario.rate_rps:g}/s"
     for situation in evidence.asked.situations:
         if situation.scenario.procedure == PRICED and situation.scenario.cost.peak_rps:
             cost = situation.scenario.cost

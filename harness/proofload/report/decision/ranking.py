@@ -63,11 +63,17 @@ def ranking(found: Comparison, looks: Mapping[str, Look]) -> Section:
         Column("a month"),
         Column("order"),
     ]
-    blocks: list[Block] = [table("Options with their 99 % intervals", columns, rows)]
+    blocks: list[Block] = [table(f"Options with their 99 % intervals{_under(found)}", columns, rows)]
     picture = _pareto(found, looks)
     blocks.append(picture if picture is not None else Note(_why_no_picture(found)))
     blocks.append(Lines(tuple(_arithmetic(found))))
     return Section("ranking", TITLE, tuple(blocks))
+
+
+def _under(found: Comparison) -> str:
+    """Which load an option's own values are of, where there are several."""
+    loads = list(dict.fromkeys(one.scenario for one in found.besides if one.metrics))
+    return f", under {printable(loads[0], 60)}" if len(loads) > 1 else ""
 
 
 def places(found: Comparison) -> list[Place]:
@@ -101,7 +107,7 @@ def _pareto(found: Comparison, looks: Mapping[str, Look]) -> Picture | None:
             there,
             looks,
             cost_title=title,
-            limit_ms=_limit(found),
+            limit_ms=found.p99_limit_ms,
             budget=found.settings.get("budget_per_million"),
         ),
         alt=f"Cost against p99. {told}. Beaten by none in both: {joined(list(best))}.",
@@ -113,11 +119,6 @@ def _pareto(found: Comparison, looks: Mapping[str, Look]) -> Picture | None:
 
 def _listed(labels: Sequence[str]) -> str:
     return labels[0] if len(labels) == 1 else f"{', '.join(labels[:-1])} or {labels[-1]}"
-
-
-def _limit(found: Comparison) -> float | None:
-    names = [one.name for option in found.options for one in option.requirements if one.name.startswith("p99 ≤")]
-    return float(names[0].removeprefix("p99 ≤ ").removesuffix(" ms")) if names else None
 
 
 def _why_no_picture(found: Comparison) -> str:
