@@ -332,3 +332,12 @@ def test_every_reference_target_loads() -> None:
 def test_the_programs_own_fields_are_no_keys(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown key `source`"):
         load_target(str(write(tmp_path, 'transport = "http"\nurl = "http://h/"\nsource = "x"')))
+
+
+def test_what_names_the_version_must_be_there(tmp_path: Path) -> None:
+    text = CONTRACT.replace('name = "scorer"', 'name = "scorer"\nversion_in = ["MODEL", "--port"]')
+    assert load_target(str(write(tmp_path, text))).version_in == ("MODEL", "--port")
+    with pytest.raises(InputError, match=r"variables or flags of \[start\] or \[container\] .*MODEL, --port.*'MODLE'"):
+        load_target(str(write(tmp_path, text.replace('["MODEL"', '["MODLE"'))))
+    with pytest.raises(InputError, match="none"):
+        load_target(str(write(tmp_path, text.partition("[start]")[0])))

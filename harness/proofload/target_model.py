@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from proofload.errors import InputError
 from proofload.placeholders import looked_up, misspelt_placeholder, names_in, replaced
@@ -131,6 +131,9 @@ class Target(Table):
     start: Start | None = None
     container: Container | None = None
     limits: Limits = Field(default_factory=Limits)
+    version_in: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """Environment variables and flags of [start] and [container] that say which version is under test; see
+    nightly/likeness.py."""
     source: Annotated[Path | None, Field(strict=False, exclude=True)] = None
     """The file it was read from (no key of the file); None for a bare URL."""
 
@@ -147,6 +150,18 @@ class Target(Table):
         if not _URL.match(url):
             raise ValueError('a URL with a scheme, like "http://127.0.0.1:8000/predict"')
         return url
+
+    @model_validator(mode="after")
+    def _names_the_version(self) -> Target:
+        ways = [way for way in (self.start, self.container) if way is not None]
+        known = {name: None for way in ways for name in way.env}
+        known |= {word.partition("=")[0]: None for way in ways for word in way.command if word.startswith("-")}
+        for name in self.version_in:
+            if name not in known:
+                there = ", ".join(known) or "none"
+                raise ValueError(f"`version_in` to name variables or flags of [start] or [container] ({there}), "
+                                 f"not {name!r}")  # fmt: skip
+        return self
 
     @property
     def folder(self) -> Path:

@@ -54,6 +54,7 @@ def ports_moved() -> dict[str, Any]:
 
 MEANS_NOTHING = [
     ports_moved(),
+    a_run(target__probe={"metrics": "http://127.0.0.1:23224/metrics", "pid": 4711}),
     a_run(target__source="/b/own.target.toml"),
     a_run(target__response={"prediction": "$.prediction", "expected_version": "v2"}),
     a_run(host={"host_id": "another boot", "wall_offset_ns": 9}),
@@ -81,6 +82,68 @@ ANOTHER_CONFIGURATION = [
     a_run(placement__target_cores=[1, 2]),
     a_run(payloads__count=4096),
 ]
+
+
+def of_version(version: str, **changes: Any) -> dict[str, Any]:
+    """A run of that version: image, variable and flags say so."""
+    number = version.removeprefix("v")
+    run = a_run(
+        target__version_in=["MODEL", "--model-version", "--weights"],
+        target__response={"prediction": "$.prediction", "expected_version": version},
+        target__start={
+            "command": [
+                "server.py",
+                "--port",
+                "23223",
+                "--model-version",
+                version,
+                f"--weights=/models/{version}.onnx",
+            ],
+            "env": {"MODEL": version, "WORKERS": "2"},
+        },
+        target__container={"image": f"localhost:5000/team/scorer:{number}", "env": {"MODEL": version}},
+    )
+    for path, value in changes.items():
+        *tables, last = path.split("__")
+        inner = run["target"]
+        for table in tables:
+            inner = inner[table]
+        inner[last] = value
+    return run
+
+
+ANOTHER_VERSION = [
+    of_version("v3"),
+    of_version("v2024"),
+    of_version("v2", container__image="localhost:5000/team/scorer@sha256:" + "ab" * 32),
+    of_version("v2", container__image="localhost:5000/team/scorer:3@sha256:" + "ab" * 32),
+    of_version("v2", container__image="localhost:5000/team/scorer"),
+]
+SAME_VERSION_CONFIGURED_OTHERWISE = [
+    of_version("v2", container__image="localhost:5000/team/other:2"),
+    of_version("v2", container__image="elsewhere:5000/team/scorer:2"),
+    of_version("v2", start__env={"MODEL": "v2", "WORKERS": "4"}),
+    of_version("v2", start__command=["server.py", "--port", "23223", "--model-version", "v2", "--threads", "4"]),
+]
+
+
+@pytest.mark.parametrize("other", ANOTHER_VERSION)
+def test_another_version_goes_on_with_the_course(other: dict[str, Any]) -> None:
+    one, two = likeness(of_version("v2")), likeness(other)
+    assert differences(one.configuration_facts, two.configuration_facts) == []
+    assert one.configuration == two.configuration
+
+
+@pytest.mark.parametrize("other", SAME_VERSION_CONFIGURED_OTHERWISE)
+def test_what_is_configured_beside_the_version_begins_another(other: dict[str, Any]) -> None:
+    assert likeness(of_version("v2")).configuration != likeness(other).configuration
+
+
+def test_an_images_tag_is_no_port() -> None:
+    """A tag of digits behind a colon looks like one, and would hide the same number elsewhere."""
+    one = of_version("v2", container__image="scorer:2024", container__command=["--batch", "2024"])
+    two = of_version("v2", container__image="scorer:2025", container__command=["--batch", "2025"])
+    assert likeness(one).configuration != likeness(two).configuration
 
 
 @pytest.mark.parametrize("other", MEANS_NOTHING)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
+
+import numpy as np
 
 from proofload.nightly.chronicle import chronicle_of
 from proofload.nightly.history import Index
@@ -94,6 +97,25 @@ def test_another_configuration_begins_a_new_course_and_is_marked(tmp_path: Path)
     text = words(pages(written(tmp_path).parent)["cells/load.flask.cpu.html"])
     assert "2026-01-16 : another configuration; figures before and after are not compared." in text
     assert "scenario.rate_rps: 100.0 → 120.0" in text
+    assert "p99: 41.0 ms (median of 15 nights) → 61.0 ms (median of 15 nights)" in text
+    assert "crosses: nights without" in text
+    everything = Index(tmp_path, lambda _: None).rows()
+    told = [write_site(tmp_path, chronicle_of(nights(tmp_path)[:until], everything))[1] for until in (15, 16, 17)]
+    new = "Not compared with the nights before: load · flask · cpu (another configuration)."
+    assert [any(sentence.startswith(new) for sentence in sentences) for sentences in told] == [False, True, False]
+
+
+def test_a_regression_that_came_with_a_new_version_is_told(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    for number in range(40):
+        slow, version = (1.15, "v3") if number >= 20 else (1.0, "v2")
+        start = {"command": ["server", "--weights", f"{version}.bin"], "env": {"MODEL": version}}
+        run = {"target.start": start, "target.container": {"image": f"scorer:{version}"},
+               "target.version_in": ["MODEL", "--weights"]}  # fmt: skip
+        write_night(tmp_path, number, {a_cell(): Made(p99_ms=40.0 * slow * math.exp(0.03 * rng.normal()), run=run)})
+    history = chronicle_of(nights(tmp_path), Index(tmp_path, lambda _: None).rows())
+    (p99,) = [trend for trend in history.trends if trend.name == "p99"]
+    assert [(change.night, change.worse) for change in p99.changes] == [("2026-01-21", True)]
 
 
 def test_every_link_leads_to_a_file(many_nights: Callable[..., Path]) -> None:

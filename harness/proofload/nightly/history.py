@@ -22,7 +22,7 @@ from proofload.nightly.rows import Row, row_of
 from proofload.records import Status
 
 FILE = "history.duckdb"
-SCHEMA = "proofload.history/1"
+SCHEMA = "proofload.history/2"
 _KEY = "night VARCHAR, scenario VARCHAR, target VARCHAR, device VARCHAR"
 _TABLES = f"""
 CREATE TABLE about (schema VARCHAR);

@@ -1,14 +1,15 @@
 """Which runs may be compared: those of one kind of host, with one configuration.
 
-What is under test, its version and its answers, is no part of either. Nor is what differs from run to run without
-meaning anything: free ports, folders, process ids, the boot.
+Which version is under test is no part of either, as far as the target file says where it stands: an image's tag and
+digest, `response.expected_version`, and what `version_in` names. Nor are its answers, nor what differs from run to run
+without meaning anything: free ports, folders, process ids, the boot.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,6 +20,9 @@ import orjson
 _NOT_CONFIGURED = ("name", "description", "targets", "seed", "device")
 _PORT_FROM = 1024
 _PORT = "{port}"
+_VERSION = "{version}"
+_IMAGES_VERSION = re.compile(r"(:[\w.-]+)?(@.*)?$")
+"""Tag and digest; the port of a registry has a path behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +61,16 @@ def _host(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _configuration(run: Mapping[str, Any]) -> dict[str, Any]:
-    ports = _ports(run)
+    targets = [_unversioned(run[key]) if run.get(key) else None for key in ("target", "canary")]
+    ports = _ports(targets)
     placement, payloads = run.get("placement", {}), run.get("payloads", {})
     return {
         "proofload": run["environment"].get("proofload"),
         "python": run["environment"].get("python"),
         "quick": run.get("quick"),
         "scenario": {key: value for key, value in run["scenario"].items() if key not in _NOT_CONFIGURED},
-        "target": _plain(_reached(run["target"]), ports),
-        "second version": _plain(_reached(run["canary"]), ports) if run.get("canary") else None,
+        "target": _plain(targets[0], ports),
+        "second version": _plain(targets[1], ports),
         "runtime": placement.get("runtime"),
         "device": placement.get("device"),
         "engine cores": len(placement.get("engine_cores") or ()),
@@ -74,21 +79,38 @@ def _configuration(run: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _reached(target: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what the file says of the version that it expects, and where the file lies."""
-    kept = {key: value for key, value in target.items() if key not in {"source", "description"}}
-    response = {key: value for key, value in target.get("response", {}).items() if key != "expected_version"}
-    return {**kept, "response": response}
+def _unversioned(target: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what says which version it is, which process, and where its file lies."""
+    kept = {key: value for key, value in target.items() if key not in {"source", "description", "version_in"}}
+    for table, key in (("response", "expected_version"), ("probe", "pid")):
+        kept[table] = {name: value for name, value in target.get(table, {}).items() if name != key}
+    named = frozenset(target.get("version_in", ()))
+    for table in {"start", "container"} & kept.keys():
+        kept[table] = _one_of_any_version(kept[table], named)
+    return kept
 
 
-def _ports(run: Mapping[str, Any]) -> frozenset[str]:
+def _one_of_any_version(way: Mapping[str, Any], named: frozenset[str]) -> dict[str, Any]:
+    """[start] or [container]; `named`: variables and flags whose values are versions."""
+    command: list[str] = []
+    for word in way.get("command", ()):
+        flag, equals, _ = word.partition("=")
+        if equals and flag in named:
+            command.append(f"{flag}={_VERSION}")
+        else:
+            command.append(_VERSION if command and command[-1] in named else word)
+    env = {name: _VERSION if name in named else value for name, value in way.get("env", {}).items()}
+    image = {"image": _IMAGES_VERSION.sub("", way["image"])} if "image" in way else {}
+    return {**way, "command": command, "env": env, **image}
+
+
+def _ports(targets: Sequence[Mapping[str, Any] | None]) -> frozenset[str]:
     """Port numbers that occur in any address of the targets."""
     found = set()
-    for target in (run["target"], run.get("canary") or {}):
-        for _, value in _flat(target):
-            for address in re.findall(r"[\w.\-\]]+:(\d{4,5})(?!\d)", value) if isinstance(value, str) else ():
-                if int(address) >= _PORT_FROM:
-                    found.add(address)
+    for _, value in _flat(targets):
+        for address in re.findall(r"[\w.\-\]]+:(\d{4,5})(?!\d)", value) if isinstance(value, str) else ():
+            if int(address) >= _PORT_FROM:
+                found.add(address)
     return frozenset(found)
 
 

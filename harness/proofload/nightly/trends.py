@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
+from statistics import median
 
 import numpy as np
 
@@ -53,6 +54,19 @@ class Break:
     night: str
     what: str
     differences: tuple[str, ...]
+    levels: tuple[Level, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A figure on both sides of a break, the median of so many nights; None where it has none."""
+
+    name: str
+    unit: str
+    before: float | None
+    nights_before: int
+    after: float | None
+    nights_after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +115,24 @@ def trends(rows: Sequence[Row], nights: Sequence[str]) -> list[Trend]:
 
 def breaks(rows: Sequence[Row]) -> list[Break]:
     """Of one cell's rows, the oldest first: where host or configuration changed."""
-    found = []
     measured = [row for row in rows if row.status is not None]
-    for before, after in pairwise(measured):
-        parts = [name for name, differ in (("host", before.host != after.host),
-                 ("configuration", before.configuration != after.configuration)) if differ]  # fmt: skip
-        if parts:
-            told = tuple(one for part in parts for one in differences(before.facts[part], after.facts[part]))
-            found.append(Break(after.night, " and ".join(parts), told))
-    return found
+    courses = [list(alike) for _, alike in groupby(measured, key=lambda row: (row.host, row.configuration))]
+    return [_break(one, other) for one, other in pairwise(courses)]
+
+
+def _break(one: Sequence[Row], other: Sequence[Row]) -> Break:
+    before, after = one[-1], other[0]
+    parts = [name for name, differ in (("host", before.host != after.host),
+             ("configuration", before.configuration != after.configuration)) if differ]  # fmt: skip
+    told = tuple(fact for part in parts for fact in differences(before.facts[part], after.facts[part]))
+    units = {figure.name: figure.unit for row in (*one, *other) for figure in row.figures}
+    levels = tuple(Level(name, unit, *_level(one, name), *_level(other, name)) for name, unit in units.items())
+    return Break(after.night, " and ".join(parts), told, levels)
+
+
+def _level(rows: Sequence[Row], name: str) -> tuple[float | None, int]:
+    values = [figure.value for row in rows for figure in row.figures if figure.name == name]
+    return (median(values) if values else None, len(values))
 
 
 def key_of(row: Row) -> CellKey:

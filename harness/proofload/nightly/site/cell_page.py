@@ -12,7 +12,7 @@ from proofload.nightly.rows import Row
 from proofload.nightly.site.names import Names, label, report_link
 from proofload.nightly.site.picture import sketch_of, trend_picture
 from proofload.nightly.site.words import ToldChange, level, told_changes
-from proofload.nightly.trends import Break, CellKey, Trend, breaks, key_of
+from proofload.nightly.trends import Break, CellKey, Level, Trend, breaks, key_of
 from proofload.records import Status
 from proofload.report import numbers
 
@@ -40,13 +40,23 @@ class NightLine:
 
 
 @dataclass(frozen=True, slots=True)
+class NewCourse:
+    """Where host or configuration changed: what, and the figures on both sides."""
+
+    night: str
+    what: str
+    differences: tuple[str, ...]
+    levels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CellPage:
     title: str
     subtitle: str
     sentences: tuple[str, ...]
     pictures: tuple[Drawn, ...]
     changes: tuple[ToldChange, ...]
-    breaks: tuple[Break, ...]
+    breaks: tuple[NewCourse, ...]
     columns: tuple[str, ...]
     lines: tuple[NightLine, ...]
 
@@ -67,7 +77,7 @@ def cell_page(chronicle: Chronicle, key: CellKey, names: Names) -> CellPage:
         sentences=_sentences(chronicle, rows, changes),
         pictures=tuple(_drawn(chronicle, trend, broken, number, names) for number, trend in enumerate(own)),
         changes=tuple(changes),
-        breaks=tuple(reversed(broken)),
+        breaks=tuple(_new_course(one) for one in reversed(broken)),
         columns=tuple(f"{trend.name} ({trend.unit})" for trend in own),
         lines=tuple(_line(row, own) for row in reversed(rows)),
     )
@@ -91,6 +101,24 @@ def _drawn(chronicle: Chronicle, trend: Trend, broken: list[Break], number: int,
         "; ".join(told) or "none told"
     )
     return Drawn(trend.name, Markup(svg), alt, sketch_of(trend))  # noqa: S704  matplotlib's XML, in which text is escaped
+
+
+def _new_course(one: Break) -> NewCourse:
+    return NewCourse(one.night, one.what, one.differences, tuple(_levels(level) for level in one.levels))
+
+
+def _levels(one: Level) -> str:
+    """ "p99: 40.1 ms (median of 15 nights) → 61.0 ms (median of 3 nights)"."""
+    sides = ((one.before, one.nights_before), (one.after, one.nights_after))
+    told = [
+        "no figure" if value is None else f"{numbers.significant(value)} {one.unit} ({_median_of(nights)})"
+        for value, nights in sides
+    ]
+    return f"{one.name}: {' → '.join(told)}"
+
+
+def _median_of(nights: int) -> str:
+    return "one night" if nights == 1 else f"median of {nights} nights"
 
 
 def _line(row: Row, own: list[Trend]) -> NightLine:

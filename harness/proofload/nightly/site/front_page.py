@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from proofload.analysis.change_points import ALPHA_OF_HORIZON, FEWEST, HORIZON
@@ -10,7 +10,7 @@ from proofload.nightly.chronicle import Chronicle
 from proofload.nightly.rows import Row
 from proofload.nightly.site.names import Names, label, report_link
 from proofload.nightly.site.words import ToldChange, listed, sentence, told_changes, verdicts
-from proofload.nightly.trends import CellKey, key_of
+from proofload.nightly.trends import CellKey, breaks, key_of
 from proofload.records import Status
 from proofload.report import numbers
 
@@ -72,7 +72,7 @@ def front_page(chronicle: Chronicle, names: Names) -> FrontPage:
     return FrontPage(
         title=f"Night {last}" if last else "No night yet",
         subtitle=f"proofload nightly · {len(chronicle.nights)} night{'s' if len(chronicle.nights) != 1 else ''}",
-        sentences=_sentences(shown, changes, chronicle.nights),
+        sentences=(*_sentences(shown, changes, chronicle.nights), *_new_courses(chronicle, last)),
         columns=tuple(columns),
         matrix=tuple((line[0], line[1], tuple(shown.get((column, *line)) for column in columns)) for line in lines),
         changes=tuple(changes),
@@ -111,6 +111,20 @@ def _sentences(
     if missing:
         said.append(f"Missing: {listed(missing, 5)}.")
     return tuple(said)
+
+
+def _new_courses(chronicle: Chronicle, last: str) -> Iterator[str]:
+    """Figures that are not compared with what went before: a change that came with it is told by nobody."""
+    begun = []
+    for key in dict.fromkeys(key_of(row) for row in chronicle.rows if row.night == last):
+        broken = breaks([row for row in chronicle.rows if key_of(row) == key])
+        if broken and broken[-1].night == last:
+            begun.append(f"{label(key)} (another {broken[-1].what})")
+    if begun:
+        yield (
+            f"Not compared with the nights before: {listed(begun, 5)}. A new course began; the page of the cell has "
+            "the figures of both sides."
+        )
 
 
 def _square(row: Row | None, key: CellKey, names: Names, *, up: int) -> Square:
