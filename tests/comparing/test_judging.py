@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from proofload.comparing.asked import understood
 from proofload.comparing.found import Comparison
 from proofload.comparing.judging import judged
 from proofload.comparing.pricing import at_capacity
-from proofload.comparing.requirements import dispersion
+from proofload.comparing.requirements import budgets_kept, dispersion
 from proofload.comparing.running import begin, make
+from proofload.comparing.settings import Comparing
 from proofload.progress import PlainProgress
 from proofload.records import Capacity, Cost, Interval, Result, Status
 from proofload.report.decision.words import answer
@@ -177,6 +179,27 @@ def test_the_fleet_for_a_peak_costs_what_capacity_allows() -> None:
     assert price.instances == Interval(6.0, 7.0)  # 1000 ÷ 210 and 1000 ÷ 190, rounded up, and one to spare
     assert price.per_month.low == pytest.approx(6 * 0.10 * 730)
     assert price.per_month.high == pytest.approx(7 * 0.20 * 730)
+
+
+@pytest.mark.parametrize("status", [Status.FAIL, Status.INVALID, Status.INCONCLUSIVE])
+def test_a_rate_of_a_run_that_did_not_pass_has_no_price(status: Status) -> None:
+    scenario = load_scenario("capacity", overrides={"cost.peak_rps": 1000})
+    inputs = {"resources": {"vcpu-hour": 2.0}, "prices": PRICES}
+    cost = Cost(1.0, Interval(0.8, 1.2), "USD", priced=True, detail="", inputs=inputs)
+    passed = _result(Capacity(400.0, Interval(380.0, 420.0), True, (), None), cost)
+    assert at_capacity(passed, scenario) is not None
+    price = at_capacity(replace(passed, status=status), scenario)
+    assert price is None
+    [budget] = budgets_kept(price, Comparing(budget_per_month=10_000), 1000.0)
+    assert (budget.status, budget.evidence) == (Status.INCONCLUSIVE, "no run that passed confirmed a rate")
+
+
+def test_a_capacity_run_that_did_not_pass_is_told_as_not_measured(
+    lab: Any, compared: Callable[..., Comparison]
+) -> None:
+    lab.statuses = {"capacity-a-a": Status.PASS, "capacity-b-b": Status.FAIL}
+    told = [one for one in compared("a", "b", pairs=3, scenarios=["load", "capacity"]).not_measured if "costs" in one]
+    assert told == ["What b can carry, and what that costs: its run of capacity ended as fail."]
 
 
 def test_a_rate_that_was_not_confirmed_has_no_price() -> None:

@@ -9,15 +9,17 @@ from proofload.comparing.found import UNKNOWN, Price
 from proofload.comparing.readings import Reading
 from proofload.cost.cost import cost_per_million, fleet
 from proofload.cost.prices import Price as TablePrice
-from proofload.records import Interval, Result
+from proofload.records import Interval, Result, Status
 from proofload.scenarios import Scenario
 
 HOURS_A_MONTH = 730.0
 
 
 def at_capacity(result: Result, scenario: Scenario) -> Price | None:
-    """From a capacity run; None where it confirmed no rate."""
+    """From a capacity run; None where it confirmed no rate, or did not pass."""
     found, cost = result.capacity, result.cost
+    if result.status is not Status.PASS:
+        return None
     if found is None or not found.confirmed or found.rate_rps is None or cost is None:
         return None
     peak_rps = scenario.cost.peak_rps

@@ -46,13 +46,14 @@ def limits_kept(
 def budgets_kept(price: Price | None, settings: Comparing, peak_rps: float | None) -> Iterator[Requirement]:
     """What it may cost."""
     currency = "" if price is None else price.cost.currency
+    unconfirmed = "no run that passed confirmed a rate"
     if settings.budget_per_million is not None:
         bounds = Interval(None, None) if price is None or not price.at_capacity else price.cost.interval
         yield _within(f"≤ {numbers.money(settings.budget_per_million, currency)} per million", bounds,
-                      settings.budget_per_million, price, "no rate is confirmed that a price could be of")  # fmt: skip
+                      settings.budget_per_million, price, f"{unconfirmed} that a price could be of")  # fmt: skip
     if settings.budget_per_month is not None:
         bounds = Interval(None, None) if price is None else price.per_month
-        why = "no rate is confirmed" if peak_rps else "no peak is given: --set cost.peak_rps=…"
+        why = unconfirmed if peak_rps else "no peak is given: --set cost.peak_rps=…"
         yield _within(f"≤ {numbers.money(settings.budget_per_month, currency)} a month", bounds,
                       settings.budget_per_month, price, why)  # fmt: skip
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from proofload.comparing.asked import Asked
+from proofload.comparing.asked import PRICED, Asked
 from proofload.comparing.found import Beside, Once
 from proofload.comparing.readings import Reading
+from proofload.records import Status
 
 SITUATIONS = {
     "capacity": "how much each option can carry, and so what it costs when it is used well",
@@ -25,6 +26,10 @@ def not_measured(
     for procedure, what in SITUATIONS.items():
         if procedure not in procedures:
             yield f"{what[:1].upper()}{what[1:]}: add --scenario {procedure}."
+    for made in once:
+        if made.procedure == PRICED and made.status is not Status.PASS:
+            ended = "was not made" if made.status is None else f"ended as {made.status}"
+            yield f"What {made.option} can carry, and what that costs: its run of {made.scenario} {ended}."
     loads = [one.scenario for one in asked.situations if one.paired]
     if loads:
         rates = " and ".join(f"{one.rate_rps:g}" for one in loads)

@@ -137,5 +137,5 @@ def _arithmetic(found: Comparison) -> Iterator[str]:
 
 def _told(option: Option) -> str:
     if option.price is None:
-        return "no rate is confirmed that a price could be of."
+        return "no run that passed confirmed a rate that a price could be of."
     return printable(option.price.cost.detail, 600)
