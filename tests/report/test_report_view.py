@@ -152,7 +152,14 @@ def test_events_that_say_the_same_are_told_once(make_run: Callable[..., Any]) ->
 
 def test_events_are_told_in_words(make_run: Callable[..., Any]) -> None:
     record = make_run("flask")
-    facts = {"arm": 0, "name": "", "asked_ns": 36416810165328, "facts": {"pid": 7, "pinned_cores": [1]}, "up": True}
+    facts = {
+        "arm": 0,
+        "name": "",
+        "timeline": {"ready_ns": 7},
+        "asked_ns": 36416810165328,
+        "facts": {"pid": 7, "pinned_cores": [1]},
+        "up": True,
+    }
     event = Event(record.phases[0].start_ns, "server", {"what": "started", **facts, "base_rps": 5.20892781716956})
     seen = view(dataclasses.replace(record, events=(*record.events, event)))
     [mark] = [mark for mark in seen.events if mark.kind == "server"]

@@ -209,15 +209,16 @@ def _worded(value: Any) -> str:
             return f"{value:.5g}"
         case Mapping():
             there = {str(key): one for key, one in value.items() if one not in (None, "", (), [], {})}
-            return ", ".join(_named(key, one) for key, one in there.items() if not key.endswith("_ns"))
+            said = [_named(key, one) for key, one in there.items() if not key.endswith("_ns")]
+            return ", ".join(one for one in said if one)
         case list() | tuple():
             return " ".join(map(_worded, value))
     return str(value)
 
 
 def _named(key: str, value: Any) -> str:
-    name = key.replace("_", " ")
-    return f"{name} ({_worded(value)})" if isinstance(value, Mapping) else f"{name} {_worded(value)}"
+    name, said = key.replace("_", " "), _worded(value)
+    return "" if not said else f"{name} ({said})" if isinstance(value, Mapping) else f"{name} {said}"
 
 
 def _once(marks: Sequence[EventMark]) -> list[EventMark]:

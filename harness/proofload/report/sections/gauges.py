@@ -15,7 +15,15 @@ _OF_ANY = {
     "fds": ("file descriptors", 1.0),
     "threads": ("threads", 1.0),
     "sockets": ("sockets", 1.0),
+    "inbound": ("connections of clients", 1.0),
+    "fds_of_limit": ("file descriptors (% of their limit)", 0.01),
+    "files_bytes": ("open files on disk (MiB)", _MIB),
+    "processes": ("processes", 1.0),
+    "births": ("processes that joined since the start", 1.0),
+    "runnable_threads": ("threads that ran or wanted to", 1.0),
+    "involuntary_switches_per_s": ("main threads taken off their core (times/s)", 1.0),
 }
+_OF_LIVENESS = {"ms": ("liveness page (ms)", 1.0), "ok": ("liveness page that answered (% of looks)", 0.01)}
 _OF_CONTAINER = {
     "cpu_share": ("container: CPU (cores)", 1.0),
     "cpu_limit_cores": ("container: CPU limit (cores)", 1.0),
@@ -52,7 +60,11 @@ _OF_GPU = {
     "whole_device": ("GPU: read as a whole, neighbours included (1: yes)", 1.0),
     "shared_board": ("GPU: an instance; power and clocks are of the whole board (1: yes)", 1.0),
 }
-_BY_SOURCE: Mapping[str, Mapping[str, tuple[str, float]]] = {"container": _OF_CONTAINER, "gpu": _OF_GPU}
+_BY_SOURCE: Mapping[str, Mapping[str, tuple[str, float]]] = {
+    "container": _OF_CONTAINER,
+    "gpu": _OF_GPU,
+    "liveness": _OF_LIVENESS,
+}
 """Of these sources nothing else is told: it follows from what is."""
 _ONLY_IF_SEEN = ("throttle_", "neighbours", "whole_device", "shared_board")
 

@@ -17,6 +17,8 @@ from proofload.report.view import EventMark, RunView
 _BARS = "▁▂▃▄▅▆▇█"
 _SKETCH_WIDTH = 48
 _TABLED = 30
+_BESIDE = 14
+"""More events than this stand below the picture, not beside it."""
 
 
 def section(page: Page) -> Section:
@@ -44,7 +46,7 @@ def section(page: Page) -> Section:
             Column("detail"),
         ]
         caption = "Events, counted from the start of the first phase"
-        blocks.append(table(caption, columns, rows, wide=page.several))
+        blocks.append(table(caption, columns, rows, wide=page.several or len(rows) > _BESIDE))
     else:
         blocks.append(Note("No events were recorded besides the phases."))
     return Section("time", "Over time", tuple(blocks))
