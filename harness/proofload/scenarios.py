@@ -265,8 +265,10 @@ def _merged(tables: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
 
 def _with_absolute_paths(overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Files named on the command line are relative to where it was typed, not to the scenario file."""
-    files = {"payloads", "shape.file"}
-    return {
-        key: str(Path(value).absolute()) if key in files and isinstance(value, str) else value
-        for key, value in overrides.items()
-    }
+
+    def is_file(key: str, value: Any) -> bool:
+        return isinstance(value, str) and (
+            key in {"payloads", "shape.file"} or (key == "canary" and value.endswith(".toml"))
+        )
+
+    return {key: str(Path(value).absolute()) if is_file(key, value) else value for key, value in overrides.items()}
