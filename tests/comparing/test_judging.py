@@ -18,7 +18,9 @@ from proofload.comparing.running import begin, make
 from proofload.comparing.settings import Comparing
 from proofload.progress import PlainProgress
 from proofload.records import Capacity, Cost, Interval, Result, Status
+from proofload.report.decision.page import decision_document
 from proofload.report.decision.words import answer
+from proofload.report.formats import md
 from proofload.scenarios import load_scenario
 from proofload.verdict.comparison import exit_code
 
@@ -160,6 +162,23 @@ def test_what_was_not_measured_is_said(compared: Callable[..., Comparison]) -> N
     told = " ".join(compared("a", "b").not_measured)
     for scenario in ("capacity", "peak-10x", "cold-start", "canary-rollback", "soak"):
         assert f"--scenario {scenario}" in told
+
+
+def test_what_is_rolled_out_onto_itself_says_nothing_of_a_rollback(
+    lab: Any, compared: Callable[..., Comparison], targets: Callable[..., list[str]]
+) -> None:
+    lab.statuses = {f"canary-rollback-{letter}-{name}": Status.PASS for letter, name in ("aa", "bb", "ac", "bd")}
+    found = compared("a", "b", scenarios=["canary-rollback"])
+    assert [one.onto_itself for one in found.once] == [True, True]
+    assert any("taken back: each was rolled out onto itself" in text for text in found.not_measured)
+    page = md.page(decision_document(found))
+    assert "rolled out onto itself" in page
+    assert "rolled out and back" in page.partition("Not measured: ")[2], "and nowhere before"
+    assert "olled out and back" not in page.partition("Not measured: ")[0]
+    [other] = targets("v2")
+    found = compared("c", "d", scenarios=["canary-rollback"], settings=[f"canary-rollback.canary='{other}'"])
+    assert [(one.onto_itself, one.canary) for one in found.once] == [(False, "v2")] * 2
+    assert not any("taken back" in text for text in found.not_measured)
 
 
 def test_a_process_that_is_visited_again_and_again_is_no_fresh_lifetime(

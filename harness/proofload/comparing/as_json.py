@@ -137,6 +137,7 @@ def _once(one: Once) -> dict[str, Any]:
         "headline": list(one.said),
         "folder": one.folder,
         "canary": one.canary or None,
+        "onto_itself": one.onto_itself,
     }
 
 

@@ -47,6 +47,10 @@ class Situation:
     def paired(self) -> bool:
         return self.scenario.procedure == PAIRED
 
+    def onto_itself(self, option: int) -> bool:
+        """Whether what is rolled out is the option again, for want of another version."""
+        return hasattr(self.scenario, "canary") and self.canary in (None, self.targets[option])
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:

@@ -100,6 +100,8 @@ class Once:
     said: tuple[str, ...]
     folder: str
     canary: str = ""
+    onto_itself: bool = False
+    """It was rolled out, and no other version was named: the second one was the option again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,6 +213,7 @@ def _once(evidence: _Evidence) -> Iterator[Once]:
             said=() if result is None else headline(result),
             folder=one.attempts[-1].path.name if one.attempts else "",
             canary="" if situation.canary is None else situation.canary.name,
+            onto_itself=situation.onto_itself(option),
         )
 
 

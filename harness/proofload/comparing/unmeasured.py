@@ -22,10 +22,14 @@ SITUATIONS = {
 def not_measured(
     asked: Asked, readings: Sequence[Reading], besides: Sequence[Beside], once: Sequence[Once]
 ) -> Iterator[str]:
-    procedures = {one.scenario.procedure for one in asked.situations}
     for procedure, what in SITUATIONS.items():
-        if procedure not in procedures:
-            yield f"{what[:1].upper()}{what[1:]}: add --scenario {procedure}."
+        named = [one for one in asked.situations if one.scenario.procedure == procedure]
+        said = f"{what[:1].upper()}{what[1:]}"
+        if not named:
+            yield f"{said}: add --scenario {procedure}."
+        elif all(one.onto_itself(option) for one in named for option in range(len(one.targets))):
+            name = named[0].scenario.name
+            yield f"{said}: each was rolled out onto itself; name another version, --set {name}.canary=TARGET."
     for made in once:
         if made.procedure == PRICED and made.status is not Status.PASS:
             ended = "was not made" if made.status is None else f"ended as {made.status}"

@@ -18,6 +18,7 @@ _WHAT = {
     "soak": "after a long time",
     "capacity": "at its capacity",
 }
+_ONTO_ITSELF = "rolled out onto itself"
 _SENTENCES = 3
 _NOT_MADE = "not measured"
 
@@ -43,7 +44,7 @@ def glance(found: Comparison) -> Table:
 
 def situations(found: Comparison) -> Section:
     blocks: list[Block] = [_situation(found, name) for name in _scenarios(found)]
-    procedures = {one.procedure for one in found.once}
+    procedures = {one.procedure for one in found.once if not one.onto_itself}
     missing = [name for name in SITUATIONS if name not in procedures]
     if missing:
         blocks.append(Note(f"Not measured: {joined([_WHAT[name] for name in missing])}."))
@@ -58,8 +59,11 @@ def _scenarios(found: Comparison) -> Sequence[str]:
 
 def _titled(found: Comparison, scenario: str) -> str:
     """What it is; with the scenario's name where that is not the procedure's."""
-    procedure = next(one.procedure for one in found.once if one.scenario == scenario)
+    made = [one for one in found.once if one.scenario == scenario]
+    procedure = made[0].procedure
     what = _WHAT.get(procedure, procedure)
+    if procedure == "canary-rollback" and all(one.onto_itself for one in made):
+        what = _ONTO_ITSELF
     return what if scenario == procedure else f"{what} ({printable(scenario, 60)})"
 
 
@@ -79,4 +83,6 @@ def _said(one: Once) -> str:
     if one.status is None:
         return "No run of it is there."
     said = " ".join(printable(sentence, 300) for sentence in one.said[:_SENTENCES])
+    if one.onto_itself:
+        return f"{said} It was {_ONTO_ITSELF}: no other version was named."
     return f"{said} The second version was {printable(one.canary, 60)}." if one.canary else said
