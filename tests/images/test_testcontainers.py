@@ -29,7 +29,10 @@ def server(servers_image: str, monkeypatch: pytest.MonkeyPatch) -> DockerContain
     monkeypatch.setattr(testcontainers_config, "ryuk_disabled", True)
     monkeypatch.setattr(testcontainers_config, "connection_mode_override", ConnectionMode.docker_host)
     health = HealthcheckWaitStrategy().with_poll_interval(0.1).with_startup_timeout(90)
-    return DockerContainer(servers_image, healthcheck=OFTEN).with_exposed_ports(PORT).waiting_for(health)
+    server = DockerContainer(servers_image, healthcheck=OFTEN).with_exposed_ports(PORT).waiting_for(health)
+    loopback: Any = ("127.0.0.1", None)  # a free port of it: testcontainers would take every address
+    server.ports[str(PORT)] = loopback
+    return server
 
 
 def measured(url: str, payloads: Path, out: Path) -> dict[str, Any]:
