@@ -46,10 +46,11 @@ def test_only_valid_figures_are_followed(tmp_path: Path) -> None:
     assert {target: [figure.name for figure in row.figures] for target, row in found.items()} == {
         "invalid": [],
         "failed": ["p50", "p99"],
-        "censored": ["p50"],
+        "censored": ["p50", "p99"],
         "fast": ["capacity"],
         "down": [],
     }
+    assert [figure.bound for figure in found["censored"].figures] == ["", "at least"]
     assert found["invalid"].cost is None
     assert found["down"].status is None
     assert found["down"].said.startswith("the target down cannot be started")

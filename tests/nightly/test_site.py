@@ -118,6 +118,33 @@ def test_a_regression_that_came_with_a_new_version_is_told(tmp_path: Path) -> No
     assert [(change.night, change.worse) for change in p99.changes] == [("2026-01-21", True)]
 
 
+def test_a_collapse_is_told_and_marked_as_a_bound(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    for number in range(30):
+        down = number >= 20
+        p99_ms = 5000.0 if down else 40.0 * math.exp(0.03 * rng.normal())
+        write_night(tmp_path, number, {a_cell(): Made(p99_ms=p99_ms, censored=down)})
+    site = written(tmp_path).parent
+    front, cell = words(pages(site)["index.html"]), words(pages(site)["cells/load.flask.cpu.html"])
+    for text in (front, cell):
+        assert re.search(r"p99 ▲ [\d,]+ % higher: worse .* → ≥ 5,000 ms 2026-01-21", text), text
+    assert "2026-01-30 ✓ pass 1,250 ≥ 5,000" in cell
+    assert "lately ≥ 5,000 ms" in pages(site)["cells/load.flask.cpu.html"]
+
+
+def test_nights_without_a_figure_are_counted_and_no_good_news(tmp_path: Path) -> None:
+    for number in range(20):
+        gone = number >= 17
+        made: Made | str = Made(status=Status.INVALID) if gone else Made()
+        write_night(tmp_path, number, {a_cell(): made, a_cell("grpc"): Made()})
+    site = written(tmp_path).parent
+    said = "3 nights without a figure, the last one is of 2026-01-17"
+    front, cell = words(pages(site)["index.html"]), words(pages(site)["cells/load.flask.cpu.html"])
+    assert f"Nothing can be told of p50 of load · flask · cpu ({said}) and p99 of load · flask · cpu ({said})." in front
+    assert f"p99: {said}." in cell
+    assert "without a figure," not in words(pages(site)["cells/load.grpc.cpu.html"])
+
+
 def test_every_link_leads_to_a_file(many_nights: Callable[..., Path]) -> None:
     site = written(many_nights(3, also=[a_cell("odd/name #1?")])).parent
     links = 0

@@ -22,7 +22,7 @@ from proofload.nightly.rows import Row, row_of
 from proofload.records import Status
 
 FILE = "history.duckdb"
-SCHEMA = "proofload.history/2"
+SCHEMA = "proofload.history/3"
 _KEY = "night VARCHAR, scenario VARCHAR, target VARCHAR, device VARCHAR"
 _TABLES = f"""
 CREATE TABLE about (schema VARCHAR);
@@ -30,7 +30,7 @@ CREATE TABLE runs ({_KEY}, night_began VARCHAR, folder VARCHAR, status VARCHAR, 
   duration_s DOUBLE, procedure VARCHAR, host VARCHAR, configuration VARCHAR, facts VARCHAR,
   cost DOUBLE, cost_low DOUBLE, cost_high DOUBLE, currency VARCHAR, PRIMARY KEY (night, scenario, target, device));
 CREATE TABLE figures ({_KEY}, name VARCHAR, value DOUBLE, low DOUBLE, high DOUBLE, unit VARCHAR,
-  high_is_worse BOOLEAN, PRIMARY KEY (night, scenario, target, device, name));
+  high_is_worse BOOLEAN, bound VARCHAR, PRIMARY KEY (night, scenario, target, device, name));
 """
 _RUNS = tuple(one.name for one in fields(Row) if one.name != "figures")
 _FIGURES = tuple(one.name for one in fields(Figure))

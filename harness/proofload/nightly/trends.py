@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from statistics import median
 
 import numpy as np
 
 from proofload.analysis.change_points import Course, Outlook, outlooks
-from proofload.nightly.figures import Figure
+from proofload.nightly.figures import Figure, Typical
 from proofload.nightly.likeness import differences
 from proofload.nightly.rows import Row
 
@@ -41,8 +40,8 @@ class Stretch:
     nights: tuple[str, ...]
     figures: tuple[Figure, ...]
     changes: tuple[Told, ...]
-    levels: tuple[tuple[str, str, float], ...]
-    """First night, last night, and the geometric mean between them."""
+    levels: tuple[tuple[str, str, Typical], ...]
+    """First night, last night, and what was typical between them."""
     dependence: float
     stands_out: float | None
 
@@ -59,14 +58,12 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """A figure on both sides of a break, the median of so many nights; None where it has none."""
+    """A figure on both sides of a break; None where it has none."""
 
     name: str
     unit: str
-    before: float | None
-    nights_before: int
-    after: float | None
-    nights_after: int
+    before: Typical | None
+    after: Typical | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,11 @@ class Trend:
     name: str
     unit: str
     high_is_worse: bool
-    latest: float
+    latest: Figure
+    silent: tuple[str, ...]
+    """The nights since the latest figure: it may be missing just because all went wrong."""
+    last_night: str
+    """That of the latest figure."""
     stretches: tuple[Stretch, ...]
     """By their first nights; hosts that take turns have stretches beside each other."""
 
@@ -108,8 +109,9 @@ def trends(rows: Sequence[Row], nights: Sequence[str]) -> list[Trend]:
     found = []
     for key, all_alike in parts.items():
         stretches = tuple(_stretch(seen, looked[key, alike]) for alike, seen in all_alike.items())
-        latest = max((seen[-1] for seen in all_alike.values()), key=lambda pair: numbers[pair[0].night])[1]
-        found.append(Trend(key[0], key[1], latest.unit, latest.high_is_worse, latest.value, stretches))
+        row, latest = max((seen[-1] for seen in all_alike.values()), key=lambda pair: numbers[pair[0].night])
+        silent = tuple(nights[numbers[row.night] + 1 :])
+        found.append(Trend(*key, latest.unit, latest.high_is_worse, latest, silent, row.night, stretches))
     return found
 
 
@@ -126,13 +128,13 @@ def _break(one: Sequence[Row], other: Sequence[Row]) -> Break:
              ("configuration", before.configuration != after.configuration)) if differ]  # fmt: skip
     told = tuple(fact for part in parts for fact in differences(before.facts[part], after.facts[part]))
     units = {figure.name: figure.unit for row in (*one, *other) for figure in row.figures}
-    levels = tuple(Level(name, unit, *_level(one, name), *_level(other, name)) for name, unit in units.items())
+    levels = tuple(Level(name, unit, _typical(one, name), _typical(other, name)) for name, unit in units.items())
     return Break(after.night, " and ".join(parts), told, levels)
 
 
-def _level(rows: Sequence[Row], name: str) -> tuple[float | None, int]:
-    values = [figure.value for row in rows for figure in row.figures if figure.name == name]
-    return (median(values) if values else None, len(values))
+def _typical(rows: Sequence[Row], name: str) -> Typical | None:
+    figures = [figure for row in rows for figure in row.figures if figure.name == name]
+    return Typical.of(figures) if figures else None
 
 
 def key_of(row: Row) -> CellKey:
@@ -141,19 +143,16 @@ def key_of(row: Row) -> CellKey:
 
 def _stretch(seen: Sequence[tuple[Row, Figure]], outlook: Outlook) -> Stretch:
     names = tuple(row.night for row, _ in seen)
-    values = np.log([figure.value for _, figure in seen])
+    figures = tuple(figure for _, figure in seen)
     edges = [0, *(change.at for change in outlook.changes), len(seen)]
     return Stretch(
         names,
-        tuple(figure for _, figure in seen),
+        figures,
         tuple(
             Told(names[one.at], names[one.at - 1], names[one.told], one.ratio, one.low, one.high, one.worse)
             for one in outlook.changes
         ),
-        tuple(
-            (names[first], names[after - 1], float(np.exp(np.median(values[first:after]))))
-            for first, after in pairwise(edges)
-        ),
+        tuple((names[first], names[after - 1], Typical.of(figures[first:after])) for first, after in pairwise(edges)),
         outlook.dependence,
         outlook.stands_out,
     )

@@ -11,7 +11,7 @@ from proofload.nightly.chronicle import Chronicle
 from proofload.nightly.rows import Row
 from proofload.nightly.site.names import Names, label, report_link
 from proofload.nightly.site.picture import sketch_of, trend_picture
-from proofload.nightly.site.words import ToldChange, level, told_changes
+from proofload.nightly.site.words import ToldChange, amount, level, silence, told_changes
 from proofload.nightly.trends import Break, CellKey, Level, Trend, breaks, key_of
 from proofload.records import Status
 from proofload.report import numbers
@@ -74,7 +74,10 @@ def cell_page(chronicle: Chronicle, key: CellKey, names: Names) -> CellPage:
     return CellPage(
         title=label(key),
         subtitle=f"proofload nightly · {len(rows)} of {len(chronicle.nights)} nights",
-        sentences=_sentences(chronicle, rows, changes),
+        sentences=(
+            *_sentences(chronicle, rows, changes),
+            *(f"{one.name}: {silence(one)}." for one in own if one.silent),
+        ),
         pictures=tuple(_drawn(chronicle, trend, broken, number, names) for number, trend in enumerate(own)),
         changes=tuple(changes),
         breaks=tuple(_new_course(one) for one in reversed(broken)),
@@ -97,7 +100,7 @@ def _drawn(chronicle: Chronicle, trend: Trend, broken: list[Break], number: int,
     look = names.looks[trend.cell[1]]
     svg = trend_picture(f"trend{number}", chronicle.nights, trend, [one.night for one in broken], look)
     told = [f"{one.ratio - 1.0:+.1%} from {one.night} on" for one in trend.changes]
-    alt = f"{trend.name} over {len(chronicle.nights)} nights, lately {level(trend, trend.latest)}; changes: " + (
+    alt = f"{trend.name} over {len(chronicle.nights)} nights, lately {level(trend.unit, trend.latest)}; changes: " + (
         "; ".join(told) or "none told"
     )
     return Drawn(trend.name, Markup(svg), alt, sketch_of(trend))  # noqa: S704  matplotlib's XML, in which text is escaped
@@ -109,10 +112,9 @@ def _new_course(one: Break) -> NewCourse:
 
 def _levels(one: Level) -> str:
     """ "p99: 40.1 ms (median of 15 nights) → 61.0 ms (median of 3 nights)"."""
-    sides = ((one.before, one.nights_before), (one.after, one.nights_after))
     told = [
-        "no figure" if value is None else f"{numbers.significant(value)} {one.unit} ({_median_of(nights)})"
-        for value, nights in sides
+        "no figure" if side is None else f"{level(one.unit, side)} ({_median_of(side.nights)})"
+        for side in (one.before, one.after)
     ]
     return f"{one.name}: {' → '.join(told)}"
 
@@ -122,7 +124,7 @@ def _median_of(nights: int) -> str:
 
 
 def _line(row: Row, own: list[Trend]) -> NightLine:
-    seen: Mapping[str, str] = {figure.name: numbers.significant(figure.value) for figure in row.figures}
+    seen: Mapping[str, str] = {figure.name: amount(figure) for figure in row.figures}
     return NightLine(
         night=row.night,
         status=row.status,

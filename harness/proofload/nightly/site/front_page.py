@@ -9,7 +9,7 @@ from proofload.analysis.change_points import ALPHA_OF_HORIZON, FEWEST, HORIZON
 from proofload.nightly.chronicle import Chronicle
 from proofload.nightly.rows import Row
 from proofload.nightly.site.names import Names, label, report_link
-from proofload.nightly.site.words import ToldChange, listed, sentence, told_changes, verdicts
+from proofload.nightly.site.words import ToldChange, listed, sentence, silence, told_changes, verdicts
 from proofload.nightly.trends import CellKey, breaks, key_of
 from proofload.records import Status
 from proofload.report import numbers
@@ -72,7 +72,7 @@ def front_page(chronicle: Chronicle, names: Names) -> FrontPage:
     return FrontPage(
         title=f"Night {last}" if last else "No night yet",
         subtitle=f"proofload nightly · {len(chronicle.nights)} night{'s' if len(chronicle.nights) != 1 else ''}",
-        sentences=(*_sentences(shown, changes, chronicle.nights), *_new_courses(chronicle, last)),
+        sentences=(*_sentences(shown, changes, chronicle.nights), *_new_courses(chronicle, last), *_silent(chronicle)),
         columns=tuple(columns),
         matrix=tuple((line[0], line[1], tuple(shown.get((column, *line)) for column in columns)) for line in lines),
         changes=tuple(changes),
@@ -125,6 +125,17 @@ def _new_courses(chronicle: Chronicle, last: str) -> Iterator[str]:
             f"Not compared with the nights before: {listed(begun, 5)}. A new course began; the page of the cell has "
             "the figures of both sides."
         )
+
+
+def _silent(chronicle: Chronicle) -> Iterator[str]:
+    """Figures that last night does not have: no news of them is no good news."""
+    silent = [
+        f"{trend.name} of {label(trend.cell)} ({silence(trend)})"
+        for trend in chronicle.trends
+        if trend.silent and trend.cell in chronicle.planned
+    ]
+    if silent:
+        yield f"Nothing can be told of {listed(silent, 5)}."
 
 
 def _square(row: Row | None, key: CellKey, names: Names, *, up: int) -> Square:

@@ -42,8 +42,9 @@ def trend_picture(key: str, nights: Sequence[str], trend: Trend, broken: Sequenc
 def sketch_of(trend: Trend) -> str:
     """What the marks of the picture mean."""
     return (
-        f"{trend.name} of each valid run with its interval; grey lines: the level between changes; crosses: nights "
-        "without a valid figure; dashed lines: changes that were told; dotted lines: another host or configuration."
+        f"{trend.name} of each valid run with its interval; hollow: only a bound; grey lines: the level between "
+        "changes; crosses: nights without a valid figure; dashed lines: changes that were told; dotted lines: another "
+        "host or configuration."
     )
 
 
@@ -52,15 +53,17 @@ def _points(axes: Axes, stretch: Stretch, at: Mapping[str, int], look: Look) -> 
     for place, one in seen:
         if one.low is not None and one.high is not None:
             axes.plot([place, place], [one.low, one.high], color=look.colour, linewidth=1.0, alpha=0.35, zorder=2)
-    axes.plot([place for place, _ in seen], [one.value for _, one in seen], linestyle="", marker=look.marker,
-              markersize=3.8, color=look.colour, zorder=3)  # fmt: skip
+    for fill, bounds in ((look.colour, False), ("white", True)):
+        drawn = [(place, one.value) for place, one in seen if bool(one.bound) is bounds]
+        axes.plot([place for place, _ in drawn], [value for _, value in drawn], linestyle="", marker=look.marker,
+                  markersize=3.8, color=look.colour, markerfacecolor=fill, zorder=3)  # fmt: skip
 
 
 def _levels(axes: Axes, stretch: Stretch, at: Mapping[str, int]) -> None:
-    for first, last, value in stretch.levels:
+    for first, last, typical in stretch.levels:
         if last in at:
             begin = at.get(first, 0)
-            axes.plot([begin - 0.4, at[last] + 0.4], [value, value], color=QUIET, linewidth=1.2, zorder=1.8)
+            axes.plot([begin - 0.4, at[last] + 0.4], [typical.value] * 2, color=QUIET, linewidth=1.2, zorder=1.8)
 
 
 def _mark(axes: Axes, place: float, ratio: float, *, worse: bool, row: int) -> None:

@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from proofload.nightly.figures import Figure, Typical
 from proofload.nightly.site.names import Names, label
 from proofload.nightly.trends import Stretch, Told, Trend
 from proofload.records import Status
 from proofload.report import numbers
 from proofload.report.sentences import joined
+
+_SIGN = {"": "", "at least": "≥ ", "at most": "≤ "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,19 @@ def verdicts(states: Sequence[Status | None]) -> str:
     return "; ".join(said)
 
 
-def level(trend: Trend, value: float) -> str:
-    return f"{numbers.significant(value)} {trend.unit}".rstrip()
+def amount(value: Figure | Typical) -> str:
+    """ "41.2", and "≥ 5,000" of what is only a bound."""
+    return f"{_SIGN[value.bound]}{numbers.significant(value.value)}"
+
+
+def level(unit: str, value: Figure | Typical) -> str:
+    return f"{amount(value)} {unit}".rstrip()
+
+
+def silence(trend: Trend) -> str:
+    """ "3 nights without a figure, the last one is of 2026-01-12"."""
+    nights = "one night" if len(trend.silent) == 1 else f"{len(trend.silent)} nights"
+    return f"{nights} without a figure, the last one is of {trend.last_night}"
 
 
 def listed(parts: Sequence[str], most: int = 3) -> str:
@@ -84,7 +98,7 @@ def _told(trend: Trend, stretch: Stretch, number: int, change: Told, names: Name
         worse=change.worse,
         change=percent(change.ratio),
         interval=_span(change.low, change.high),
-        levels=f"{level(trend, before)} → {level(trend, after)}",
+        levels=f"{level(trend.unit, before)} → {level(trend.unit, after)}",
         since=change.night,
         told_on=change.told_on,
     )
