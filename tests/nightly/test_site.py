@@ -140,7 +140,7 @@ def test_nights_without_a_figure_are_counted_and_no_good_news(tmp_path: Path) ->
     site = written(tmp_path).parent
     said = "3 nights without a figure, the last one is of 2026-01-17"
     front, cell = words(pages(site)["index.html"]), words(pages(site)["cells/load.flask.cpu.html"])
-    assert f"Nothing can be told of p50 of load · flask · cpu ({said}) and p99 of load · flask · cpu ({said})." in front
+    assert f"Nothing can be told of p50 and p99 of load · flask · cpu ({said})." in front
     assert f"p99: {said}." in cell
     assert "without a figure," not in words(pages(site)["cells/load.grpc.cpu.html"])
 

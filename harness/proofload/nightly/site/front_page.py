@@ -13,6 +13,7 @@ from proofload.nightly.site.words import ToldChange, listed, sentence, silence, 
 from proofload.nightly.trends import CellKey, breaks, key_of
 from proofload.records import Status
 from proofload.report import numbers
+from proofload.report.sentences import joined
 
 _NIGHTS_SHOWN = 30
 _LATELY = 7
@@ -129,13 +130,13 @@ def _new_courses(chronicle: Chronicle, last: str) -> Iterator[str]:
 
 def _silent(chronicle: Chronicle) -> Iterator[str]:
     """Figures that last night does not have: no news of them is no good news."""
-    silent = [
-        f"{trend.name} of {label(trend.cell)} ({silence(trend)})"
-        for trend in chronicle.trends
-        if trend.silent and trend.cell in chronicle.planned
-    ]
+    silent: dict[tuple[str, str], list[str]] = {}
+    for trend in chronicle.trends:
+        if trend.silent and trend.cell in chronicle.planned:
+            silent.setdefault((label(trend.cell), silence(trend)), []).append(trend.name)
     if silent:
-        yield f"Nothing can be told of {listed(silent, 5)}."
+        told = [f"{joined(names)} of {cell} ({since})" for (cell, since), names in silent.items()]
+        yield f"Nothing can be told of {listed(told, 5)}."
 
 
 def _square(row: Row | None, key: CellKey, names: Names, *, up: int) -> Square:
