@@ -264,12 +264,20 @@ def _run_json(
 
 def _described_payloads(pool: tuple[Path, Payloads] | None) -> dict[str, Any]:
     if pool is None:
-        return {"file": "", "count": 0, "mean_bytes": 0.0, "with_expectation": 0, "unchecked": []}
+        return {
+            "file": "",
+            "count": 0,
+            "bodies_sha256": "",
+            "mean_bytes": 0.0,
+            "with_expectation": 0,
+            "unchecked": [],
+        }
     path, payloads = pool
     unchecked = [index for index, absent in enumerate(payloads.unexpected) if absent]
     return {
         "file": str(path),
         "count": len(payloads),
+        "bodies_sha256": payloads.bodies_sha256(),
         "mean_bytes": sum(map(len, payloads.bodies)) / len(payloads),
         "with_expectation": len(payloads) - len(unchecked),
         "unchecked": [] if len(unchecked) == len(payloads) else unchecked,

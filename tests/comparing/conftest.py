@@ -43,6 +43,8 @@ class FakeLab:
     """Of what is made once: by run folder."""
     payloads: dict[str, int] = field(default_factory=dict)
     """How many payloads each target was asked with."""
+    bodies: dict[str, str] = field(default_factory=dict)
+    """The digest of those, by run folder."""
     runtime: str = "process"
     until: int | None = None
     """Ctrl-C comes instead of the run of this number, from 0."""
@@ -64,6 +66,7 @@ class FakeLab:
         run |= {"scenario": scenario.model_dump(mode="json"), "target": target.redacted()}
         run["placement"]["runtime"] = self.runtime
         run["payloads"]["count"] = self.payloads.get(target.name, 2048)
+        run["payloads"]["bodies_sha256"] = self.bodies.get(out.name, "0" * 64)
         write_json(out / "run.json", run)
         result = judge(RunRecord(out))
         status = self.statuses.get(out.name, Status.INVALID if out.name in self.invalid else result.status)

@@ -111,3 +111,10 @@ def test_the_digest_tells_comparisons_apart_by_what_a_lifetime_depends_on(target
     assert first == understood(names).digest
     assert len({first, understood(names, pairs=8).digest, understood(names, settings=["rate_rps=9"]).digest}) == 3
     assert understood(names, settings=["target2.response.rtol=0.1"]).digest != first
+
+
+def test_a_payload_file_that_was_edited_makes_another_comparison(targets: Targets, tmp_path: Path) -> None:
+    names = targets("a", "b")
+    first = understood(names).digest
+    (tmp_path / "payloads.jsonl").write_text('{"body": {"value": 1}, "expect": 3}\n')
+    assert understood(names).digest != first

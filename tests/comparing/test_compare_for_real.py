@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -37,3 +38,8 @@ def test_a_slower_server_is_worse_and_its_lifetimes_are_run_folders(
     assert all(one["candidate"] > one["baseline"] > 50 for one in service["pairs"])
     assert len(list((tmp_path / "out" / "lifetimes").glob("*/run.json"))) == found["lifetimes"]["attempts"]
     assert found["targets"][0]["price"]["priced"]
+    sent = {
+        json.loads(run.read_text())["payloads"]["bodies_sha256"] for run in tmp_path.glob("out/lifetimes/*/run.json")
+    }
+    assert sent == {hashlib.sha256(b'{"value":3}\n').hexdigest()}
+    assert found["lifetimes"]["unusable"] == []

@@ -78,6 +78,15 @@ def test_options_that_were_asked_different_things_are_not_compared(
     assert "asked different things" in found.besides[0].metrics[0].because
 
 
+def test_payloads_of_the_same_number_and_size_are_told_apart_by_their_content(
+    lab: Any, compared: Callable[..., Comparison]
+) -> None:
+    lab.bodies = {"load-05-b-b": "1" * 64}
+    found = compared("a", "b")
+    assert str(found.standing) == "not-comparable"
+    assert "SHA-256 000000000000" in found.besides[0].metrics[0].because
+
+
 def test_with_half_of_the_pairs_lost_nothing_is_compared(lab: Any, compared: Callable[..., Comparison]) -> None:
     lab.invalid = {f"load-0{pair}-b-b{again}" for pair in range(1, 6) for again in ("", ".2", ".3", ".4", ".5")}
     found = compared("a", "b")

@@ -116,3 +116,14 @@ def test_a_target_without_payloads_is_told_how_to_write_them() -> None:
     line = error.remedy[error.remedy.index("{") : error.remedy.rindex("}") + 1]
     assert set(json.loads(line)) == {"body", "expect"}
     assert "--payloads requests.jsonl" in error.remedy
+
+
+def test_the_digest_is_of_what_is_sent_and_its_order(tmp_path: Path) -> None:
+    def digest(*lines: str) -> str:
+        path = tmp_path / "payloads.jsonl"
+        path.write_text("\n".join(lines))
+        return load_payloads(path).bodies_sha256()
+
+    first = digest('{"body": [1, 2]}', '{"body": 3}')
+    assert first == digest('{"body": [1,2], "expect": 7, "user": "x"}', '{"body": 3}')
+    assert len({first, digest('{"body": 3}', '{"body": [1, 2]}'), digest('{"body": [1, 4]}', '{"body": 3}')}) == 3

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,12 +62,14 @@ class Asked:
     device: str | None
     runtime: str
     quick: bool
+    payloads: tuple[str, ...]
+    """SHA-256 of each payload file, in the order of their paths; those of our fixtures are this version's."""
 
     @property
     def digest(self) -> str:
         """Of everything that a lifetime depends on: a comparison goes on only as what it was begun as."""
         parts = [
-            [self.labels, self.settings.model_dump(mode="json"), self.device, self.runtime],
+            [self.labels, self.settings.model_dump(mode="json"), self.device, self.runtime, self.payloads],
             *(
                 [
                     one.scenario.model_dump(mode="json"),
@@ -133,7 +135,17 @@ def understood(
         device=device,
         runtime=runtime or "auto",
         quick=quick,
+        payloads=tuple(_payload_digests(situations)),
     )
+
+
+def _payload_digests(situations: Sequence[Situation]) -> Iterator[str]:
+    """Raises InputError for a file that cannot be sent: better now than after an hour."""
+    targets = [target for one in situations for target in one.targets if "{" not in str(target.payloads)]
+    for path in sorted({path for one in targets if (path := one.payloads_path) is not None}):
+        load_payloads(path)
+        with path.open("rb") as content:
+            yield hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _sorted(settings: Sequence[str], scenarios: set[str], targets: int) -> _Changes:
@@ -215,8 +227,6 @@ def _situation(
             target = target.model_copy(update={"model": scenario.model})
         if target.payloads_path is None:
             raise no_payloads(target.name)
-        if "{" not in str(target.payloads):
-            load_payloads(target.payloads_path)  # for its errors: better now than after an hour
         chosen.append(target)
     second = None if scenario.canary_name is None else load_target(scenario.canary_name, payloads=requests)
     return Situation(scenario, tuple(chosen), second, asked_for)

@@ -100,4 +100,5 @@ def _due(summary: PhaseSummary) -> int:
 
 def _asked(run: Mapping[str, Any]) -> str:
     pool = run["payloads"]
-    return f"{pool['count']:,} payloads of {pool['mean_bytes']:,.0f} bytes, {pool['with_expectation']:,} with an answer"
+    size = f"{pool['count']:,} payloads of {pool['mean_bytes']:,.0f} bytes"
+    return f"{size} (SHA-256 {pool['bodies_sha256'][:12]}), {pool['with_expectation']:,} with an answer"

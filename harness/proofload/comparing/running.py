@@ -37,7 +37,9 @@ def begin(asked: Asked, folder: Path, *, command: str) -> bool:
     began = plan_in(folder)
     if began["digest"] != asked.digest or began["version"] != proofload.__version__:
         differs = (
-            "its targets, scenarios or settings" if began["digest"] != asked.digest else "the version of proofload"
+            "its targets, scenarios, payloads or settings"
+            if began["digest"] != asked.digest
+            else "the version of proofload"
         )
         raise InputError(
             f"another comparison was begun in {folder}",

@@ -137,6 +137,7 @@ def run_json(rate_rps: float, duration_s: float, seed: int) -> dict[str, Any]:
             "file": "payloads.jsonl",
             "count": 2048,
             "with_expectation": 2048,
+            "bodies_sha256": "",
             "mean_bytes": 412.0,
             "unchecked": [],
         },

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,13 @@ class Payloads:
 
     def __len__(self) -> int:
         return len(self.bodies)
+
+    def bodies_sha256(self) -> str:
+        """Of what is sent, in order: two pools of the same ask the same, whatever they expect."""
+        found = hashlib.sha256()
+        for body in self.bodies:
+            found.update(body + b"\n")  # which compact JSON has none of
+        return found.hexdigest()
 
 
 def load_payloads(path: str | Path) -> Payloads:
