@@ -39,7 +39,7 @@ class Measured:
 
     value: float | None
     interval: Interval
-    """Where the quantity lies, with all lifetimes of the servers taken together; an end may be unknown."""
+    """Where the quantity lies at 99 %, over the lifetimes that the servers might have had; an end may be unknown."""
     detail: str
     """How it was measured and what else was seen, in a sentence or two."""
     doubts: tuple[str, ...] = ()

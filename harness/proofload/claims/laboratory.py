@@ -26,6 +26,8 @@ QUICK = 0.4
 FEWEST = 60
 """Requests that a median is worth measuring by: so many even then."""
 WARM_S = 1.0
+LIFETIMES, QUICK_LIFETIMES = 5, 3
+"""Of each server: with two, an interval over lifetimes would be as wide as no knowledge."""
 KEPT = "proofload-claim.json"
 """In the folder of an experiment: makes it ours, and holds what was measured once it is."""
 
@@ -106,10 +108,10 @@ class Laboratory:
         claim_folder(folder)
         (folder / KEPT).touch()
 
-    def in_turn(self, rounds: int, **arms: Arm) -> dict[str, list[Run]]:
-        """Each arm in `rounds` lifetimes (with --quick in one), the order turned round from one round to the next."""
+    def in_turn(self, **arms: Arm) -> dict[str, list[Run]]:
+        """Each arm in as many lifetimes, the order turned round from one round to the next."""
         found: dict[str, list[Run]] = {name: [] for name in arms}
-        for number in range(1 if self.quick else rounds):
+        for number in range(QUICK_LIFETIMES if self.quick else LIFETIMES):
             for name in list(arms) if number % 2 == 0 else reversed(arms):
                 found[name].append(self._run(f"{name}-{number + 1}", arms[name], seed=number + 1))
         return found

@@ -1,7 +1,9 @@
 """From runs to one number with an interval: of a percentile, of the ratio of two, of a ratio of goodputs.
 
-Lifetimes of a server differ by more than the requests of one of them do, and an experiment has few: so an interval is
-the hull of what each lifetime allows, which is wider than any pooling would make it.
+What counts is lifetimes of a server, not requests: lifetimes differ by more than the requests of one of them do. So
+each lifetime gives one value, and the interval is Student's over their logarithms. Of two servers, each pair of
+lifetimes gives one ratio: what drifts on the machine meets both. The truth lies outside in 1 of 100, simulated with 5 %
+between lifetimes; it did in a quarter when seconds of two lifetimes were pooled as if they were independent.
 """
 
 from __future__ import annotations
@@ -10,84 +12,80 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 
-from proofload.analysis.goodput import goodput_blocks, ratio_of_means
+from proofload.analysis.goodput import goodput_blocks
 from proofload.claims import Measured
 from proofload.claims.laboratory import Run, doubts
 from proofload.clock import NS_PER_S
-from proofload.records import Interval, Outcome, Quantile
+from proofload.records import Interval, Outcome
 
 CONFIDENCE = 0.99
 UNKNOWN = Interval(None, None)
 
 
-def hull(values: Sequence[Quantile]) -> tuple[float | None, Interval]:
-    """(geometric mean of the values, the hull of their intervals); None where one of them is unknown."""
-    known = [one.value for one in values if one.value is not None]
+def over_lifetimes(values: Sequence[float | None], detail: str, doubted: tuple[str, ...] = ()) -> Measured:
+    """Their geometric mean with its interval; no figure where one of them is unknown or not above zero.
+
+    `values`: one of each lifetime, or of each pair of lifetimes. A single one has no interval.
+    """
+    known = [value for value in values if value is not None and value > 0.0]
     if len(known) < len(values) or not known:
-        return None, UNKNOWN
-    lows = [one.interval.low for one in values if one.interval.low is not None]
-    highs = [one.interval.high for one in values if one.interval.high is not None]
-    return math.exp(sum(map(math.log, known)) / len(known)), Interval(
-        min(lows) if len(lows) == len(values) else None, max(highs) if len(highs) == len(values) else None
-    )
+        return Measured(None, UNKNOWN, f"{detail}: too few answers in {len(values) - len(known)} of them", doubted)
+    logs = np.log(known)
+    middle = float(logs.mean())
+    if len(known) == 1:
+        return Measured(math.exp(middle), UNKNOWN, detail, doubted)
+    error = float(logs.std(ddof=1)) / math.sqrt(len(known))
+    reach = float(stats.t.isf((1.0 - CONFIDENCE) / 2.0, len(known) - 1)) * error
+    return Measured(math.exp(middle), Interval(math.exp(middle - reach), math.exp(middle + reach)), detail, doubted)
+
+
+def ratios(above: Sequence[float | None], below: Sequence[float | None], *, unit: float = 1.0) -> list[float | None]:
+    """above ÷ below, pair by pair, times `unit` (100 for per cent)."""
+    return [unit * top / bottom if top and bottom else None for top, bottom in zip(above, below, strict=True)]
 
 
 def percentile(runs: Sequence[Run], name: str, what: str) -> Measured:
-    """A percentile of latency over all lifetimes."""
-    value, interval = hull([run.latency(name) for run in runs])
+    """A percentile of latency."""
     n = sum(run.summary.latency.n for run in runs)
-    if value is None:
-        return Measured(None, UNKNOWN, f"{n:,} answers are too few for {name} of {what}", doubts(runs))
-    return Measured(value, interval, f"{what}: {n:,} answers in {_lifetimes(runs)}", doubts(runs))
-
-
-def ratio_of(
-    above: Sequence[Quantile], below: Sequence[Quantile], detail: str, doubted: tuple[str, ...], *, unit: float = 1.0
-) -> Measured:
-    """above ÷ below, times `unit` (100 for per cent)."""
-    top, up = hull(above)
-    bottom, down = hull(below)
-    if top is None or bottom is None:
-        return Measured(None, UNKNOWN, f"too few answers ({detail})", doubted)
-    low = None if up.low is None or down.high is None else unit * up.low / down.high
-    high = None if up.high is None or not down.low else unit * up.high / down.low
-    return Measured(unit * top / bottom, Interval(low, high), detail, doubted)
+    return over_lifetimes(_percentiles(runs, name), f"{what}: {n:,} answers in {lifetimes(runs)}", doubts(runs))
 
 
 def latency_ratio(above: Sequence[Run], below: Sequence[Run], told: str, *, unit: float = 1.0) -> Measured:
     """p50 ÷ p50; `told` is filled with both: "HTTP {} and gRPC {}"."""
-    tops, bottoms = [run.latency("p50") for run in above], [run.latency("p50") for run in below]
-    detail = f"{told.format(_ms(tops), _ms(bottoms))}, in {_lifetimes(above)} each"
-    return ratio_of(tops, bottoms, detail, doubts(above, below), unit=unit)
+    tops, bottoms = _percentiles(above, "p50"), _percentiles(below, "p50")
+    detail = f"{told.format(_told(tops, '{:.3g} ms'), _told(bottoms, '{:.3g} ms'))}, in {lifetimes(above)} each"
+    return over_lifetimes(ratios(tops, bottoms, unit=unit), detail, doubts(above, below))
 
 
 def goodput_ratio(above: Sequence[Run], below: Sequence[Run], told: str) -> Measured:
     """Correct answers a second ÷ correct answers a second, of servers that are offered more than they can do."""
-    tops, bottoms = _blocks(above), _blocks(below)
-    alpha = (1.0 - CONFIDENCE) / 2.0
-    ratio = ratio_of_means(tops, bottoms, alpha_fail=alpha, alpha_pass=alpha)
-    if ratio is None:
-        return Measured(None, UNKNOWN, "too few seconds", doubts(above, below))
-    detail = f"{told.format(f'{tops.mean():,.0f}/s', f'{bottoms.mean():,.0f}/s')}, in {_lifetimes(above)} each"
-    return Measured(ratio.value, Interval(ratio.low, ratio.high), detail, doubts(above, below))
+    tops, bottoms = [_goodput(run) for run in above], [_goodput(run) for run in below]
+    detail = f"{told.format(_told(tops, '{:,.0f}/s'), _told(bottoms, '{:,.0f}/s'))}, in {lifetimes(above)} each"
+    return over_lifetimes(ratios(tops, bottoms), detail, doubts(above, below))
 
 
-def _blocks(runs: Sequence[Run]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Goodput second by second, the first of each lifetime left out: queues are filling."""
-    found = []
-    for run in runs:
-        table = run.samples.table
-        done = np.sort(table["done_ns"][table["outcome"] == Outcome.OK])
-        begin = run.phase.start_ns + NS_PER_S
-        found.append(goodput_blocks(done, begin, run.phase.start_ns + round(run.phase.duration_s * NS_PER_S)))
-    return np.concatenate(found)
-
-
-def _ms(values: Sequence[Quantile]) -> str:
-    value, _ = hull(values)
-    return "unknown" if value is None else f"{value:.3g} ms"
-
-
-def _lifetimes(runs: Sequence[Run]) -> str:
+def lifetimes(runs: Sequence[Run]) -> str:
+    """How many, in words."""
     return "1 lifetime" if len(runs) == 1 else f"{len(runs)} lifetimes"
+
+
+def _percentiles(runs: Sequence[Run], name: str) -> list[float | None]:
+    """Of each lifetime; a bound (where it falls into the timeouts) is no value."""
+    found = [run.latency(name) for run in runs]
+    return [None if one.censored else one.value for one in found]
+
+
+def _goodput(run: Run) -> float | None:
+    """The first second is left out: queues are filling."""
+    table = run.samples.table
+    done = np.sort(table["done_ns"][table["outcome"] == Outcome.OK])
+    begin = run.phase.start_ns + NS_PER_S
+    blocks = goodput_blocks(done, begin, run.phase.start_ns + round(run.phase.duration_s * NS_PER_S))
+    return float(blocks.mean()) if len(blocks) else None
+
+
+def _told(values: Sequence[float | None], form: str) -> str:
+    middle = over_lifetimes(values, "").value
+    return "unknown" if middle is None else form.format(middle)

@@ -54,9 +54,9 @@ def _page(rows: Sequence[Tried], command: str) -> Iterator[str]:
     yield "# Published claims about serving, tried on this machine"
     yield ""
     yield (
-        f"Made by `{command}`. A claim is *confirmed* where the whole interval (99 %, over all lifetimes of the "
-        "servers) lies within what it says, *not confirmed* where none of it does, and *inconclusive* otherwise, or "
-        "where the lab called a measurement invalid. What holds here, on one machine without a network, need not hold "
+        f"Made by `{command}`. A claim is *confirmed* where the whole interval (99 %; what counts is lifetimes of "
+        "the servers, not requests) lies within what it says, *not confirmed* where none of it does, and "
+        "*inconclusive* otherwise, or where the lab called a measurement invalid. What holds here, on one machine without a network, need not hold "
         "elsewhere: `proofload claims` tries it there."
     )
     yield ""

@@ -29,7 +29,6 @@ def measure(laboratory: Laboratory) -> Measured:
     with redis_or_none() as address:
         cached = {"start.env.PROOFLOAD_CACHE": address or "memory"}
         runs = laboratory.in_turn(
-            2,
             computed=Arm("fastapi", 10.0, 5.5, model="resnet50", payloads=payloads, arrival="constant"),
             found=Arm("fastapi", 10.0, 5.5, model="resnet50", payloads=payloads, changes=cached, arrival="constant"),
         )

@@ -25,8 +25,7 @@ def create() -> Claim:
 def measure(laboratory: Laboratory) -> Measured:
     one = {"start.env.PROOFLOAD_MAX_BATCH": "1"}
     runs = laboratory.in_turn(
-        2,
-        batched=Arm("grpc", RATE_RPS, 5.0, model="fraud", timeout_s=2.0, quick_s=5.0),
-        alone=Arm("grpc", RATE_RPS, 5.0, model="fraud", changes=one, timeout_s=2.0, quick_s=5.0),
+        batched=Arm("grpc", RATE_RPS, 4.0, model="fraud", timeout_s=2.0, quick_s=4.0),
+        alone=Arm("grpc", RATE_RPS, 4.0, model="fraud", changes=one, timeout_s=2.0, quick_s=4.0),
     )
     return goodput_ratio(runs["batched"], runs["alone"], "fraud offered 6,000/s: {} in batches, {} one at a time")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
-from scipy import stats
 
 from proofload.claims import Claim, Measured, Prediction
 from proofload.claims._companions import store
 from proofload.claims.laboratory import Arm, Laboratory
-from proofload.claims.quantities import CONFIDENCE
+from proofload.claims.quantities import over_lifetimes, ratios
 from proofload.clock import NS_PER_S
 from proofload.discovery import module_for
-from proofload.records import Interval
 from proofload.resources import ensure_fixtures
 from proofload.runtimes import Placement, Runtime
 from proofload.target_model import Target
@@ -37,7 +33,6 @@ def create() -> Claim:
 
 
 def measure(laboratory: Laboratory) -> Measured:
-    """A paired t interval of the logarithms."""
     folder = ensure_fixtures(MODEL, laboratory.progress.message)
     with store(folder.parent) as address:
         own = laboratory.target(Arm("fastapi", 1.0, 1.0, model=MODEL)).filled({"timeout_ms": "5000"})
@@ -47,12 +42,9 @@ def measure(laboratory: Laboratory) -> Measured:
             for name, target in ways if pair % 2 == 0 else reversed(ways):
                 laboratory.progress.message(f"{laboratory.folder.name}: start {pair + 1}, {name}")
                 times[name].append(seconds_to_ready(target, laboratory))
-    apart = np.log(times["store"]) - np.log(times["disk"])
-    reach = float(stats.t.isf((1.0 - CONFIDENCE) / 2.0, len(apart) - 1)) * float(apart.std(ddof=1)) / len(apart) ** 0.5
-    middle = float(apart.mean())
-    medians = {name: float(np.median(found)) for name, found in times.items()}
-    detail = f"medians of {len(apart)} starts each: {medians['disk']:.3g} s from disk, {medians['store']:.3g} s fetched"
-    return Measured(math.exp(middle), Interval(math.exp(middle - reach), math.exp(middle + reach)), detail)
+    disk, fetched = (float(np.median(times[name])) for name in ("disk", "store"))
+    detail = f"medians of {len(times['disk'])} starts each: {disk:.3g} s from disk, {fetched:.3g} s fetched"
+    return over_lifetimes(ratios(times["store"], times["disk"]), detail)
 
 
 def fetching(target: Target, address: str) -> Target:

@@ -20,7 +20,5 @@ def create() -> Claim:
 
 
 def measure(laboratory: Laboratory) -> Measured:
-    runs = laboratory.in_turn(
-        2, http=Arm("fastapi", 40.0, 5.0, model="wide"), grpc=Arm("grpc", 40.0, 5.0, model="wide")
-    )
+    runs = laboratory.in_turn(http=Arm("fastapi", 40.0, 4.0, model="wide"), grpc=Arm("grpc", 40.0, 4.0, model="wide"))
     return latency_ratio(runs["http"], runs["grpc"], "wide at 40/s: FastAPI {}, gRPC {}")

@@ -21,6 +21,6 @@ def create() -> Claim:
 
 def measure(laboratory: Laboratory) -> Measured:
     runs = laboratory.in_turn(
-        2, grpc=Arm("grpc", 200.0, 5.0, model="scorer"), http=Arm("fastapi", 200.0, 5.0, model="scorer")
+        grpc=Arm("grpc", 200.0, 3.0, model="scorer"), http=Arm("fastapi", 200.0, 3.0, model="scorer")
     )
     return latency_ratio(runs["grpc"], runs["http"], "scorer at 200/s: gRPC {}, FastAPI {}", unit=100.0)

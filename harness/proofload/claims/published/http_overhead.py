@@ -20,5 +20,5 @@ def create() -> Claim:
 
 
 def measure(laboratory: Laboratory) -> Measured:
-    runs = laboratory.in_turn(2, http=Arm("fastapi", 200.0, 6.0, model="scorer"))
+    runs = laboratory.in_turn(http=Arm("fastapi", 200.0, 4.0, model="scorer"))
     return percentile(runs["http"], "p50", "FastAPI with the model scorer at 200/s, without a network")

@@ -22,7 +22,6 @@ def create() -> Claim:
 
 def measure(laboratory: Laboratory) -> Measured:
     runs = laboratory.in_turn(
-        2,
         fp32=Arm("fastapi", 10.0, 5.5, model="resnet50", arrival="constant"),
         int8=Arm("fastapi", 10.0, 5.5, model="resnet50-int8", arrival="constant"),
     )

@@ -20,5 +20,5 @@ def create() -> Claim:
 
 
 def measure(laboratory: Laboratory) -> Measured:
-    runs = laboratory.in_turn(2, flask=Arm("flask", 200.0, 6.0, model="fraud"))
+    runs = laboratory.in_turn(flask=Arm("flask", 200.0, 4.0, model="fraud"))
     return percentile(runs["flask"], "p50", "Flask with the model fraud at 200/s, without a network")

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from proofload.claims import Claim, Measured, Prediction
 from proofload.claims.laboratory import Arm, Laboratory, doubts
-from proofload.claims.quantities import CONFIDENCE
+from proofload.claims.quantities import lifetimes, over_lifetimes
 from proofload.clock import NS_PER_MS
-from proofload.records import Interval
-
-BATCHES = 10
-"""Of each lifetime: neighbouring requests are late together."""
 
 
 def create() -> Claim:
@@ -29,11 +24,10 @@ def create() -> Claim:
 
 
 def measure(laboratory: Laboratory) -> Measured:
-    runs = laboratory.in_turn(2, engine=Arm("fastapi", 1000.0, 7.0, model="scorer", arrival="constant"))["engine"]
+    runs = laboratory.in_turn(engine=Arm("fastapi", 1000.0, 4.0, model="scorer", arrival="constant"))["engine"]
     lags = [run.samples.send_lag_ns[run.samples.table["dispatched_ns"] > 0] / NS_PER_MS for run in runs]
-    means = np.array([part.mean() for lag in lags for part in np.array_split(lag, BATCHES)])
-    reach = float(stats.t.isf((1.0 - CONFIDENCE) / 2.0, len(means) - 1) * means.std(ddof=1) / len(means) ** 0.5)
     every = np.concatenate(lags)
-    detail = f"{len(every):,} requests; p99 {np.quantile(every, 0.99):.3g} ms, the worst {every.max():.3g} ms"
-    mean = float(means.mean())
-    return Measured(mean, Interval(max(0.0, mean - reach), mean + reach), detail, doubts(runs))
+    detail = f"{len(every):,} requests in {lifetimes(runs)}"
+    if len(every):
+        detail += f"; p99 {np.quantile(every, 0.99):.3g} ms, the worst {every.max():.3g} ms"
+    return over_lifetimes([float(lag.mean()) if len(lag) else None for lag in lags], detail, doubts(runs))
