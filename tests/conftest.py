@@ -20,14 +20,6 @@ def pytest_configure() -> None:
     os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where tests share the machine, those of a file keep together, and one process has the container engine."""
-    for item in items:
-        contained = item.get_closest_marker("containers")
-        item.add_marker(pytest.mark.xdist_group("containers" if contained else str(item.path)))
-
-
 REQUIRE_ALL = "PROOFLOAD_REQUIRE_ALL"
 """Set where every program is expected (in .ci/run): a missing one is a failure there, not a skip."""
 
