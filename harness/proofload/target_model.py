@@ -131,7 +131,7 @@ class Target(Table):
     start: Start | None = None
     container: Container | None = None
     limits: Limits = Field(default_factory=Limits)
-    version_in: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    version_in: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = None
     """Environment variables and flags of [start] and [container] that say which version is under test; see
     nightly/likeness.py."""
     source: Annotated[Path | None, Field(strict=False, exclude=True)] = None
@@ -156,7 +156,7 @@ class Target(Table):
         ways = [way for way in (self.start, self.container) if way is not None]
         known = {name: None for way in ways for name in way.env}
         known |= {word.partition("=")[0]: None for way in ways for word in way.command if word.startswith("-")}
-        for name in self.version_in:
+        for name in self.version_in or ():
             if name not in known:
                 there = ", ".join(known) or "none"
                 raise ValueError(f"`version_in` to name variables or flags of [start] or [container] ({there}), "
