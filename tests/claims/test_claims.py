@@ -18,9 +18,9 @@ from proofload.analysis.goodput import ratio_of_means
 from proofload.claims import STAND_IN, Claim, Measured, Prediction, report, trying
 from proofload.claims import laboratory as claims_laboratory
 from proofload.claims.laboratory import KEPT, LIFETIMES, QUICK_LIFETIMES, Arm, Laboratory
-from proofload.claims.published import ab_users
+from proofload.claims.published import ab_users, cache_hit, dynamic_batching, kafka_p99
 from proofload.claims.quantities import over_lifetimes, ratios
-from proofload.claims.ruling import Ruling, ruling
+from proofload.claims.ruling import Ruling, of_stand_in, ruling
 from proofload.cli.app import invoke
 from proofload.errors import InputError, TargetError
 from proofload.progress import PlainProgress
@@ -55,6 +55,39 @@ def test_a_claim_is_confirmed_by_the_whole_interval_or_refuted_by_the_whole_inte
     prediction: Prediction, found: Measured, expected: Ruling
 ) -> None:
     assert ruling(prediction, found) is expected
+
+
+def test_what_stood_in_for_the_real_thing_counts_only_where_that_could_only_bear_it_out_the_more() -> None:
+    found, low = measured(2.5, 3.5), measured(1.0, 1.9)
+    assert of_stand_in(BETWEEN, found).doubts == (STAND_IN,)
+    assert of_stand_in(BETWEEN, low, but=Ruling.LESS) == low
+    assert of_stand_in(BETWEEN, found, but=Ruling.LESS).doubts == (STAND_IN,)
+    assert of_stand_in(BETWEEN, measured(1.0, 1.9, "send-lag"), but=Ruling.LESS).doubts == ("send-lag", STAND_IN)
+
+
+@pytest.mark.parametrize(
+    ("one", "seen", "expected"),
+    [
+        (dynamic_batching, measured(1.01, 1.05), Ruling.INCONCLUSIVE),
+        (dynamic_batching, measured(3.1, 3.9), Ruling.INCONCLUSIVE),
+        (cache_hit, measured(76.3, 97.2), Ruling.LESS),
+        (cache_hit, measured(200.0, 300.0), Ruling.INCONCLUSIVE),
+        (kafka_p99, measured(5.0, 7.0), Ruling.CONFIRMED),
+        (kafka_p99, measured(11.0, 12.0), Ruling.INCONCLUSIVE),
+    ],
+)
+def test_a_stand_in_settles_nothing_else(
+    one: Any, seen: Measured, expected: Ruling, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Batching on a CPU for batching on a GPU; memory for Redis; librdkafka's mock for a broker."""
+    monkeypatch.delenv("PROOFLOAD_CLAIMS_BROKER", raising=False)
+    monkeypatch.setenv("PATH", "")  # no redis-server
+    for name in ("goodput_ratio", "latency_ratio", "percentile"):
+        monkeypatch.setattr(one, name, lambda *_: seen, raising=False)
+    monkeypatch.setattr(Laboratory, "in_turn", lambda *_, **arms: dict.fromkeys(arms, ()))
+    monkeypatch.setattr(cache_hit, "_one_image", lambda _: tmp_path)
+    laboratory = Laboratory(tmp_path / "one", PlainProgress(io.StringIO()), quick=True)
+    assert ruling(one.PREDICTS, one.measure(laboratory)) is expected
 
 
 # Lifetimes, which are what counts.

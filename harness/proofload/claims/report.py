@@ -56,8 +56,9 @@ def _page(rows: Sequence[Tried], command: str) -> Iterator[str]:
     yield (
         f"Made by `{command}`. A claim is *confirmed* where the whole interval (99 %; what counts is lifetimes of "
         "the servers, not requests) lies within what it says, *not confirmed* where none of it does, and "
-        "*inconclusive* otherwise, or where the lab called a measurement invalid. What holds here, on one machine without a network, need not hold "
-        "elsewhere: `proofload claims` tries it there."
+        "*inconclusive* otherwise, or where there is a doubt: the lab called a measurement invalid, or something stood "
+        "in for the real thing. What holds here, on one machine without a network, need not hold elsewhere: "
+        "`proofload claims` tries it there."
     )
     yield ""
     yield from _summary(rows)

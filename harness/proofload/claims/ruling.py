@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 
-from proofload.claims import Measured, Prediction
+from proofload.claims import STAND_IN, Measured, Prediction
 
 
 class Ruling(StrEnum):
@@ -32,3 +33,13 @@ def ruling(prediction: Prediction, measured: Measured) -> Ruling:
     above = prediction.low is None or (low is not None and low >= prediction.low)
     below = prediction.high is None or (high is not None and high <= prediction.high)
     return Ruling.CONFIRMED if above and below else Ruling.INCONCLUSIVE
+
+
+def of_stand_in(prediction: Prediction, measured: Measured, *, but: Ruling | None = None) -> Measured:
+    """What was measured of something that stood in for the real thing, and is therefore in doubt.
+
+    `but`: the one ruling that counts all the same, because the real thing could only bear it out the more.
+    """
+    if but is not None and ruling(prediction, measured) is but:
+        return measured
+    return replace(measured, doubts=(*measured.doubts, STAND_IN))

@@ -8,7 +8,10 @@ from proofload.claims import Claim, Measured, Prediction
 from proofload.claims._companions import redis_or_none
 from proofload.claims.laboratory import Arm, Laboratory
 from proofload.claims.quantities import latency_ratio
+from proofload.claims.ruling import Ruling, of_stand_in
 from proofload.resources import ensure_fixtures
+
+PREDICTS = Prediction("p50 computed ÷ p50 found in the cache, ResNet-50", "×", 100.0, 1000.0)
 
 
 def create() -> Claim:
@@ -17,9 +20,10 @@ def create() -> Claim:
         name="cache-hit",
         says="A cache in Redis answers repeated requests 100–1,000 times as fast",
         source="guides to caching predictions",
-        predicts=Prediction("p50 computed ÷ p50 found in the cache, ResNet-50", "×", 100.0, 1000.0),
+        predicts=PREDICTS,
         how="FastAPI gets one and the same image ten times a second, without a cache and with one: in a Redis of its "
-        "own if redis-server is installed, else in memory.",
+        "own. Where redis-server is not installed, memory stands in for it: nearer than any Redis, so that only less "
+        "than is said counts then.",
         measure=measure,
     )
 
@@ -33,7 +37,9 @@ def measure(laboratory: Laboratory) -> Measured:
             found=Arm("fastapi", 10.0, 5.5, model="resnet50", payloads=payloads, changes=cached, arrival="constant"),
         )
     where = "Redis" if address else "memory (there is no redis-server)"
-    return latency_ratio(runs["computed"], runs["found"], f"resnet50 at 10/s: computed {{}}, found in {where} {{}}")
+    told = f"resnet50 at 10/s: computed {{}}, found in {where} {{}}"
+    found = latency_ratio(runs["computed"], runs["found"], told)
+    return found if address else of_stand_in(PREDICTS, found, but=Ruling.LESS)
 
 
 def _one_image(laboratory: Laboratory) -> Path:
