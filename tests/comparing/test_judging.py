@@ -167,6 +167,13 @@ def test_two_that_fail_are_not_called_equivalent_and_two_that_pass_are_said_to(
     assert answer(found)[0] == "d and c have the same verdicts: in peak-10x both pass; one run of each says no more."
 
 
+def test_what_both_fail_is_no_reason_for_being_equivalent(lab: Any, compared: Callable[..., Comparison]) -> None:
+    lab.statuses = dict.fromkeys(("capacity-a-a", "capacity-b-b"), Status.FAIL)
+    found = compared("a", "b", settings=["compare.budget_per_million=1"])
+    assert str(found.standing) == "equivalent", "capacity was added for the budget's sake, and not asked for"
+    assert "both fail" not in answer(found)[0]
+
+
 def test_what_was_not_measured_is_said(compared: Callable[..., Comparison]) -> None:
     told = " ".join(compared("a", "b").not_measured)
     for scenario in ("capacity", "peak-10x", "cold-start", "canary-rollback", "soak"):

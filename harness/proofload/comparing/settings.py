@@ -36,7 +36,8 @@ class Comparing(Table):
     """The rate at which any interval of the whole comparison may miss: all metrics, all candidates together."""
     margins: Margins = Field(default_factory=Margins)
     again: Annotated[int, Field(ge=0, le=10)] = 4
-    """How often a lifetime that came out invalid is made again: on a busy machine half of the short ones do."""
+    """How often a lifetime that came out invalid or damaged is made again: on a busy machine half of the short ones are
+    invalid."""
     budget_per_month: Positive | None = None
     """For the fleet that the peak (`cost.peak_rps`) needs, in the currency of the price table."""
     budget_per_million: Positive | None = None

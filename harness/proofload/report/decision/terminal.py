@@ -17,13 +17,11 @@ from proofload.verdict.comparison import Standing
 def closing(found: Comparison) -> RenderableType:
     """Hostile names are shown, never obeyed as markup."""
     sentences = [Text(said, style="bold" if place == 0 else "") for place, said in enumerate(answer(found))]
-    lost = len(found.conservation.lost)
-    made = f"{found.conservation.valid} of {found.conservation.planned} lifetimes valid"
-    again = f", {found.conservation.invalid} invalid" if found.conservation.invalid else ""
-    unusable = len(found.conservation.unusable)
-    again += f", {unusable} unusable" if unusable else ""
-    kept = Text(f"{made}{again}{f', {lost} lost' if lost else ''}", style="dim")
-    return Group(*sentences, _options(found), *_once(found), kept)
+    kept = found.conservation
+    others = {"invalid": kept.invalid, "unusable": len(kept.unusable), "lost": len(kept.lost)}
+    told = "".join(f", {count} {what}" for what, count in others.items() if count)
+    lifetimes = Text(f"{kept.valid} of {kept.planned} lifetimes valid{told}", style="dim")
+    return Group(*sentences, _options(found), *_once(found), lifetimes)
 
 
 def _options(found: Comparison) -> Table:
