@@ -130,6 +130,7 @@ def test_the_limits_of_every_load_are_judged_and_named_by_it(
         "strict: p99 ≤ 3 ms, ≥ 99.9 % ok at 100/s",
     )
     assert found.p99_limit_ms == 50
+    assert any(text.startswith("Any rate but 100 requests/s") for text in found.not_measured)
 
 
 def test_without_a_confirmed_rate_a_budget_is_not_kept(compared: Callable[..., Comparison]) -> None:

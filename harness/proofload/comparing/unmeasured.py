@@ -36,7 +36,7 @@ def not_measured(
             yield f"What {made.option} can carry, and what that costs: its run of {made.scenario} {ended}."
     loads = [one.scenario for one in asked.situations if one.paired]
     if loads:
-        rates = " and ".join(f"{one.rate_rps:g}" for one in loads)
+        rates = " and ".join(dict.fromkeys(f"{one.rate_rps:g}" for one in loads))
         yield f"Any rate but {rates} requests/s in the pairs: --set rate_rps=…"
     if metric := next((one for beside in besides for one in beside.metrics if one.why_not), None):
         yield f"Whether their {metric.kind.title} is the same, because {metric.why_not}"

@@ -101,7 +101,7 @@ def by_verdict(baseline: Status | None, candidate: Status | None) -> Stand:
     if Status.INCONCLUSIVE in seen:
         return Stand(Standing.INCONCLUSIVE, "not both have a verdict")
     if seen == {Status.FAIL}:
-        return Stand(Standing.INCONCLUSIVE, "both fail, and one run of each does not say which of them by more")
+        return Stand(Standing.INCONCLUSIVE, "both fail (one run of each does not say which by more)")
     if seen == {Status.PASS}:
         return Stand(Standing.EQUIVALENT, "both pass")
     if candidate is Status.PASS:

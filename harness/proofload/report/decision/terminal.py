@@ -19,8 +19,8 @@ def closing(found: Comparison) -> RenderableType:
     sentences = [Text(said, style="bold" if place == 0 else "") for place, said in enumerate(answer(found))]
     kept = found.conservation
     others = {"invalid": kept.invalid, "unusable": len(kept.unusable), "lost": len(kept.lost)}
-    told = "".join(f", {count} {what}" for what, count in others.items() if count)
-    lifetimes = Text(f"{kept.valid} of {kept.planned} lifetimes valid{told}", style="dim")
+    counts = "".join(f", {count} {what}" for what, count in others.items() if count)
+    lifetimes = Text(f"{kept.valid} of {kept.planned} lifetimes valid{counts}", style="dim")
     return Group(*sentences, _options(found), *_once(found), lifetimes)
 
 

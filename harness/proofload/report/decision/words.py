@@ -133,7 +133,7 @@ def _open(own: Sequence[Beside]) -> Iterator[str]:
             if metric.required and metric.standing not in GREEN:
                 more = f"; about {metric.pairs_needed} pairs would tell" if metric.pairs_needed else ""
                 yield f"its {metric.kind.title} differs by {change(metric)}: {metric.because}{more}"
-        if one.verdict is not None and one.verdict not in GREEN:
+        if one.verdict is Standing.INCONCLUSIVE:
             yield f"in {one.scenario} {one.because}"
 
 
