@@ -1,12 +1,12 @@
 """How often `proofload compare --quick` is right: a server against itself, and against one that takes 15 % longer.
 
-    python benchmarks/compare_power.py [--runs 20] [--server waiting|computing] [--kind slower|same] [--out DIR]
+    python benchmarks/compare_power.py [--runs 20] [--first 0] [--server waiting|computing] [--kind slower|same] [--out DIR]
 
 Each comparison is a real one, with the settings of --quick, of servers whose service time is known
 (tests/comparing/stubs/timed_server.py): "waiting" ones answer after 8 ms, give or take a quarter, and "computing" ones
 add numbers for as long. Each start of one draws a factor of its own, 1 % around 1. What is done is not done again: stop
-it as you like, and start it again with the same --out. Servers that wait leave the machine idle most of the time: two
-kinds can be tried at once, each by a command of its own. Prints and writes the counts of what was measured.
+it as you like, and start it again with the same --out. Servers that wait leave the machine idle most of the time: parts
+can be done at once, each by a command of its own (--kind, --first and --runs). Prints and writes the counts of what was measured.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ RIGHT = {"slower": {"worse"}, "same": {"equivalent", "inconclusive"}}
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--server", choices=sorted(RATE_RPS), default="waiting")
     parser.add_argument("--kind", choices=list(RIGHT), action="append")
     parser.add_argument("--out", type=Path, default=Path("out/compare-power"))
@@ -38,7 +39,7 @@ def main() -> int:
     home = options.out / options.server
     home.mkdir(parents=True, exist_ok=True)
     _write_targets(home, options.server)
-    for number in range(options.runs):
+    for number in range(options.first, options.runs):
         for kind in options.kind or RIGHT:
             done = home / f"{kind}-{number:02}.json"
             if done.exists():
