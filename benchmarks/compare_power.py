@@ -1,12 +1,12 @@
 """How often `proofload compare --quick` is right: a server against itself, and against one that takes 15 % longer.
 
-    python benchmarks/compare_power.py [--runs 20] [--first 0] [--server waiting|computing] [--kind slower|same] [--out DIR]
+    python benchmarks/compare_power.py [--server waiting|computing] [--kind slower|same] [--first 0] [--runs 20] [...]
 
 Each comparison is a real one, with the settings of --quick, of servers whose service time is known
 (tests/comparing/stubs/timed_server.py): "waiting" ones answer after 8 ms, give or take a quarter, and "computing" ones
 add numbers for as long. Each start of one draws a factor of its own, 1 % around 1. What is done is not done again: stop
 it as you like, and start it again with the same --out. Servers that wait leave the machine idle most of the time: parts
-can be done at once, each by a command of its own (--kind, --first and --runs). Prints and writes the counts of what was measured.
+can be done at once, each by a command of its own (--kind, --first). Prints and writes the counts of what was measured.
 """
 
 from __future__ import annotations
