@@ -130,7 +130,8 @@ def _say_what_would_be_done(out: Path, planned: Planned, name: str | None) -> No
     if night.begun:
         write_out(f"would go on with night {night.name}: {len(cells)} of {len(night.cells)} cells are missing")
     else:
-        write_out(f"would begin night {night.name}: {len(cells)} cells, in this order")
+        many = "s, in this order" if len(cells) > 1 else ""
+        write_out(f"would begin night {night.name}: {len(cells)} cell{many}")
     for cell in cells:
         write_out(f"  {cell.name}")
     after = before if night.begun else [*before, night]
