@@ -161,10 +161,17 @@ class Front:
             self._control.send({"event": "stop", "run": self._run})
 
     def _start_by_itself(self) -> None:
-        if isinstance(self._runner, MasterRunner):
-            while len(self._runner.clients.ready) < self._page.expect_workers:
+        expected = self._page.expect_workers
+        if isinstance(self._runner, MasterRunner) and (came := self._workers_that_came(expected)) < expected:
+            self._control.send({"event": "alone", "came": came, "expected": expected})
+        else:
+            self._runner.start_shape()
+
+    def _workers_that_came(self, expected: int) -> int:
+        with gevent.Timeout(self._page.worker_patience_s, exception=False):
+            while len(self._runner.clients.ready) < expected:
                 gevent.sleep(0.1)
-        self._runner.start_shape()
+        return len(self._runner.clients.ready)
 
     def _end_with_the_master(self) -> None:
         self._runner.greenlet.join()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from proofload.engine.worker import ArmSpec
 from proofload.errors import InputError, MeasurementError
 from proofload.judging import judge
 from proofload.records import Outcome, Samples, Status
+from proofload.runtimes._ports import free_ports, holder
 from proofload.store.folder import RunFolder, claim
 from proofload.store.record import RunRecord
 from proofload.testing.synthetic_run import run_json
@@ -147,6 +148,29 @@ def test_what_a_vanished_worker_owed_is_recorded_as_unsent_and_the_run_is_no_pas
     assert result.status is Status.INVALID
     assert not next(item for item in result.validity if item.code == "unsent").ok
     assert next(item for item in result.validity if item.code == "conservation").ok
+
+
+def test_a_master_that_no_worker_comes_to_says_so_and_leaves_nothing(tmp_path: Path, url: str, payloads: str) -> None:
+    port = pair_of_free_ports()
+    words = ["--master", "--headless", "--expect-workers", "2", "--worker-patience", "0.5", "--time-limit", "3"]
+    words += ["--master-port", str(port), "--target", url, "--payloads", payloads, "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "proofload", "locust", *words]
+    master = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    _, told = master.communicate(timeout=60)
+    assert master.returncode == 3, told
+    assert f"waiting for 2 workers on 127.0.0.1:{port}, 0.5 s at most" in told
+    assert "0 of 2 workers came" in told
+    assert "next: start `proofload locust --worker" in told
+    assert not (tmp_path / "run").exists()
+    assert holder(port) is holder(port + 1) is None
+
+
+def pair_of_free_ports() -> int:
+    """The lower one."""
+    while True:
+        port = free_ports(["locust"])["locust"]
+        with suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
+            return port
 
 
 def test_who_has_another_token_is_sent_away_and_a_workers_error_is_the_masters(

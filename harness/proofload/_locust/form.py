@@ -44,6 +44,8 @@ class Page:
     """Where a master's lab takes samples in."""
     token: str = ""
     expect_workers: int = 1
+    worker_patience_s: float = 120.0
+    """How long a master without a page waits for them."""
     engines: int = 1
     """Of a worker."""
 

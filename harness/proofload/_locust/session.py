@@ -15,7 +15,7 @@ from proofload._locust.joining import Gathering
 from proofload._locust.locust_process import LocustProcess
 from proofload._locust.on_the_page import OnThePage
 from proofload.engine.client import Engines, started
-from proofload.errors import ProofloadError
+from proofload.errors import MeasurementError, ProofloadError
 from proofload.lab import run_scenario
 from proofload.progress import Progress
 from proofload.records import Result
@@ -58,6 +58,14 @@ def conduct(offer: Offer, locust: LocustProcess, progress: Progress, *, once: bo
     An error ends what is to be done once; otherwise the page tells it, and another run may be asked for.
     """
     while (call := locust.calls.get()) is not None:
+        if call["event"] == "alone":
+            raise MeasurementError(
+                f"{call['came']} of {call['expected']} workers came",
+                evidence="the master waited for them as long as --worker-patience says",
+                cause="a worker was not started, or cannot reach this host's --bind and --master-port",
+                remedy="start `proofload locust --worker --master-host ADDRESS` where the load is to come from, or let "
+                "the master wait longer: --worker-patience SECONDS",
+            )
         if call["event"] != "start":
             continue
         locust.busy = True

@@ -67,6 +67,9 @@ def locust(
         int, typer.Option(help="The master's port for workers; samples come in on the one above it.")
     ] = 5557,
     expect_workers: Annotated[int, typer.Option(min=1, help="--master --headless: how many to wait for.")] = 1,
+    worker_patience: Annotated[
+        float, typer.Option(metavar="SECONDS", min=0, help="--master --headless: how long to wait for them.")
+    ] = 120.0,
     core: Annotated[
         list[int] | None, typer.Option(help="--worker: an engine process on this core; may be repeated. Absent: one.")
     ] = None,
@@ -127,6 +130,7 @@ def locust(
             samples_port=0 if listener is None else listener.getsockname()[1],
             token=token,
             expect_workers=expect_workers,
+            worker_patience_s=worker_patience,
         )
         return _serve(offer, page)
 
@@ -135,6 +139,7 @@ def _serve(offer: Offer, page: Page) -> int:
     """Runs until Ctrl-C, or one of them where there is no page."""
     from rich.console import Console
 
+    from proofload._locust.form import MASTER
     from proofload._locust.session import conduct
     from proofload.progress import progress_on
     from proofload.resources import ensure_fixtures
@@ -147,6 +152,9 @@ def _serve(offer: Offer, page: Page) -> int:
         url = process.ready()
         if url:
             progress.message(f"Locust's page: {url}   (Ctrl-C ends it)")
+        elif page.role == MASTER:
+            where, patience = f"{page.host}:{page.master_port}", f"{page.worker_patience_s:g} s"
+            progress.message(f"waiting for {page.expect_workers} workers on {where}, {patience} at most")
         try:
             for ended in conduct(offer, process, progress, once=page.headless):
                 results.append(ended.result)
