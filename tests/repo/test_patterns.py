@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import tomllib
 
 import pytest
 from tests.repo.test_repository import ROOT
@@ -14,6 +15,7 @@ from proofload_servers.serving import arguments
 
 PAGE = (ROOT / "docs" / "patterns.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ([^|]+) \| (`--[^|]+) \| `(proofload compare [^`]+)` \|$", PAGE, re.MULTILINE)
+STORE = "http://127.0.0.1:9000/"
 FILES = {path.name for path in (ROOT / "targets" / "patterns").iterdir()}
 
 
@@ -45,3 +47,19 @@ def test_a_command_is_one_that_compare_understands(command: str, monkeypatch: py
     assert len(asked.labels) == len(given["--target"]) == len(set(asked.labels))
     for situation in asked.situations:
         assert all(target.start is not None for target in situation.targets)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_file_differs_from_fastapis_own_in_its_switch_alone(name: str) -> None:
+    """Each is whole, so that it can be read and copied alone; what they have in common is kept the same here."""
+    own, pattern = (
+        tomllib.loads((ROOT / path).read_text(encoding="utf-8"))
+        for path in ("reference_servers/proofload_servers/fastapi_app/target.toml", f"targets/patterns/{name}")
+    )
+    words, switched = own["start"].pop("command"), pattern["start"].pop("command")
+    for key in ("name", "description", "model", "container"):
+        own.pop(key), pattern.pop(key, None)
+    assert pattern == own
+    flag, value = switched[3:5]
+    assert flag.startswith("--")
+    assert [*words[:3], flag, value, *words[3:]] == [word.removeprefix(STORE) for word in switched]
