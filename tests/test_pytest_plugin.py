@@ -137,7 +137,7 @@ def labels(lab: Lab) -> list[str]:
 # What is collected.
 
 
-@pytest.mark.parametrize("words", [(), (".",), ("tests/test_own.py",), ("-k", "not nothing")])
+@pytest.mark.parametrize("words", [(), (".",), ("tests",), ("-k", "not nothing")])
 def test_what_is_not_asked_for_is_not_run(pytester: pytest.Pytester, lab: Lab, words: tuple[str, ...]) -> None:
     pytester.runpytest_inprocess(*words).assert_outcomes(passed=1)
     assert lab.asked == []
@@ -168,10 +168,13 @@ def test_a_file_is_run_when_it_or_its_folder_is_named(
     assert labels(lab) == runs
 
 
-@pytest.mark.parametrize("folder", ["tests", "tests/"])
-def test_a_folder_that_is_named_is_searched_to_its_depth(pytester: pytest.Pytester, lab: Lab, folder: str) -> None:
-    pytester.runpytest_inprocess(folder).assert_outcomes(passed=3)
-    assert labels(lab) == ["inner-mine", "inner-other"]
+@pytest.mark.parametrize(("words", "told"), [(("tests",), True), (("tests/test_own.py",), False), ((), False)])
+def test_what_lies_deeper_in_a_folder_that_was_named_is_told_and_not_run(
+    pytester: pytest.Pytester, lab: Lab, words: tuple[str, ...], told: bool
+) -> None:
+    out = pytester.runpytest_inprocess(*words).stdout.str()
+    assert ("proofload: a scenario file in deeper folders not run" in out) is told
+    assert lab.asked == []
 
 
 def test_typed_in_a_folder_below_the_root_everything_is_still_not_asked_for(
@@ -501,14 +504,14 @@ def test_a_mistake_in_code_fails_before_anything_is_run(
 # Beside others.
 
 
-@pytest.mark.parametrize("words", [("scenarios",), ("root.scenario.toml",), ("tests",), ("--proofload",)])
+@pytest.mark.parametrize("words", [("scenarios",), ("root.scenario.toml",), ("--proofload",)])
 def test_it_does_not_measure_in_several_processes_at_once(
     pytester: pytest.Pytester, lab: Lab, words: tuple[str, ...]
 ) -> None:
     told = pytester.runpytest_inprocess("--numprocesses=2", *words)
     assert told.ret == pytest.ExitCode.USAGE_ERROR
     told.stderr.fnmatch_lines([f"*{NOT_SHARED[:60]}*"])
-    pytester.runpytest_inprocess("--numprocesses=2", "tests/test_own.py").assert_outcomes(passed=1)
+    pytester.runpytest_inprocess("--numprocesses=2", "tests").assert_outcomes(passed=1)
     assert lab.asked == []
     assert pytester.runpytest_inprocess("--numprocesses=0", *words).ret == 0
 

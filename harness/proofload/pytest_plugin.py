@@ -4,12 +4,14 @@ This module is loaded by every pytest run of an environment that proofload is in
 pytest, adds options that begin with --proofload, and does nothing until a scenario file is asked for or the fixture is
 used; the rest is in `proofload/_in_pytest/`.
 
-A scenario file is asked for by naming it, by naming a folder above it, or by --proofload. The folder where pytest was
-typed, the repository's root and what is above them do not count as named: `pytest` and `pytest .` start no run.
+A scenario file is asked for by naming it, by naming the folder that holds it, or by --proofload. The folder where
+pytest was typed, the repository's root and what is above them do not count as named: `pytest` and `pytest .` start no
+run.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,6 +74,14 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFi
 
     file: ScenarioFile = ScenarioFile.from_parent(parent, path=file_path)
     return file
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> str | None:
+    if "proofload._in_pytest.asked" not in sys.modules:
+        return None
+    from proofload._in_pytest.asked import passed_over
+
+    return passed_over(config)
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ NOT_SHARED = (
     "and from the server, and the figures would be theirs. Run the scenarios in a pytest of their own, without -n "
     "(or with -n 0)."
 )
+_PASSED_OVER = pytest.StashKey[int]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,28 @@ class Asked:
 
 
 def is_asked_for(config: pytest.Config, path: Path) -> bool:
-    """Whether this scenario file was asked for: named, below a folder that was named, or all are."""
-    return config.option.proofload or any(path.resolve().is_relative_to(named) for named in _named(config))
+    """Whether this scenario file was asked for: named, in a folder that was named, or all are. One that lies deeper in
+    such a folder is not (`pytest tests` is for tests), and is counted."""
+    found, named = path.resolve(), list(_named(config))
+    if config.option.proofload or {found, found.parent} & set(named):
+        return True
+    if any(found.is_relative_to(folder) for folder in named):
+        config.stash[_PASSED_OVER] = config.stash.get(_PASSED_OVER, 0) + 1
+    return False
+
+
+def passed_over(config: pytest.Config) -> str | None:
+    """What to tell of the scenario files that lie deeper in a folder that was named."""
+    if not (count := config.stash.get(_PASSED_OVER, 0)):
+        return None
+    them = "a scenario file" if count == 1 else f"{count} scenario files"
+    return f"proofload: {them} in deeper folders not run; name the folder that holds them, or add --proofload"
 
 
 def refuse_to_share(config: pytest.Config) -> None:
     """Raises UsageError where scenarios are to be spread over processes."""
     if config.option.proofload or any(
-        named.name.endswith(SUFFIX) or any(named.rglob(f"*{SUFFIX}")) for named in _named(config)
+        named.name.endswith(SUFFIX) or any(named.glob(f"*{SUFFIX}")) for named in _named(config)
     ):
         raise pytest.UsageError(NOT_SHARED)
 
