@@ -69,10 +69,14 @@ def reading(record: RunRecord, lifetime: Lifetime) -> Reading:
     phase = next((phase for phase in record.phases if phase.measured), None)
     summary = next((phase for phase in record.result.phases if phase.measured), None)
     if phase is None or summary is None:
-        raise RunFolderError(f"no phase of {record.path} counts")
+        raise RunFolderError(f"no phase of {record.path} counts", remedy="remove the folder: it is made again")
     counted = Samples(record.samples(phase.index).table[summary.excluded :])
     if _due(summary) and not len(counted.table):
-        raise RunFolderError(f"the samples of {record.path} are gone")
+        raise RunFolderError(
+            f"the samples of {record.path} are gone",
+            evidence=f"{_due(summary):,} requests were due",
+            remedy="remove the folder: it is made again",
+        )
     limits = Slo.model_validate(run["scenario"]["slo"]).limits().items()
     observed, gave_up = latencies(counted, timeout_s=float(run["scenario"]["timeout_s"]))
     answered = counted.where(with_outcome(counted, *ANSWERED) & (counted.table["sent_ns"] > 0))
