@@ -183,6 +183,13 @@ def test_over_grpc_only_who_may_gets_an_answer(tiny_model: Path, new_port: Calla
         with pytest.raises(grpc.RpcError) as refused:
             call("Predict", PredictRequest(image=b" " * 5000), PredictResponse, x_api_key=KEY)
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        packed = channel.unary_unary(SERVICE + "Predict", PredictRequest.SerializeToString, PredictResponse.FromString)
+        with pytest.raises(grpc.RpcError) as refused:  # a kilobyte on the wire
+            packed(
+                PredictRequest(image=b" " * 1_000_000), timeout=WAIT_S, metadata=(("x-api-key", KEY),),
+                compression=grpc.Compression.Gzip,
+            )  # fmt: skip
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
         assert server.client.get("/model/info").status_code == 401
         assert server.client.get("/model/info", headers={"X-Api-Key": KEY}).json()["name"] == "tiny"
