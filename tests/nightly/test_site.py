@@ -105,6 +105,16 @@ def test_another_configuration_begins_a_new_course_and_is_marked(tmp_path: Path)
     assert [any(sentence.startswith(new) for sentence in sentences) for sentences in told] == [False, True, False]
 
 
+def test_hosts_that_take_turns_go_on_with_their_courses_and_none_is_called_new(tmp_path: Path) -> None:
+    for number in range(4):
+        run = {"environment.cpu": "another"} if number % 2 else {}
+        write_night(tmp_path, number, {a_cell(): Made(run=run)})
+    everything = Index(tmp_path, lambda _: None).rows()
+    told = [write_site(tmp_path, chronicle_of(nights(tmp_path)[:until], everything))[1] for until in (1, 2, 3, 4)]
+    new = "Not compared with the nights before: load · flask · cpu (another host)."
+    assert [any(one.startswith(new) for one in sentences) for sentences in told] == [False, True, False, False]
+
+
 def test_a_regression_that_came_with_a_new_version_is_told(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     for number in range(40):

@@ -94,7 +94,7 @@ def trends(rows: Sequence[Row], nights: Sequence[str]) -> list[Trend]:
     for row in sorted(rows, key=lambda row: numbers[row.night]):
         for figure in row.figures:
             alike = parts.setdefault((key_of(row), figure.name), {})
-            alike.setdefault((row.host, row.configuration), []).append((row, figure))
+            alike.setdefault(course_of(row), []).append((row, figure))
     courses = {
         (key, alike): Course(
             np.array([numbers[row.night] for row, _ in seen]),
@@ -118,7 +118,7 @@ def trends(rows: Sequence[Row], nights: Sequence[str]) -> list[Trend]:
 def breaks(rows: Sequence[Row]) -> list[Break]:
     """Of one cell's rows, the oldest first: where host or configuration changed."""
     measured = [row for row in rows if row.status is not None]
-    courses = [list(alike) for _, alike in groupby(measured, key=lambda row: (row.host, row.configuration))]
+    courses = [list(alike) for _, alike in groupby(measured, key=course_of)]
     return [_break(one, other) for one, other in pairwise(courses)]
 
 
@@ -135,6 +135,11 @@ def _break(one: Sequence[Row], other: Sequence[Row]) -> Break:
 def _typical(rows: Sequence[Row], name: str) -> Typical | None:
     figures = [figure for row in rows for figure in row.figures if figure.name == name]
     return Typical.of(figures) if figures else None
+
+
+def course_of(row: Row) -> tuple[str, str]:
+    """What rows of one cell have in common that are compared, whatever lies between them."""
+    return row.host, row.configuration
 
 
 def key_of(row: Row) -> CellKey:

@@ -10,7 +10,7 @@ from proofload.nightly.chronicle import Chronicle
 from proofload.nightly.rows import Row
 from proofload.nightly.site.names import Names, label, report_link
 from proofload.nightly.site.words import ToldChange, listed, sentence, silence, told_changes, verdicts
-from proofload.nightly.trends import CellKey, breaks, key_of
+from proofload.nightly.trends import CellKey, breaks, course_of, key_of
 from proofload.records import Status
 from proofload.report import numbers
 from proofload.report.sentences import joined
@@ -118,8 +118,9 @@ def _new_courses(chronicle: Chronicle, last: str) -> Iterator[str]:
     """Figures that are not compared with what went before: a change that came with it is told by nobody."""
     begun = []
     for key in dict.fromkeys(key_of(row) for row in chronicle.rows if row.night == last):
-        broken = breaks([row for row in chronicle.rows if key_of(row) == key])
-        if broken and broken[-1].night == last:
+        *before, now = (row for row in chronicle.rows if key_of(row) == key)
+        broken = breaks([*before, now])
+        if broken and broken[-1].night == last and course_of(now) not in map(course_of, before):  # hosts take turns
             begun.append(f"{label(key)} (another {broken[-1].what})")
     if begun:
         yield (
