@@ -175,6 +175,19 @@ def test_what_both_fail_is_no_reason_for_being_equivalent(lab: Any, compared: Ca
     assert "both fail" not in answer(found)[0]
 
 
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "standing"), [("pass", "fail", "worse"), ("fail", "pass", "equivalent")]
+)
+def test_a_run_that_was_added_for_a_budget_counts_where_it_is_worse_and_only_there(
+    lab: Any, compared: Callable[..., Comparison], baseline: str, candidate: str, standing: str
+) -> None:
+    lab.statuses = {"capacity-a-a": Status(baseline), "capacity-b-b": Status(candidate)}
+    found = compared("a", "b", settings=["compare.budget_per_million=1"])
+    assert str(found.standing) == standing
+    assert ("in capacity it fails where the baseline passes" in answer(found)[0]) is (standing == "worse")
+    assert "it passes where the baseline fails" not in answer(found)[0], "that makes it no equal"
+
+
 def test_what_was_not_measured_is_said(compared: Callable[..., Comparison]) -> None:
     told = " ".join(compared("a", "b").not_measured)
     for scenario in ("capacity", "peak-10x", "cold-start", "canary-rollback", "soak"):

@@ -130,13 +130,17 @@ def _besides(evidence: _Evidence) -> Iterator[Beside]:
 
 
 def _standing(evidence: _Evidence, label: str, besides: Sequence[Beside]) -> Standing:
-    """A candidate's, over all situations. What was added for a requirement's sake is told, and waited for by none."""
+    """A candidate's, over all situations. What was added for a requirement's sake is waited for by none, and counts
+    only where it is worse."""
     added = {one.scenario.name for one in evidence.asked.situations if not one.asked_for}
-    own = [one for one in besides if one.candidate == label and one.scenario not in added]
+    own = [one for one in besides if one.candidate == label]
     metrics: list[Metric] = [metric for one in own for metric in one.metrics]
+    verdicts = [(one.verdict, one.scenario in added) for one in own if one.verdict is not None]
     required = [metric.standing for metric in metrics if metric.required]
-    required += [one.verdict for one in own if one.verdict is not None]
-    return overall(required, [metric.standing for metric in metrics if not metric.required])
+    required += [verdict for verdict, beside in verdicts if not beside]
+    others = [metric.standing for metric in metrics if not metric.required]
+    others += [verdict for verdict, beside in verdicts if beside]
+    return overall(required, others)
 
 
 def _option(evidence: _Evidence, place: int, besides: Sequence[Beside]) -> Option:

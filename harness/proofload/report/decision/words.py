@@ -123,7 +123,7 @@ def _within(own: Sequence[Beside]) -> Iterator[str]:
             if metric.required:
                 matters = f"{100 * metric.margin:g} % would matter"
                 yield f"the {metric.kind.title} differs by {change(metric)}, where {matters}"
-        if one.verdict in GREEN:
+        if one.verdict is Standing.EQUIVALENT:
             yield f"in {one.scenario} {one.because}"
 
 
