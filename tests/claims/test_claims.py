@@ -276,7 +276,7 @@ def test_the_report_tells_every_claim_with_its_figure_or_why_there_is_none(tmp_p
         "| 1 | A is 2–4 × B | a page / with a bar | a ÷ b | 2.00–4.00 × | 3.00 × (2.50–3.46) | **confirmed** |" in page
     )
     assert "it needs a GPU" in page
-    assert "Of 2 claims 1 are confirmed here" in page
+    assert "Of 2 claims, confirmed here: 1; not confirmed: 0 " in page
     assert "cores" in page
 
 

@@ -88,9 +88,9 @@ def _summary(rows: Sequence[Tried]) -> Iterator[str]:
     counts = {ruling: sum(row.ruling is ruling for row in rows) for ruling in Ruling}
     not_confirmed = counts[Ruling.LESS] + counts[Ruling.MORE]
     yield (
-        f"Of {len(rows)} claims {counts[Ruling.CONFIRMED]} are confirmed here, {not_confirmed} are not "
-        f"({counts[Ruling.LESS]} less than is said, {counts[Ruling.MORE]} more), {counts[Ruling.INCONCLUSIVE]} stay "
-        f"open, and {counts[Ruling.UNTRIED]} were not tried."
+        f"Of {len(rows)} claims, confirmed here: {counts[Ruling.CONFIRMED]}; not confirmed: {not_confirmed} "
+        f"({counts[Ruling.LESS]} less than is said, {counts[Ruling.MORE]} more); open: {counts[Ruling.INCONCLUSIVE]}; "
+        f"not tried: {counts[Ruling.UNTRIED]}."
     )
 
 
