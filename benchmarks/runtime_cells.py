@@ -13,11 +13,13 @@ to be tried again. Exit code 0 when every cell was run or does not apply, 1 when
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
@@ -65,6 +67,7 @@ def main(arguments: Sequence[str]) -> int:
 def _cell(out: Path, scenario: str, target: str, runtime: str, changes: Sequence[str]) -> Cell:
     folder = out / f"{scenario}-{target}-{runtime}"
     if (folder / "result.json").exists():
+        _refuse_other_settings(folder, changes)
         subprocess.run([sys.executable, "-m", "proofload", "report", str(folder)], capture_output=True, check=True)
     else:
         shutil.rmtree(folder, ignore_errors=True)  # of an attempt that did not reach its end
@@ -86,6 +89,14 @@ def _cell(out: Path, scenario: str, target: str, runtime: str, changes: Sequence
         why = "; ".join(f"{check['name']}: {check['evidence']}" for check in failed)
     causes = list(dict.fromkeys(check["cause"] for check in failed if check.get("cause")))
     return Cell(scenario, target, runtime, status, why, causes)
+
+
+def _refuse_other_settings(folder: Path, changes: Sequence[str]) -> None:
+    """A table says what its cells were set to, so that all of them have to be."""
+    command = str(orjson.loads((folder / "run.json").read_bytes())["command"])
+    words = shlex.split(command)
+    if [value for word, value in pairwise(words) if word == "--set"] != list(changes):
+        raise SystemExit(f"{folder} was made with other settings ({command}): give these an --out of their own")
 
 
 def _ran(words: Sequence[str]) -> tuple[int, str]:

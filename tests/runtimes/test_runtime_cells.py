@@ -55,6 +55,19 @@ def test_a_missing_image_is_no_reason_why_a_scenario_does_not_apply_and_is_not_r
     assert code == 0
 
 
+@pytest.mark.parametrize("changes", [[], ["--set", "rate_rps=5"], ["--set", "rate_rps=5", "--set", "seed=2"]])
+def test_a_cell_that_was_made_with_other_settings_is_not_taken_for_one_of_these(
+    cells: ModuleType, tmp_path: Path, changes: list[str]
+) -> None:
+    folder = tmp_path / "skew-grpc-process"
+    folder.mkdir()
+    (folder / "run.json").write_text('{"command": "proofload run skew --set rate_rps=7"}', encoding="utf-8")
+    (folder / "result.json").write_text("{}", encoding="utf-8")
+    chosen = ["--scenario", "skew", "--target", "grpc", "--runtime", "process", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit, match=r"other settings .*rate_rps=7.*--out"):
+        cells.main([*chosen, *changes])
+
+
 SAMPLED = {
     ("skew", "flask"): ("rate_rps=500", "duration_s=4", "singly_s=1"),
     ("cold-start", "grpc"): ("restarts=5", "load_s=0.5", "steady_s=3", "joining_s=2", "slo.ok_share=0.98"),
