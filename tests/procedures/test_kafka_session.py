@@ -17,7 +17,7 @@ from proofload.procedures._kafka_delivery import session
 from proofload.procedures._kafka_delivery.session import LEAST_S, least_session_s, session_told
 from proofload.procedures._kafka_delivery.stream import workers_of
 from proofload.scenarios import load_scenario
-from proofload.target_model import Target
+from proofload.target_model import Start, Target
 
 ENV = {"SESSION": "{session_s}"}
 REFUSED = KafkaException(KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED))
@@ -101,19 +101,21 @@ class Started:
         assert arm == 0
 
 
+@pytest.mark.parametrize(("start", "told"), [(Start(command=("worker",)), 6.0), (None, None)], ids=["ours", "theirs"])
 def test_a_worker_at_an_unconfigured_broker_is_told_six_seconds_by_the_quick_form(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, start: Start | None, told: float | None
 ) -> None:
+    """Of workers that run already the report claims no session."""
     scenario = load_scenario("kafka-delivery", quick=True).model_dump()
     assert scenario["session_s"] < LEAST_S, "nothing is shown here otherwise"
     monkeypatch.setattr(brokers, "is_embedded", lambda _bootstrap: False)
     monkeypatch.setattr(session, "AdminClient", Admin(REFUSED))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
-        target = Target(name="stream", transport="kafka", url="kafka://{broker}", broker=address)
+        target = Target(name="stream", transport="kafka", url="kafka://{broker}", broker=address, start=start)
         bench: Any = Started(tmp_path, target)
         asked = {name: scenario[name] for name in ("keys", "env", "session_s")}
         with workers_of(bench, **asked, patience_s=1.0) as workers:
             workers.start()
-    assert bench.env["PROOFLOAD_SESSION_TIMEOUT_S"] == "6"
-    assert bench.events["stream"]["session_s"] == 6.0
+    assert bench.env["PROOFLOAD_SESSION_TIMEOUT_S"] == ("6" if told else "{session_s}")
+    assert bench.events["stream"]["session_s"] == told

@@ -110,7 +110,9 @@ def workers_of(
         address = broker.values.get("broker", target.broker)
         reached = address or target.url.partition("://")[2]
         kind = _kind(broker, reached)
-        told_s = session_told(env, session_s, reached, embedded=kind == brokers.KIND)
+        told_s = None
+        if target.start is not None or target.container is not None:  # who is started elsewhere is told nothing
+            told_s = session_told(env, session_s, reached, embedded=kind == brokers.KIND)
         bench.note("stream", keys=keys, broker=kind, facts=dict(broker.facts), session_s=told_s)
         env = env if told_s is None else {name: value.replace(SESSION, f"{told_s:g}") for name, value in env.items()}
         request = target.request.model_copy(update={"keys": keys})
