@@ -23,8 +23,6 @@ class Told:
 
     night: str
     """The first night of the new level."""
-    night_before: str
-    """The last valid night of the old one."""
     told_on: str
     """The night after which it was told."""
     ratio: float
@@ -153,10 +151,7 @@ def _stretch(seen: Sequence[tuple[Row, Figure]], outlook: Outlook) -> Stretch:
     return Stretch(
         names,
         figures,
-        tuple(
-            Told(names[one.at], names[one.at - 1], names[one.told], one.ratio, one.low, one.high, one.worse)
-            for one in outlook.changes
-        ),
+        tuple(Told(names[one.at], names[one.told], one.ratio, one.low, one.high, one.worse) for one in outlook.changes),
         tuple((names[first], names[after - 1], Typical.of(figures[first:after])) for first, after in pairwise(edges)),
         outlook.dependence,
         outlook.stands_out,
