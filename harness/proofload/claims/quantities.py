@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 
 import numpy as np
-from scipy import stats
 
 from proofload.analysis.goodput import goodput_blocks
+from proofload.analysis.pairs import estimate
 from proofload.claims import Measured
 from proofload.claims.laboratory import Run, doubts
 from proofload.clock import NS_PER_S
@@ -27,18 +28,16 @@ UNKNOWN = Interval(None, None)
 def over_lifetimes(values: Sequence[float | None], detail: str, doubted: tuple[str, ...] = ()) -> Measured:
     """Their geometric mean with its interval; no figure where one of them is unknown or not above zero.
 
-    `values`: one of each lifetime, or of each pair of lifetimes. A single one has no interval.
+    `values`: one of each lifetime, or of each pair of lifetimes. Fewer than three have no interval.
     """
     known = [value for value in values if value is not None and value > 0.0]
     if len(known) < len(values) or not known:
         return Measured(None, UNKNOWN, f"{detail}: too few answers in {len(values) - len(known)} of them", doubted)
-    logs = np.log(known)
-    middle = float(logs.mean())
-    if len(known) == 1:
-        return Measured(math.exp(middle), UNKNOWN, detail, doubted)
-    error = float(logs.std(ddof=1)) / math.sqrt(len(known))
-    reach = float(stats.t.isf((1.0 - CONFIDENCE) / 2.0, len(known) - 1)) * error
-    return Measured(math.exp(middle), Interval(math.exp(middle - reach), math.exp(middle + reach)), detail, doubted)
+    logs = [math.log(value) for value in known]
+    found = estimate(logs, alpha=1.0 - CONFIDENCE, trimmed=False)
+    if found is None:
+        return Measured(math.exp(fmean(logs)), UNKNOWN, detail, doubted)
+    return Measured(math.exp(found.value), Interval(math.exp(found.low), math.exp(found.high)), detail, doubted)
 
 
 def ratios(above: Sequence[float | None], below: Sequence[float | None], *, unit: float = 1.0) -> list[float | None]:
