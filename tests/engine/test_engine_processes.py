@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -20,28 +19,10 @@ from proofload.errors import InputError, MeasurementError
 from proofload.records import Outcome
 from proofload.store.folder import RunFolder, claim
 from proofload.store.record import RunRecord
-from proofload.testing.answering import answering
+from proofload.testing.answering import Doubling, answering
 
 pytestmark = pytest.mark.real
 SOME = 20
-
-
-class Doubling(BaseHTTPRequestHandler):
-    """Answers {"n": i} with the prediction 2·i, version v1 or v2 by turns."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def do_POST(self) -> None:
-        n = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["n"]
-        body = json.dumps({"prediction": 2 * n, "version": f"v{n % 2 + 1}"}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        pass
 
 
 @pytest.fixture
