@@ -69,6 +69,16 @@ def test_a_list_that_was_edited_leads_nowhere_else(tmp_path: Path) -> None:
     assert (tmp_path / "theirs").read_text(encoding="utf-8") == "theirs"
 
 
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"cells/..\n", b"cells/mine.html\n", b"cells/x\0.html\n"])
+def test_a_damaged_list_keeps_nobody_from_the_pages_of_a_night(tmp_path: Path, content: bytes) -> None:
+    pages = Pages(tmp_path / "site")
+    pages.write({"cells/a.html": "1"})
+    (pages.folder / "cells" / "mine.html").mkdir()
+    (pages.folder / LIST).write_bytes(content)
+    pages.write({"cells/a.html": "2"})
+    assert files(pages.folder) == {LIST: "cells/a.html\n", "cells/a.html": "2"}
+
+
 def test_a_lock_file_of_somebody_else_keeps_its_content(many_nights: Callable[..., Path]) -> None:
     out = many_nights(1)
     (out / ".lock").write_text("theirs", encoding="utf-8")

@@ -3,14 +3,16 @@ nothing else in it is ever removed."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from proofload.errors import InputError
 from proofload.store.folder import write_whole
 
 LIST = ".proofload-pages"
+_OF_A_CELL = re.compile(r"cells/[^/\0]+\.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,15 @@ class Pages:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, text.encode("utf-8", "replace"))
-        for name in earlier - texts.keys():
-            (self.folder / name).unlink(missing_ok=True)
+        for path in (self.folder / name for name in earlier - texts.keys()):
+            if path.is_file():
+                path.unlink()
         self._list(texts)
 
     def _listed(self) -> set[str]:
         path = self.folder / LIST
-        names = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        return {name for name in names if PurePosixPath(name).parts[:-1] == ("cells",)}  # a list may have been edited
+        names = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+        return {name for name in names if _OF_A_CELL.fullmatch(name)}  # a list may have been edited, or be damaged
 
     def _list(self, names: Collection[str]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
