@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,24 @@ def test_a_failed_experiment_is_told_and_not_kept(tmp_path: Path) -> None:
     assert row.measured is not None
     assert "out of memory" in row.measured.detail
     assert trying.kept(claim(fails), tmp_path).measured is None
+
+
+@pytest.mark.parametrize("end", [TargetError("the server died"), KeyboardInterrupt()])
+def test_what_a_quick_trial_measured_stands_until_a_full_one_has_come_to_its_end(
+    tmp_path: Path, end: BaseException
+) -> None:
+    def fails(laboratory: Laboratory) -> Measured:
+        if not laboratory.quick:
+            raise end
+        (laboratory.folder / "run-1").mkdir()
+        return measured(2.5, 3.5)
+
+    one = claim(fails)
+    try_it(one, tmp_path, quick=True)
+    with suppress(KeyboardInterrupt):
+        try_it(one, tmp_path)
+    assert trying.kept(one, tmp_path).measured == measured(2.5, 3.5)
+    assert [path.name for path in (tmp_path / "one").iterdir()] == [KEPT]
 
 
 def test_a_damaged_file_counts_for_nothing(tmp_path: Path) -> None:

@@ -89,24 +89,25 @@ class Run:
 
 
 class Laboratory:
-    """One experiment's. `folder` is its own; what an earlier attempt left there is thrown away, and of anybody else
-    nothing: raises RunFolderError."""
+    """One experiment's. `folder` is its own; runs that an earlier attempt left there are thrown away (what it measured
+    stands until there is something better), and of anybody else nothing: raises RunFolderError."""
 
     def __init__(self, folder: Path, progress: Progress, *, quick: bool, device: str = "cpu") -> None:
         self.folder = folder
         self.progress = progress
         self.device = device
         self.quick = quick
-        refuse_foreign(folder)
+        if not (folder / KEPT).is_file():
+            claim_folder(folder)
         try:
-            if folder.exists():
-                shutil.rmtree(folder)
+            (folder / KEPT).touch()
+            for path in folder.iterdir():
+                if path.name != KEPT:
+                    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         except OSError as exc:
             raise RunFolderError(
                 f"what an earlier attempt left in {folder} cannot be removed", evidence=str(exc), remedy="remove it"
             ) from exc
-        claim_folder(folder)
-        (folder / KEPT).touch()
 
     def in_turn(self, **arms: Arm) -> dict[str, list[Run]]:
         """Each arm in as many lifetimes, the order turned round from one round to the next."""
