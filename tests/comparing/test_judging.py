@@ -19,6 +19,7 @@ from proofload.comparing.settings import Comparing
 from proofload.progress import PlainProgress
 from proofload.records import Capacity, Cost, Interval, Result, Status
 from proofload.report.decision.page import decision_document
+from proofload.report.decision.situations import glance
 from proofload.report.decision.words import answer
 from proofload.report.formats import md
 from proofload.scenarios import load_scenario
@@ -166,6 +167,7 @@ def test_two_that_fail_are_not_called_equivalent_and_two_that_pass_are_said_to(
     found = compared("c", "d", scenarios=["peak-10x"], settings=settings)
     assert exit_code([found.standing]) == 0
     assert answer(found)[0] == "d and c have the same verdicts: in peak-10x both pass; one run of each says no more."
+    assert [row[:3] for row in glance(found).rows] == [("c", "the baseline", "none"), ("d", "equivalent", "none")]
 
 
 def test_what_both_fail_is_no_reason_for_being_equivalent(lab: Any, compared: Callable[..., Comparison]) -> None:

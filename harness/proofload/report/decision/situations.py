@@ -32,7 +32,7 @@ def glance(found: Comparison) -> Table:
         (
             option.label,
             "the baseline" if option.standing is None else option.standing,
-            option.meets if option.requirements else _NOT_MADE,
+            option.meets if option.requirements else "none",
             *(made.get((name, option.label)) or _NOT_MADE for name in names),
         )
         for option in found.options
