@@ -190,6 +190,16 @@ def test_a_run_that_was_added_for_a_budget_counts_where_it_is_worse_and_only_the
     assert "it passes where the baseline fails" not in answer(found)[0], "that makes it no equal"
 
 
+def test_a_run_that_was_added_for_a_budget_is_no_reason_for_what_is_open(
+    lab: Any, compared: Callable[..., Comparison]
+) -> None:
+    lab.medians = {"b": 4.2}  # about the margin
+    lab.statuses = dict.fromkeys(("capacity-a-a", "capacity-b-b"), Status.FAIL)
+    found = compared("a", "b", settings=["compare.budget_per_million=1"])
+    assert str(found.standing) == "inconclusive"
+    assert "capacity" not in answer(found)[0]
+
+
 def test_what_was_not_measured_is_said(compared: Callable[..., Comparison]) -> None:
     told = " ".join(compared("a", "b").not_measured)
     for scenario in ("capacity", "peak-10x", "cold-start", "canary-rollback", "soak"):

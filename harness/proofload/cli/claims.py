@@ -25,7 +25,9 @@ def claims(
     only: Annotated[
         list[str] | None, typer.Option("--only", metavar="N|NAME", help="This claim alone; may be repeated.")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer lifetimes of each server, and shorter ones.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer lifetimes of each server, most of them shorter.")
+    ] = False,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Where what was measured is kept, and taken up again from.")
     ] = Path("out/claims"),

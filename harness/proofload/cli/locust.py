@@ -154,7 +154,7 @@ def _serve(offer: Offer, page: Page) -> int:
             progress.message(f"Locust's page: {url}   (Ctrl-C ends it)")
         elif page.role == MASTER:
             where, patience = f"{page.host}:{page.master_port}", f"{page.worker_patience_s:g} s"
-            progress.message(f"waiting for {page.expect_workers} workers on {where}, {patience} at most")
+            progress.message(f"waiting for workers on {where}, {page.expect_workers} in all, {patience} at most")
         try:
             for ended in conduct(offer, process, progress, once=page.headless):
                 results.append(ended.result)

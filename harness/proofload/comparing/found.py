@@ -66,6 +66,8 @@ class Beside:
     """Of what was done once to each: by its verdicts."""
     because: str = ""
     """Of `verdict`: "both fail"."""
+    asked_for: bool = True
+    """False for what was added for a requirement's sake: it counts only where it is worse."""
 
 
 @dataclass(frozen=True, slots=True)

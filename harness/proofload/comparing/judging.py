@@ -15,7 +15,6 @@ from proofload.comparing.found import (
     Comparison,
     Conservation,
     Level,
-    Metric,
     Once,
     Option,
     Price,
@@ -126,21 +125,16 @@ def _besides(evidence: _Evidence) -> Iterator[Beside]:
             else:
                 ours, theirs = (evidence.results.get((place, side)) for side in (0, option))
                 ends = by_verdict(None if ours is None else ours.status, None if theirs is None else theirs.status)
-                yield Beside(*who, verdict=ends.standing, because=ends.because)
+                yield Beside(*who, verdict=ends.standing, because=ends.because, asked_for=situation.asked_for)
 
 
-def _standing(evidence: _Evidence, label: str, besides: Sequence[Beside]) -> Standing:
+def _standing(label: str, besides: Sequence[Beside]) -> Standing:
     """A candidate's, over all situations. What was added for a requirement's sake is waited for by none, and counts
     only where it is worse."""
-    added = {one.scenario.name for one in evidence.asked.situations if not one.asked_for}
     own = [one for one in besides if one.candidate == label]
-    metrics: list[Metric] = [metric for one in own for metric in one.metrics]
-    verdicts = [(one.verdict, one.scenario in added) for one in own if one.verdict is not None]
-    required = [metric.standing for metric in metrics if metric.required]
-    required += [verdict for verdict, beside in verdicts if not beside]
-    others = [metric.standing for metric in metrics if not metric.required]
-    others += [verdict for verdict, beside in verdicts if beside]
-    return overall(required, others)
+    told = [(metric.standing, metric.required) for one in own for metric in one.metrics]
+    told += [(one.verdict, one.asked_for) for one in own if one.verdict is not None]
+    return overall([one for one, required in told if required], [one for one, required in told if not required])
 
 
 def _option(evidence: _Evidence, place: int, besides: Sequence[Beside]) -> Option:
@@ -152,7 +146,7 @@ def _option(evidence: _Evidence, place: int, besides: Sequence[Beside]) -> Optio
     return Option(
         label=label,
         target=shown,
-        standing=None if place == 0 else _standing(evidence, label, besides),
+        standing=None if place == 0 else _standing(label, besides),
         rate_rps=sum(one.offered_rps for one in own) / len(own) if own else None,
         service_p50=_level([one.service_p50 for one in own]),
         latency_p50=_percentile(own, "p50"),

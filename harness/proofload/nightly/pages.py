@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from proofload.errors import InputError
+from proofload.errors import InputError, RunFolderError
 from proofload.store.folder import write_whole
 
 LIST = ".proofload-pages"
@@ -37,15 +37,19 @@ class Pages:
         """These pages, by their paths within the folder, in place of the earlier ones."""
         self.refuse_foreign()
         earlier = self._listed()
-        self._list({*earlier, *texts})
-        for name, text in texts.items():
-            path = self.folder / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text.encode("utf-8", "replace"))
-        for path in (self.folder / name for name in earlier - texts.keys()):
-            if path.is_file():
-                path.unlink()
-        self._list(texts)
+        try:
+            self._list({*earlier, *texts})
+            for name, text in texts.items():
+                path = self.folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(path, text.encode("utf-8", "replace"))
+            for path in (self.folder / name for name in earlier - texts.keys()):
+                if path.is_file():
+                    path.unlink()
+            self._list(texts)
+        except OSError as exc:
+            raise RunFolderError(f"the pages cannot be written into {self.folder}", evidence=str(exc),
+                                 remedy="clear the way, then: proofload nightly --rebuild") from exc  # fmt: skip
 
     def _listed(self) -> set[str]:
         path = self.folder / LIST

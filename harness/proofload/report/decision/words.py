@@ -133,13 +133,14 @@ def _open(own: Sequence[Beside]) -> Iterator[str]:
             if metric.required and metric.standing not in GREEN:
                 more = f"; about {metric.pairs_needed} pairs would tell" if metric.pairs_needed else ""
                 yield f"its {metric.kind.title} differs by {change(metric)}: {metric.because}{more}"
-        if one.verdict is Standing.INCONCLUSIVE:
+        if one.verdict is Standing.INCONCLUSIVE and one.asked_for:
             yield f"in {one.scenario} {one.because}"
 
 
 def _why(own: Sequence[Beside]) -> str:
+    waited_for = [one for one in own if one.asked_for]
     reasons = [metric.because for one in own for metric in one.metrics if metric.standing is Standing.NOT_COMPARABLE]
-    reasons += [f"in {one.scenario} {one.because}" for one in own if one.verdict is Standing.NOT_COMPARABLE]
+    reasons += [f"in {one.scenario} {one.because}" for one in waited_for if one.verdict is Standing.NOT_COMPARABLE]
     return "; ".join(dict.fromkeys(reasons)) or "nothing was measured"
 
 
