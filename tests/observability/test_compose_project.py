@@ -173,7 +173,9 @@ def test_every_server_is_reached_as_an_external_target_through_its_file(project:
     for result in results:
         (phase,) = (phase for phase in result["phases"] if phase["name"] == "load")
         outcomes = phase["outcomes"]
-        assert outcomes["ok"] == phase["planned"] > 10, (result["target"]["name"], outcomes)
+        reached = outcomes["ok"] + outcomes["shed"]  # flask refuses what waited long for a thread: on a busy machine
+        assert reached == phase["planned"], (result["target"]["name"], outcomes)
+        assert outcomes["ok"] > 10
 
 
 def _moved_ports(project: Project) -> dict[int, int]:
