@@ -14,7 +14,7 @@ from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import HealthcheckWaitStrategy
 
-pytestmark = [pytest.mark.containers, pytest.mark.real, pytest.mark.quiet]
+pytestmark = [pytest.mark.containers, pytest.mark.real]
 
 PORT = 8000
 OFTEN = {"interval": 500_000_000}

@@ -78,7 +78,6 @@ SAMPLED = {
 
 @pytest.mark.real
 @pytest.mark.containers
-@pytest.mark.quiet
 @pytest.mark.parametrize(("scenario", "target"), SAMPLED)
 def test_a_cell_in_a_container_has_a_verdict(
     cells: ModuleType,
