@@ -42,8 +42,8 @@ demo: setup ## Compare the four reference servers, then put one through five ord
 	@echo ; echo "All of it on one page: out/demo/report.html"
 	@echo "That a run does not pass is a finding about its target, and no error of the demo."
 
-test: setup fixtures ## Run the tests: two at a time, then those that measure, each alone
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 -m "not quiet" ; together=$$? ; \
+test: setup fixtures ## Run the tests: three at a time, then those that measure, each alone
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --durations=15 -m "not quiet" ; together=$$? ; \
 	$(BIN)/python -m pytest -q --durations=15 -m quiet ; alone=$$? ; exit $$(( together || alone ))
 
 mutants: setup fixtures ## Change analysis/ and verdict/ by a token, 200 times: do the tests notice? (minutes; goes on where it stopped)
