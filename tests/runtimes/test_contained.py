@@ -100,6 +100,23 @@ def test_one_whose_end_the_engine_has_not_noticed_is_waited_for(tmp_path: Path) 
     server.log.close()
 
 
+def test_that_memory_was_the_reason_is_waited_for_where_the_engine_tells_the_end_first(tmp_path: Path) -> None:
+    before = ended()
+
+    class Slow(Engine):
+        def reload(self) -> None:
+            super().reload()
+            self.attrs["State"] |= {"Running": False, "ExitCode": 137, "OOMKilled": self.looks >= 3}
+
+    engine = Slow(before.pid)
+    server = contained(engine, tmp_path, before)
+    with pytest.raises(TargetError, match="died during the run") as told:
+        server.check_alive()
+    assert "memory limit was reached" in told.value.cause
+    assert engine.looks == 3
+    server.log.close()
+
+
 def test_what_an_engine_tells_after_the_log_was_closed_gets_into_no_other_file(tmp_path: Path) -> None:
     engine = Engine(os.getpid())
     engine.may_tell.clear()

@@ -27,6 +27,7 @@ from proofload.target_model import Target
 _SIGKILLED = 137
 _LOG_PATIENCE_S = 3.0
 _END_PATIENCE_S = 3.0
+_REASON_PATIENCE_S = 1.0
 _LOOK_EVERY_S = 0.5
 
 
@@ -68,7 +69,7 @@ class Contained:
         """Raises TargetError, with the end of its log, when its first process has ended."""
         if not self._stopped and self._seems_gone():
             with translated(f"target {self.target.name}"):
-                state = self._state()
+                state = self._state_with_its_reason()
             if not state.get("Running", False):
                 when = "during the run" if "ready_ns" in self.timeline else "before it was ready"
                 raise self.death(f"target {self.target.name} died {when}", state)
@@ -156,6 +157,17 @@ class Contained:
             if not (state["Running"] and self._first_process_is_gone()) or time.monotonic() > patience:
                 return state
             time.sleep(0.02)
+
+    def _state_with_its_reason(self) -> Mapping[str, Any]:
+        """Of one that was killed the engine may tell the end before it tells that memory was the reason: it hears of
+        both from different sides."""
+        patience = time.monotonic() + _REASON_PATIENCE_S
+        while True:
+            state = self._state()
+            killed = not state["Running"] and state["ExitCode"] == _SIGKILLED and "Removed" not in state
+            if not killed or state["OOMKilled"] or time.monotonic() > patience:
+                return state
+            time.sleep(0.05)
 
     def _copy(self, descriptor: int) -> None:
         try:
