@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proofload.cli.run import ON_STDOUT, refuse_unwritable
+from proofload.cli.json_result import ON_STDOUT, refuse_unwritable, write_json
 from proofload.errors import EXIT_NO_VERDICT, EXIT_PASS, InputError
 
 if TYPE_CHECKING:
@@ -87,15 +87,9 @@ def _tell(rows: Sequence[Tried], written: Path, json_to: str | None) -> None:
 
     if json_to is not None:
         text = orjson.dumps(trying.document(rows), option=orjson.OPT_INDENT_2).decode()
+        write_json(json_to, text, kept=f"the table is kept: see {written}")
         if json_to == ON_STDOUT:
-            out(text)
             return
-        try:
-            Path(json_to).write_text(text + "\n", encoding="utf-8")
-        except OSError as exc:
-            raise InputError(
-                f"cannot write {json_to}", evidence=str(exc), remedy=f"the table is kept: see {written}"
-            ) from exc
     _table(rows)
     out(f"report: {written}")
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proofload.cli.run import ON_STDOUT, Device, refuse_unwritable
-from proofload.cli.speaking import out as write_out
+from proofload.cli.json_result import ON_STDOUT, refuse_unwritable, write_json
+from proofload.cli.run import Device
 from proofload.cli.speaking import say
-from proofload.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,12 +164,5 @@ def _leave(found: Comparison, folder: Path, json_to: str | None) -> None:
         console.width = _WIDTH_OF_A_LOG
     console.print(closing(found))
     console.print(f"\npage: {folder / 'comparison.html'}", soft_wrap=True, markup=False)
-    if json_to == ON_STDOUT:
-        write_out(text)
-    elif json_to is not None:
-        try:
-            Path(json_to).write_text(text + "\n", encoding="utf-8")
-        except OSError as exc:
-            raise InputError(
-                f"cannot write {json_to}", evidence=str(exc), remedy=f"the comparison is kept: see {folder}"
-            ) from exc
+    if json_to is not None:
+        write_json(json_to, text, kept=f"the comparison is kept: see {folder}")

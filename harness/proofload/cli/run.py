@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from proofload.cli.speaking import out as write_out
+from proofload.cli.json_result import ON_STDOUT, refuse_unwritable, write_json
 from proofload.cli.speaking import say
 from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS, InputError
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from proofload.scenarios import Scenario
     from proofload.targets import Target
 
-ON_STDOUT = "-"
 _WIDTH_OF_A_LOG = 140
 
 
@@ -173,18 +172,6 @@ def _refuse_what_cannot_be(runtime: str | None, json_to: str | None) -> None:
     refuse_unwritable(json_to)
 
 
-def refuse_unwritable(json_to: str | None) -> None:
-    """Raises InputError for a --json that no file can be written to."""
-    if json_to not in {None, ON_STDOUT}:
-        path = Path(str(json_to))
-        if path.is_dir() or not path.absolute().parent.is_dir():
-            raise InputError(
-                f"--json {path} cannot be written",
-                evidence="it is a folder" if path.is_dir() else f"there is no folder {path.absolute().parent}",
-                remedy="name a file in a folder that exists, or - for standard output",
-            )
-
-
 @contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
     """The run folder is ours; if no file was written into it, it does not stay behind."""
@@ -276,11 +263,4 @@ def _leave(results: Sequence[Result], folder: Path, json_to: str | None) -> None
 def _write_json(results: Sequence[Result], folder: Path, json_to: str) -> None:
     from proofload.store.results_json import results_text
 
-    text = results_text(results)
-    if json_to == ON_STDOUT:
-        write_out(text)
-        return
-    try:
-        Path(json_to).write_text(text + "\n", encoding="utf-8")
-    except OSError as exc:
-        raise InputError(f"cannot write {json_to}", evidence=str(exc), remedy=f"the run is kept: see {folder}") from exc
+    write_json(json_to, results_text(results), kept=f"the run is kept: see {folder}")

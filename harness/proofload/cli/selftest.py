@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from proofload.cli.run import refuse_unwritable
+from proofload.cli.json_result import ON_STDOUT, refuse_unwritable, write_json
 from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS, InputError
 
 if TYPE_CHECKING:
@@ -137,10 +137,9 @@ def _tell(trialled: Sequence[Trialled], made: Sequence[Run], written: Path, json
 
     if json_to is not None:
         text = orjson.dumps(_document(trialled, made), option=orjson.OPT_INDENT_2).decode()
-        if json_to == "-":
-            out(text)
+        write_json(json_to, text, kept=f"the report is kept: see {written}")
+        if json_to == ON_STDOUT:
             return
-        Path(json_to).write_text(text + "\n", encoding="utf-8")
     for line in written.read_text(encoding="utf-8").splitlines():
         if line.startswith(("- ", "  - ")):
             out(line)
