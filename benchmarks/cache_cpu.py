@@ -12,10 +12,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from proofload.resources import ensure_fixtures
@@ -73,7 +71,7 @@ def _all(submit: Callable[..., Any], bodies: Sequence[Any]) -> None:
 
 def main() -> int:
     logging.disable(logging.WARNING)
-    with tempfile.TemporaryDirectory(prefix="proofload-cache-") as folder, redis_running(Path(folder)) as redis:
+    with redis_running() as redis:
         show_cpu(redis)
     return 0
 

@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--budget-ms", type=float, default=20.0, help="how long a request waits for Redis at most")
     parser.add_argument("--exponent", type=float, default=1.0, help="of popularity")
     options = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="proofload-cache-") as folder, redis_running(Path(folder)) as redis:
+    with tempfile.TemporaryDirectory(prefix="proofload-cache-") as folder, redis_running() as redis:
         show_cpu(redis)
         for model in options.models:
             compare(model, Path(folder), options, redis)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
+
+from proofload.claims._companions import redis_or_none
 
 MISSING = "redis-server is missing: apt-get install redis-server"
 
@@ -39,24 +36,7 @@ class Redis:
 
 
 @contextmanager
-def redis_running(place: Path) -> Iterator[Redis | None]:
-    program = shutil.which("redis-server")
-    if program is None:
-        yield None
-        return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    flags = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(place)]
-    process = subprocess.Popen([program, *flags], stdout=subprocess.DEVNULL)
-    try:
-        until = time.monotonic() + 30.0
-        with socket.socket() as probe:
-            while probe.connect_ex(("127.0.0.1", port)):
-                if process.poll() is not None or time.monotonic() > until:
-                    raise SystemExit("redis-server did not start")
-                time.sleep(0.05)
-        yield Redis(port, psutil.Process(process.pid))
-    finally:
-        process.terminate()
-        process.wait(10)
+def redis_running() -> Iterator[Redis | None]:
+    """None where redis-server is not installed."""
+    with redis_or_none() as found:
+        yield Redis(found.port, psutil.Process(found.pid)) if found is not None else None

@@ -141,6 +141,7 @@ def test_quick_without_a_quick_table_is_refused(tmp_path: Path) -> None:
         ("seed", 1.5, "expected a whole number"),
         ("slo.deadline_ms", 9999, "slo.deadline_ms (9999) at most timeout_s (2 s)"),
         ("source", "x", "unknown key `source`"),
+        ("name", "n" * 101, "at most 100 characters"),
     ],
 )
 def test_set_reaches_every_key_and_tells_what_it_cannot(

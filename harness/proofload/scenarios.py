@@ -71,7 +71,8 @@ class RetryTable(Table):
 class Scenario(Table):
     """The keys that every procedure has. Rates in requests per second, times in seconds."""
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    """Nightly calls folders by it, together with the target's."""
     description: str = ""
     procedure: Annotated[str, Field(min_length=1)]
     targets: Annotated[tuple[str, ...], Field(strict=False)] = ()

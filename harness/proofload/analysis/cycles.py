@@ -44,8 +44,9 @@ def cycles(t: Column, y: Column) -> Cycles | None:
         return None
     high_by = rate * gaps[np.array(troughs) - 1]
     low_by = rate * gaps[np.array(peaks)]
-    troughs_low, troughs_high = _bounds(t[troughs], y[troughs], doubt_up=high_by, doubt_down=0.0 * high_by)
-    peaks_low, peaks_high = _bounds(t[peaks], y[peaks], doubt_up=0.0 * low_by, doubt_down=low_by)
+    exact = np.zeros(len(troughs))
+    troughs_low, troughs_high = _bounds(t[troughs], y[troughs], doubt_up=high_by, doubt_down=exact)
+    peaks_low, peaks_high = _bounds(t[peaks], y[peaks], doubt_up=exact, doubt_down=low_by)
     return Cycles(len(troughs), min(troughs_low, peaks_low), max(troughs_high, peaks_high))
 
 
