@@ -20,7 +20,7 @@ pytestmark = pytest.mark.real
 
 STUBS = Path(__file__).parent / "stubs"
 LAST_WORDS = "its last words: the disk is on fire"
-SETTINGS = ("rate_rps=100", "duration_s=2", "warmup_s=0", "arrival=constant", "timeout_s=0.5")
+SETTINGS = ("rate_rps=100", "duration_s=2", "warmup_s=0", "arrival=constant", "timeout_s=3")
 WORDS = [word for setting in SETTINGS for word in ("--set", setting)]
 FEW_DESCRIPTORS = ("sh", "-c", 'ulimit -n 64; exec "$0" "$@"')
 
