@@ -6,14 +6,18 @@ import io
 
 from rich.console import Console
 
+from proofload.engine.recorder import Live, Told
 from proofload.progress import LiveProgress, PlainProgress, Progress, milliseconds, progress_on, rate
+
+LIVE = Live(due_rps=201, done_rps=199, p50_ms=1.234, p99_ms=None, not_ok=3, send_lag_ms=0.05)
+TOLD = Told(total=402, ok=399, p50_ms=1.234, p99_ms=12.34)
 
 
 def one_phase(progress: Progress) -> None:
     progress.message("starting fastapi")
     progress.phase_started("load", 200, 10)
-    progress.tick(due_rps=201, done_rps=199, p50_ms=1.234, p99_ms=None, not_ok=3, send_lag_ms=0.05, left_s=4)
-    progress.phase_done("load", done_rps=199.5, p50_ms=1.234, p99_ms=12.34, not_ok=3)
+    progress.tick(LIVE, left_s=4)
+    progress.phase_done("load", TOLD, ran_s=2)
     progress.message("writing the report")
 
 
@@ -34,11 +38,11 @@ def test_a_terminal_keeps_what_is_finished_and_moves_one_line() -> None:
         assert "… starting fastapi" in shown(live)
         live.phase_started("load", 200, 10)
         assert "10 s left  200/s due" in shown(live)
-        live.tick(due_rps=201, done_rps=199, p50_ms=1.234, p99_ms=None, not_ok=3, send_lag_ms=0.05, left_s=4)
+        live.tick(LIVE, left_s=4)
         line = shown(live)
         for part in ("load", "4 s left", "201/s due", "199/s done", "p50 1.23 ms", "p99 —", "3 not ok", "lag 0.05 ms"):
             assert part in line
-        live.phase_done("load", done_rps=199.5, p50_ms=1.234, p99_ms=12.34, not_ok=3)
+        live.phase_done("load", TOLD, ran_s=2)
     assert isinstance(console.file, io.StringIO)
     assert "✓ load  200/s done  p50 1.23 ms  p99 12.3 ms  3 not ok" in console.file.getvalue()
 

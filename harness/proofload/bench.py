@@ -95,14 +95,7 @@ class LabBench:
         with self._engine.running(stretches, self._tick) as load:
             yield load
         ran_s = (load.spans[-1][1] - load.start_ns) / 1e9
-        summary = self._engine.summary()
-        self._progress.phase_done(
-            name,
-            done_rps=summary.ok / max(ran_s, 1e-3),
-            p50_ms=summary.p50_ms,
-            p99_ms=summary.p99_ms,
-            not_ok=summary.total - summary.ok,
-        )
+        self._progress.phase_done(name, self._engine.summary(), ran_s)
 
     def load(self, *stretches: Stretch) -> Sequence[Phase]:
         with self.loading(*stretches) as load:
@@ -165,13 +158,4 @@ class LabBench:
 
     def _tick(self, recorder: Recorder, left_s: float) -> None:
         self._check_alive()
-        live = recorder.live()
-        self._progress.tick(
-            due_rps=live.due_rps,
-            done_rps=live.done_rps,
-            p50_ms=live.p50_ms,
-            p99_ms=live.p99_ms,
-            not_ok=live.not_ok,
-            send_lag_ms=live.send_lag_ms,
-            left_s=left_s,
-        )
+        self._progress.tick(recorder.live(), left_s)

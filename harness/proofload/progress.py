@@ -12,32 +12,19 @@ from typing import IO, TYPE_CHECKING, Protocol, Self
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
+    from proofload.engine.recorder import Live, Told
+
 
 class Progress(Protocol):
-    """Where a run reports. Called from the lab's own thread; cheap enough for several ticks a second.
-
-    None stands for a number that is not known (yet).
-    """
+    """Where a run reports. Called from the lab's own thread; cheap enough for several ticks a second."""
 
     def phase_started(self, name: str, rate_rps: float, duration_s: float) -> None: ...
 
-    def tick(
-        self,
-        *,
-        due_rps: float,
-        done_rps: float,
-        p50_ms: float | None,
-        p99_ms: float | None,
-        not_ok: int,
-        send_lag_ms: float | None,
-        left_s: float,
-    ) -> None:
-        """The rates, percentiles and send lag (p99) of the last second or so; `not_ok` since the phase began."""
+    def tick(self, live: Live, left_s: float) -> None:
+        """While a phase runs."""
 
-    def phase_done(
-        self, name: str, *, done_rps: float, p50_ms: float | None, p99_ms: float | None, not_ok: int
-    ) -> None:
-        """The same of the whole phase."""
+    def phase_done(self, name: str, told: Told, ran_s: float) -> None:
+        """The load of the phase, and how long it took."""
 
     def message(self, text: str) -> None:
         """What is going on now, in a few words: "starting fastapi"."""
@@ -52,23 +39,11 @@ class PlainProgress:
     def phase_started(self, name: str, rate_rps: float, duration_s: float) -> None:
         """Nothing: the phase says its line when it is done."""
 
-    def tick(
-        self,
-        *,
-        due_rps: float,
-        done_rps: float,
-        p50_ms: float | None,
-        p99_ms: float | None,
-        not_ok: int,
-        send_lag_ms: float | None,
-        left_s: float,
-    ) -> None:
+    def tick(self, live: Live, left_s: float) -> None:
         """Nothing: a log wants no line that changes."""
 
-    def phase_done(
-        self, name: str, *, done_rps: float, p50_ms: float | None, p99_ms: float | None, not_ok: int
-    ) -> None:
-        self.message(f"{name}: {rate(done_rps)} done, {percentiles(p50_ms, p99_ms)}, {not_ok:,} not ok")
+    def phase_done(self, name: str, told: Told, ran_s: float) -> None:
+        self.message(f"{name}: {', '.join(_outcome(told, ran_s))}")
 
     def message(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
@@ -106,37 +81,23 @@ class LiveProgress:
             self._phase, self._duration_s, self._left_s = name, duration_s, duration_s
             self._numbers = f"{rate(rate_rps)} due"
 
-    def tick(
-        self,
-        *,
-        due_rps: float,
-        done_rps: float,
-        p50_ms: float | None,
-        p99_ms: float | None,
-        not_ok: int,
-        send_lag_ms: float | None,
-        left_s: float,
-    ) -> None:
+    def tick(self, live: Live, left_s: float) -> None:
         with self._lock:
             self._left_s = max(0.0, left_s)
-            lag = f"send lag {milliseconds(send_lag_ms)}"
             self._numbers = "  ".join(
                 (
-                    f"{rate(due_rps)} due",
-                    f"{rate(done_rps)} done",
-                    percentiles(p50_ms, p99_ms),
-                    f"{not_ok:,} not ok",
-                    lag,
+                    f"{rate(live.due_rps)} due",
+                    f"{rate(live.done_rps)} done",
+                    percentiles(live.p50_ms, live.p99_ms),
+                    f"{live.not_ok:,} not ok",
+                    f"send lag {milliseconds(live.send_lag_ms)}",
                 )
             )
 
-    def phase_done(
-        self, name: str, *, done_rps: float, p50_ms: float | None, p99_ms: float | None, not_ok: int
-    ) -> None:
+    def phase_done(self, name: str, told: Told, ran_s: float) -> None:
         with self._lock:
             self._phase, self._doing, self._since = "", "", time.monotonic()
-        bad = f"{not_ok:,} not ok"
-        self._print(f"✓ {name}  {rate(done_rps)} done  {percentiles(p50_ms, p99_ms)}  {bad}")
+        self._print("  ".join((f"✓ {name}", *_outcome(told, ran_s))))
 
     def message(self, text: str) -> None:
         with self._lock:
@@ -179,6 +140,11 @@ def progress_on(console: Console) -> Iterator[Progress]:
             yield live
     else:
         yield PlainProgress(console.file)
+
+
+def _outcome(told: Told, ran_s: float) -> tuple[str, str, str]:
+    done_rps = told.ok / max(ran_s, 1e-3)
+    return f"{rate(done_rps)} done", percentiles(told.p50_ms, told.p99_ms), f"{told.total - told.ok:,} not ok"
 
 
 def rate(value: float) -> str:

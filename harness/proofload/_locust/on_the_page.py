@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from proofload._locust.locust_process import LocustProcess
+from proofload.engine.recorder import Live, Told
 from proofload.progress import Progress
 
 
@@ -25,33 +26,13 @@ class OnThePage:
         self._end_if_asked()
         self._terminal.phase_started(name, rate_rps, duration_s)
 
-    def tick(
-        self,
-        *,
-        due_rps: float,
-        done_rps: float,
-        p50_ms: float | None,
-        p99_ms: float | None,
-        not_ok: int,
-        send_lag_ms: float | None,
-        left_s: float,
-    ) -> None:
+    def tick(self, live: Live, left_s: float) -> None:
         self._end_if_asked()
         self._say(f"sending, {left_s:.0f} s left")
-        self._terminal.tick(
-            due_rps=due_rps,
-            done_rps=done_rps,
-            p50_ms=p50_ms,
-            p99_ms=p99_ms,
-            not_ok=not_ok,
-            send_lag_ms=send_lag_ms,
-            left_s=left_s,
-        )
+        self._terminal.tick(live, left_s)
 
-    def phase_done(
-        self, name: str, *, done_rps: float, p50_ms: float | None, p99_ms: float | None, not_ok: int
-    ) -> None:
-        self._terminal.phase_done(name, done_rps=done_rps, p50_ms=p50_ms, p99_ms=p99_ms, not_ok=not_ok)
+    def phase_done(self, name: str, told: Told, ran_s: float) -> None:
+        self._terminal.phase_done(name, told, ran_s)
 
     def message(self, text: str) -> None:
         self._say(text)

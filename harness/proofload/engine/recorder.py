@@ -46,7 +46,8 @@ class _Attached:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """The last two seconds, for the progress line and nothing else."""
+    """The last two seconds, for the progress line and nothing else; None is not known (yet). Send lag as its p99;
+    `not_ok` since the load began."""
 
     due_rps: float
     done_rps: float
