@@ -20,6 +20,12 @@ def pytest_configure() -> None:
     os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start servers come first: they mostly wait, and no worker shall wait for them alone at the end."""
+    waiting = {item.path for item in items if item.get_closest_marker("real")}
+    items.sort(key=lambda item: item.path not in waiting)
+
+
 REQUIRE_ALL = "PROOFLOAD_REQUIRE_ALL"
 """Set where every program is expected (in .ci/run): a missing one is a failure there, not a skip."""
 
