@@ -56,9 +56,15 @@ class Started:
         found: dict[str, Any] = self.container.attrs["State"]
         return found
 
-    def await_health(self, wanted: str) -> None:
-        """Until its health check says `wanted`: "starting", "healthy", "unhealthy"."""
-        self.until(lambda: self.state()["Health"]["Status"] == wanted, f"it is never {wanted}")
+    def await_health(self, wanted: str, *, because: str = "") -> None:
+        """Until its health is `wanted` ("starting", "healthy", "unhealthy") and the last check printed `because`."""
+
+        def has_it() -> bool:
+            health = self.state()["Health"]
+            said = health["Log"][-1]["Output"] if health["Log"] else ""
+            return bool(health["Status"] == wanted and because in said)
+
+        self.until(has_it, f"it is never {wanted} {because}".rstrip())
 
     def stopped(self) -> int:
         """The exit code after a stop that leaves it ample time; 137 if that was not enough."""

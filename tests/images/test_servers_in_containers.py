@@ -96,8 +96,7 @@ def test_it_is_not_healthy_before_its_model_is_loaded(start: Start) -> None:
     at_once = {"interval": 500_000_000, "start_period": 1_000_000, "retries": 1}
     slow = ["--fault", "slow-load:load_s=4"]
     with start("grpc_service", *slow, environment=allowed, healthcheck=at_once) as started:
-        started.await_health("unhealthy")
-        assert "503" in started.state()["Health"]["Log"][-1]["Output"]
+        started.await_health("unhealthy", because="503")
         started.await_health("healthy")
 
 
@@ -105,8 +104,7 @@ def test_it_is_not_healthy_any_more_once_it_drains(start: Start) -> None:
     with start("fastapi_app", "--drain-notice-s", "60") as started:
         started.await_health("healthy")
         started.container.kill(signal.SIGTERM)
-        started.await_health("unhealthy")
-        assert "draining" in started.state()["Health"]["Log"][-1]["Output"]
+        started.await_health("unhealthy", because="draining")
 
 
 def test_a_stop_is_heard_before_there_is_anything_to_drain(start: Start) -> None:
