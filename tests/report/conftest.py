@@ -30,6 +30,7 @@ from proofload.records import (
     Status,
     Validity,
 )
+from proofload.testing.synthetic_run import SYNTHETIC_ENVIRONMENT
 
 S = 1_000_000_000
 MS = 1_000_000
@@ -238,7 +239,7 @@ def _result(
             if cost
             else "no price is known for this host",
         ),
-        environment={"hostname": "lab", "cpu": {"model": "test CPU", "cores": 2}, "python": "3.11", "kernel": "6.1"},
+        environment=SYNTHETIC_ENVIRONMENT,
         command=f"proofload run {procedure} --target {name}",
         started_at="2025-11-02T10:00:00.123+00:00",
         duration_s=84.0,

@@ -27,6 +27,7 @@ from proofload.runtimes import Server
 from proofload.scenarios import Scenario
 from proofload.store.folder import RunFolder
 from proofload.store.record import RunRecord
+from proofload.testing.synthetic_run import SYNTHETIC_ENVIRONMENT
 from proofload.watchdog import Watchdog
 
 Target = Callable[[NDArray[np.int64], np.random.Generator], NDArray[np.int64]]
@@ -225,12 +226,12 @@ def _run_json(scenario: Scenario, runtime: str) -> Mapping[str, Any]:
             "runtime": runtime,
             "device": "cpu",
             "engine_cores": [0],
-            "target_cores": [1],
+            "target_cores": [] if runtime == "external" else [1],
             "shared_cores": [],
             "server": {},
         },
         "prices": {},
-        "environment": {},
+        "environment": SYNTHETIC_ENVIRONMENT,
         "host": {"host_id": "simulated", "wall_offset_ns": 0},
         "seed": scenario.seed,
         "command": "",

@@ -26,6 +26,22 @@ _SIGMA = 0.5
 _NAMES = (("version", 1, "1.0.0"), ("error", 2, "http-500"), ("error", 3, "reset"), ("error", 4, "wrong-answer"))
 _GAUGES = {"cpu_share": 0.7, "rss_bytes": 2e8, "uss_bytes": 1.8e8, "fds": 41.0, "threads": 12.0, "sockets": 9.0}
 _MIX: Mapping[Outcome, float] = {Outcome.TIMEOUT: 2e-4, Outcome.ERROR: 1e-4, Outcome.SHED: 2e-4, Outcome.LATE: 0.0}
+SYNTHETIC_ENVIRONMENT: Mapping[str, Any] = {
+    "proofload": "0.0",
+    "python": "3.11.0",
+    "system": "Linux 6.1",
+    "cpu": "none",
+    "cores": 2,
+    "usable_cores": [0, 1],
+    "memory_gib": 4.0,
+    "open_files_limit": 1024,
+    "local_ports": "32768-60999",
+    "clock_source": "tsc",
+    "load_average_before": [0.0, 0.0, 0.0],
+    "accelerators": {},
+    "libraries": {},
+}
+"""Of the form that `proofload.environment.environment` gives."""
 
 
 def write_run(
@@ -150,7 +166,7 @@ def run_json(rate_rps: float, duration_s: float, seed: int) -> dict[str, Any]:
             "server": {},
         },
         "prices": {},
-        "environment": {"hostname": "synthetic", "cpu": {"model": "none", "cores": 2}, "python": "", "kernel": ""},
+        "environment": SYNTHETIC_ENVIRONMENT,
         "host": {},
         "seed": seed,
         "command": "proofload run load --target synthetic",

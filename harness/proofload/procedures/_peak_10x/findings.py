@@ -331,12 +331,11 @@ def _throttling(reading: Reading, checks: Sequence[Check]) -> tuple[Check, ...]:
 
 
 def cores_of(evidence: Evidence) -> int:
-    """How many cores the target may use, as far as is known."""
+    """How many cores the target may use, as far as is known: those it was placed on, else all of this machine."""
     placed = evidence.run["placement"].get("target_cores") or ()
     if placed:
         return len(placed)
-    known = (evidence.run["environment"].get("cpu") or {}).get("cores")
-    return int(known) if known else 1
+    return int(evidence.run["environment"].get("cores") or 1)
 
 
 def _joined(parts: Sequence[Samples]) -> Samples:
