@@ -62,7 +62,13 @@ def test_what_was_done_since_is_taken_in(tmp_path: Path) -> None:
         assert [row.night for row in rows(tmp_path)] == [f"2026-01-0{day + 1}" for day in range(number + 1)]
 
 
-@pytest.mark.parametrize("damage", ["gone", "garbage", "empty", "cut", "another version", "another program's"])
+_FIRST_BLOCK = 3 * 4096
+"""Of a duckdb file, behind its three headers."""
+
+
+@pytest.mark.parametrize(
+    "damage", ["gone", "garbage", "empty", "cut", "a flipped byte", "another version", "another program's"]
+)
 def test_a_damaged_index_is_no_loss(many_nights: Callable[..., Path], damage: str) -> None:
     out = many_nights(3)
     before, index, told = rows(out), out / FILE, list[str]()
@@ -74,6 +80,10 @@ def test_a_damaged_index_is_no_loss(many_nights: Callable[..., Path], damage: st
         index.write_bytes(b"")
     elif damage == "cut":
         index.write_bytes(index.read_bytes()[: index.stat().st_size // 2])
+    elif damage == "a flipped byte":
+        held = bytearray(index.read_bytes())
+        held[_FIRST_BLOCK] ^= 0xFF  # duckdb's checksums tell
+        index.write_bytes(held)
     else:
         index.unlink()
         with duckdb.connect(str(index)) as other:

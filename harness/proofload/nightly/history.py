@@ -99,7 +99,7 @@ class Index:
         try:
             index = duckdb.connect(str(self.path))
         except duckdb.Error as exc:
-            if "lock" in str(exc).lower():
+            if "could not set lock" in str(exc).lower():  # and not a "checksum in block" that is wrong
                 raise InputError(
                     f"{self.path} is in use",
                     evidence=str(exc),
