@@ -42,9 +42,8 @@ def test_only_passes_make_a_pass_and_any_fail_a_fail(several: tuple[Status, ...]
 
 
 def test_exit_codes() -> None:
-    assert [exit_code(status) for status in (Status.PASS, Status.FAIL, Status.INCONCLUSIVE, Status.INVALID)] == [
-        0,
-        1,
-        3,
-        3,
-    ]
+    for status, code in ((Status.PASS, 0), (Status.FAIL, 1), (Status.INCONCLUSIVE, 3), (Status.INVALID, 3), (None, 3)):
+        assert exit_code([status]) == code
+        assert exit_code([Status.PASS, status]) == code
+        assert exit_code([Status.FAIL, status]) == 1
+    assert exit_code([]) == 3

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proofload.cli.json_result import ON_STDOUT, refuse_unwritable, write_json
+from proofload.cli.beforehand import new_folder, refuse_what_cannot_be
+from proofload.cli.json_result import ON_STDOUT, write_json
 from proofload.cli.run import Device
 from proofload.cli.speaking import say
 
@@ -73,7 +72,7 @@ def compare(
     from proofload.comparing.running import begin
     from proofload.verdict.comparison import exit_code
 
-    _refuse_what_cannot_be(runtime, json_to)
+    refuse_what_cannot_be(runtime, json_to)
     asked = understood(
         target or (),
         scenario or (),
@@ -84,7 +83,7 @@ def compare(
         device=None if device is None else str(device),
         runtime=runtime,
     )
-    folder = out or _default_folder(asked)
+    folder = out or new_folder("compare", *asked.labels[:3])
     command = as_typed(context.obj or sys.argv[1:])
     goes_on = begin(asked, folder, command=command)
     _announce(asked, folder, goes_on=goes_on)
@@ -96,24 +95,6 @@ def compare(
     found = judged(asked, folder)
     _leave(found, folder, json_to)
     return exit_code([found.standing])
-
-
-def _refuse_what_cannot_be(runtime: str | None, json_to: str | None) -> None:
-    from proofload.discovery import module_for
-
-    if runtime is not None:
-        module_for("runtime", runtime)
-    refuse_unwritable(json_to)
-
-
-def _default_folder(asked: Asked) -> Path:
-    now = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
-    names = "-".join(re.sub(r"[^A-Za-z0-9._]+", "-", label).strip("-.") for label in asked.labels[:3])
-    folder, number = Path("out") / f"{now}-compare-{names}", 1
-    while folder.exists():
-        number += 1
-        folder = Path("out") / f"{now}-compare-{names}-{number}"
-    return folder
 
 
 def _announce(asked: Asked, folder: Path, *, goes_on: bool) -> None:

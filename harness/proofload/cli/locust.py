@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from proofload.cli.run import Device, chosen_targets, default_folder, exit_code
+from proofload.cli.beforehand import new_folder
+from proofload.cli.run import Device, chosen_targets
 from proofload.cli.speaking import say
 from proofload.errors import EXIT_PASS, InputError
 
@@ -99,8 +100,8 @@ def locust(
 
     def folder(plan: Scenario, one: Target) -> Path:
         if out is None:
-            return default_folder(plan.name, [one])
-        return out if headless else out / default_folder(plan.name, [one]).name
+            return new_folder(plan.name, one.name)
+        return out if headless else new_folder(plan.name, one.name, within=out)
 
     plan = changed({})
     chosen = chosen_targets(plan, target or (), payloads, changes.target)
@@ -143,6 +144,7 @@ def _serve(offer: Offer, page: Page) -> int:
     from proofload._locust.session import conduct
     from proofload.progress import progress_on
     from proofload.resources import ensure_fixtures
+    from proofload.verdict.status import exit_code
 
     results: list[Result] = []
     with _locust(page) as process, progress_on(Console(stderr=True, highlight=False)) as progress:
@@ -162,7 +164,7 @@ def _serve(offer: Offer, page: Page) -> int:
         except KeyboardInterrupt:
             if page.headless or process.busy:
                 raise
-    return exit_code(results) if results else EXIT_PASS
+    return exit_code(result.status for result in results) if results else EXIT_PASS
 
 
 def _leave(ended: Ended) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS, InputError
+from proofload.errors import EXIT_FAIL, EXIT_PASS, InputError
 
 if TYPE_CHECKING:
     from proofload.nightly.chronicle import Chronicle
@@ -80,13 +80,15 @@ def _run(planned: Planned, out: Path, name: str | None) -> int:
 
 
 def exit_code(chronicle: Chronicle, night: str) -> int:
-    states = {row.status and str(row.status) for row in chronicle.rows if row.night == night}
+    """That of its cells, and 1 when a change for the worse was told this night."""
+    from proofload.verdict import status
+
     told = [
         change for trend in chronicle.trends for change in trend.changes if change.told_on == night and change.worse
     ]
-    if "fail" in states or told:
+    if told:
         return EXIT_FAIL
-    return EXIT_PASS if states == {"pass"} else EXIT_NO_VERDICT
+    return status.exit_code(row.status for row in chronicle.rows if row.night == night)
 
 
 def _rebuilt(out: Path) -> int:

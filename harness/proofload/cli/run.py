@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from proofload.cli.json_result import ON_STDOUT, refuse_unwritable, write_json
+from proofload.cli.beforehand import new_folder, refuse_what_cannot_be
+from proofload.cli.json_result import ON_STDOUT, write_json
 from proofload.cli.speaking import say
-from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS, InputError
+from proofload.errors import InputError
 
 if TYPE_CHECKING:
     from proofload.records import Result
@@ -58,7 +57,7 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the scenario, or of the target: target.KEY."),
     ] = None,
     runtime: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where the target lives: process or external.")
+        str | None, typer.Option(metavar="NAME", help="Where the target lives: process, container or external.")
     ] = None,
     device: Annotated[Device | None, typer.Option(help="What a started target computes on.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The scenario's short form.")] = False,
@@ -74,6 +73,7 @@ def run(
     from proofload.cli.command_line import as_typed
     from proofload.overrides import parsed
     from proofload.scenarios import load_scenario
+    from proofload.verdict.status import exit_code
 
     changes = parsed(settings or ())
     beside = canary if canary is None or not Path(canary).exists() else _absolute(Path(canary))
@@ -82,8 +82,8 @@ def run(
     plan = load_scenario(scenario, quick=quick, overrides={**changes.scenario, **short})
     chosen = chosen_targets(plan, target or (), payloads, changes.target)
     second = _second(plan, payloads)
-    _refuse_what_cannot_be(runtime, json_to)
-    folder = out or default_folder(plan.name, chosen)
+    refuse_what_cannot_be(runtime, json_to)
+    folder = out or new_folder(plan.name, _in_a_word(chosen))
     with _claimed(folder), _leaving_what_was_recorded(folder, json_to):
         results = _measured(
             plan,
@@ -95,27 +95,7 @@ def run(
             command=as_typed(context.obj or sys.argv[1:]),
         )
     _leave(results, folder, json_to)
-    return exit_code(results)
-
-
-def exit_code(results: Sequence[Result]) -> int:
-    """One failure fails the whole; a pass needs every run to pass."""
-    states = {str(result.status) for result in results}
-    if "fail" in states:
-        return EXIT_FAIL
-    return EXIT_PASS if states == {"pass"} else EXIT_NO_VERDICT
-
-
-def default_folder(scenario: str, targets: Sequence[Target]) -> Path:
-    """out/<time>-<scenario>-<target>, one that is not there yet."""
-    now = datetime.now(UTC).astimezone().strftime("%Y%m%d-%H%M%S")
-    what = targets[0].name if len(targets) == 1 else f"{len(targets)}-targets" if targets else "files"
-    name = "-".join([now, *(re.sub(r"[^A-Za-z0-9._]+", "-", word).strip("-.") or "x" for word in (scenario, what))])
-    folder, number = Path("out") / name, 1
-    while folder.exists():
-        number += 1
-        folder = Path("out") / f"{name}-{number}"
-    return folder
+    return exit_code(result.status for result in results)
 
 
 def chosen_targets(
@@ -163,13 +143,8 @@ def _absolute(path: Path | None) -> str | None:
     return None if path is None else str(path.absolute())
 
 
-def _refuse_what_cannot_be(runtime: str | None, json_to: str | None) -> None:
-    """What would otherwise come to light only after the measurement."""
-    from proofload.discovery import module_for
-
-    if runtime is not None:
-        module_for("runtime", runtime)
-    refuse_unwritable(json_to)
+def _in_a_word(targets: Sequence[Target]) -> str:
+    return targets[0].name if len(targets) == 1 else f"{len(targets)}-targets" if targets else "files"
 
 
 @contextmanager

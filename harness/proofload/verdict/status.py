@@ -7,13 +7,6 @@ from collections.abc import Iterable
 from proofload.errors import EXIT_FAIL, EXIT_NO_VERDICT, EXIT_PASS
 from proofload.records import Check, Status, Validity
 
-EXIT_CODES = {
-    Status.PASS: EXIT_PASS,
-    Status.FAIL: EXIT_FAIL,
-    Status.INCONCLUSIVE: EXIT_NO_VERDICT,
-    Status.INVALID: EXIT_NO_VERDICT,
-}
-
 
 def overall(validity: Iterable[Validity], checks: Iterable[Check]) -> Status:
     """Invalid before all else; then any fail; a pass needs a check, and every check to pass.
@@ -30,6 +23,10 @@ def overall(validity: Iterable[Validity], checks: Iterable[Check]) -> Status:
     return Status.PASS if seen == {Status.PASS} else Status.INCONCLUSIVE
 
 
-def exit_code(status: Status) -> int:
-    """0 pass, 1 fail, 3 inconclusive or invalid."""
-    return EXIT_CODES[status]
+def exit_code(runs: Iterable[Status | None]) -> int:
+    """One that fails makes it 1; 0 needs every one to pass. Anything else is 3: inconclusive, invalid, without a
+    verdict (None), or no run at all."""
+    seen = set(runs)
+    if Status.FAIL in seen:
+        return EXIT_FAIL
+    return EXIT_PASS if seen == {Status.PASS} else EXIT_NO_VERDICT
