@@ -30,9 +30,12 @@ USERS = 500
 
 
 @contextmanager
-def routed(folder: Path, settings: dict[str, str] | None = None) -> Iterator[Traffic]:
+def routed(
+    folder: Path, settings: dict[str, str] | None = None, forcing: tuple[str, str] = ("", "")
+) -> Iterator[Traffic]:
     with versions() as (baseline, canary), Watchdog() as watchdog:
-        stage = Stage(server(baseline), server(canary), lambda shares: None, folder / "driver", watchdog, salt="s")
+        arms = server(baseline), server(canary)
+        stage = Stage(*arms, lambda shares: None, folder / "driver", watchdog, salt="s", forcing_header=forcing)
         stage.folder.mkdir()
         with nginx.create(settings or {}).open(stage) as traffic:
             yield traffic
@@ -78,9 +81,15 @@ def test_twenty_moves_under_load_lose_no_request(tmp_path: Path, required_progra
 
 
 @pytest.mark.real
-def test_a_header_forces_the_canary(tmp_path: Path, required_program: Callable[..., str]) -> None:
+@pytest.mark.parametrize(
+    ("settings", "of_the_scenario"),
+    [({"force_header": "X-Try", "force_value": "new"}, ("X-Other", "1")), ({}, ("X-Try", "new"))],
+)
+def test_a_header_forces_the_canary(
+    tmp_path: Path, required_program: Callable[..., str], settings: dict[str, str], of_the_scenario: tuple[str, str]
+) -> None:
     required_program("nginx", "/usr/sbin/nginx")
-    with routed(tmp_path, {"force_header": "X-Try", "force_value": "new"}) as traffic:
+    with routed(tmp_path, settings, of_the_scenario) as traffic:
         for value, arm in (("new", "canary"), ("old", "baseline")):
             answer = httpx.post(url_of(traffic), headers={"X-Try": value}, trust_env=False)
             assert answer.json()["version"] == answer.headers["X-Proofload-Arm"] == arm

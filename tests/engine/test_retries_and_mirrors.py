@@ -99,6 +99,26 @@ def test_a_refused_request_is_tried_again_and_stays_one_sample(rig: Callable[...
     assert len(set(latency)) > 50, "the pauses are drawn"
 
 
+def test_behind_a_router_every_try_goes_to_the_router(rig: Callable[..., Rig]) -> None:
+    """It says that the canary refused; the client knows no way to the canary but by the router."""
+    bench = rig(RetryPlan(attempts=3, attempt_timeout_ns=50 * MS, backoff_ns=0))
+
+    class Router(Refusing):
+        def send(self, row: int, payload: int) -> None:
+            self._loop.at(self._loop.now_ns, lambda: self._ledger.served_by(row, 1))
+            super().send(row, payload)
+
+    router, canary = (kind(bench.loop, bench.ledger, refusals=2) for kind in (Router, Refusing))
+    bench.add(router)
+    bench.add(canary)
+    bench.dispatcher.route = lambda _: 0
+    rows = bench.run(PhasePlan(0, "a", "constant", 100.0, 0.5, seed=1), 2)
+    assert set(rows["outcome"]) == {Outcome.OK}
+    assert set(rows["arm"]) == {1}
+    assert {len(tries) for tries in router.tries.values()} == {3}
+    assert not canary.tries
+
+
 def test_when_the_tries_are_used_up_the_last_outcome_stands(rig: Callable[..., Rig]) -> None:
     bench = rig(RetryPlan(attempts=2, attempt_timeout_ns=0, backoff_ns=0))
     target = Refusing(bench.loop, bench.ledger, refusals=9)

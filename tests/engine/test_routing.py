@@ -56,6 +56,12 @@ def test_a_forced_payload_goes_to_the_canary_whatever_its_share() -> None:
     assert [payload for payload in range(10) if routing.arm(payload) == 1] == [3]
 
 
+def test_behind_a_router_nobody_is_forced_past_it() -> None:
+    routing = Routing(USERS[:10], "1", {3}, seed=1)
+    routing.share({0: 1.0})
+    assert set(arms(routing, 10)) == {0}
+
+
 def test_three_arms_share_as_asked() -> None:
     routing = Routing(USERS, "1", set(), seed=1)
     routing.share({0: 0.5, 1: 0.3, 2: 0.2})

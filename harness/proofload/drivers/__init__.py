@@ -34,6 +34,8 @@ class Stage:
     """Ends whatever the driver starts, however the lab ends."""
     salt: str
     """Seeds the hash that assigns users."""
+    forcing_header: tuple[str, str] = ("", "")
+    """Name and value of the header whose requests are to go to the canary whatever its share; empty: none is known."""
 
 
 class Split(Protocol):

@@ -3,8 +3,8 @@
     [driver]
     name = "nginx"
     user_header = "X-User-Id"           # default: the target's request.user_header
-    force_header = "X-Proofload-Force"  # requests with this header's value go to the canary
-    force_value = "canary"
+    force_header = "X-Proofload-Force"  # requests with this header's value go to the canary; default: the
+    force_value = "canary"              # scenario's canary_header, or these
 
 The lab starts it on a free port of 127.0.0.1; it ends with the rollout.
 """
@@ -29,6 +29,7 @@ from proofload.target_model import Target
 from proofload.toml_input import Table, validated
 
 DEFAULT_USER_HEADER = "X-User-Id"
+DEFAULT_FORCE = ("X-Proofload-Force", "canary")
 _ROUTED = "http"
 _ASKED = 16
 """Users that are asked for after a move."""
@@ -39,8 +40,8 @@ class Settings(Table):
     """[driver] of a scenario, without its name."""
 
     user_header: str | None = None
-    force_header: str = "X-Proofload-Force"
-    force_value: str = "canary"
+    force_header: str | None = None
+    force_value: str | None = None
 
 
 def create(settings: Mapping[str, Any]) -> NginxDriver:
@@ -63,6 +64,7 @@ class NginxDriver:
         settings = self._settings
         baseline = stage.baseline.target
         user_header = settings.user_header or baseline.request.user_header or DEFAULT_USER_HEADER
+        asked = stage.forcing_header if all(stage.forcing_header) else DEFAULT_FORCE
         port = free_ports([""])[""]
         folder = stage.folder.absolute()
         text = configuration(
@@ -72,8 +74,8 @@ class NginxDriver:
                 baseline_url=baseline.url,
                 canary_url=stage.canary.target.url,
                 user_header=user_header,
-                force_header=settings.force_header,
-                force_value=settings.force_value,
+                force_header=settings.force_header or asked[0],
+                force_value=settings.force_value or asked[1],
                 salt=stage.salt,
             )
         )

@@ -71,6 +71,8 @@ class Dispatcher:
         self._retries = retries
         self._arm_of, self._mirror_of = ledger.ring.views["arm"], ledger.ring.views["mirror"]
         self._attempts = ledger.ring.views["attempts"]
+        self._sent_on = bytearray(ledger.ring.capacity)
+        """By slot: the transport it went out on. Which arm answered may be another: behind a router it says so."""
         if retries is not None:
             ledger.again = self._again
         self.route: Callable[[int], int] | None = None
@@ -170,15 +172,14 @@ class Dispatcher:
         assert self.route is not None  # the only caller asked
         slot = row & self._ledger.ring.mask
         arm = 1 if self._mirror_of[slot] else self.route(payload)
-        self._arm_of[slot] = arm
+        self._arm_of[slot] = self._sent_on[slot] = arm
         self._transports[arm].send(row, payload)
 
     def _abandon(self, row: int) -> None:
         """Free what a row holds, if anything of it is in flight."""
         if self._retries is not None and row in self._retries.resting:
             return
-        arm = self._arm_of[row & self._ledger.ring.mask]
-        self._transports[arm if arm < len(self._transports) else 0].abandon(row)
+        self._transports[self._sent_on[row & self._ledger.ring.mask]].abandon(row)
 
     def _again(self, row: int) -> bool:
         """The ledger asks: is this row, which came to nothing, tried again?"""
@@ -198,7 +199,7 @@ class Dispatcher:
             return
         if not attempt:
             self._attempts[slot] += 1
-            arm = self._arm_of[slot]
+            arm = self._arm_of[slot] = self._sent_on[slot]
             self._transports[arm].send(row, ledger.payload[slot])
             assert self._retries is not None  # who else calls
             self._retries.tried(row, self._attempts[slot], self._now())

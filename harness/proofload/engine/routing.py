@@ -23,12 +23,14 @@ class Routing:
     """Shares of the traffic by arm. The highest arm takes the first part of the line from 0 to 1, and so on down."""
 
     def __init__(self, users: Sequence[str | None], salt: str, forced: AbstractSet[int], *, seed: int) -> None:
-        """`users[i]`: the user of payload i, None: none. `forced`: payloads that go to arm 1 whatever its share."""
+        """`users[i]`: the user of payload i, None: none. `forced`: payloads that go to arm 1 whatever its share, as
+        long as it is named among the arms; behind a router it is the router's to force them."""
         self._places = [None if user is None else place_of(user, salt) for user in users]
         self._forced = forced
         self._draw = random.Random(seed).random  # noqa: S311  assignment, not a secret
         self._bounds: list[tuple[float, int]] = []
         self._lowest = 0
+        self._highest = 0
 
     def share(self, shares: Mapping[int, float]) -> None:
         """From now on, arm k gets `shares[k]`; what they leave goes to the lowest arm named."""
@@ -36,11 +38,11 @@ class Routing:
         for arm in sorted(shares, reverse=True):
             bound += shares[arm]
             bounds.append((bound, arm))
-        self._lowest = min(shares)
+        self._lowest, self._highest = min(shares), max(shares)
         self._bounds = [one for one in bounds if one[1] != self._lowest]
 
     def arm(self, payload: int) -> int:
-        if payload in self._forced:
+        if payload in self._forced and self._highest > 0:
             return 1
         place = self._places[payload]
         if place is None:

@@ -149,12 +149,14 @@ def deployed(bench: Bench, scenario: RolloutSettings) -> Iterator[Rollout | None
             folder=bench.scratch("driver"),
             watchdog=bench.watchdog,
             salt=str(scenario.seed),
+            forcing_header=scenario.forcing_header,
         )
         traffic = stack.enter_context(mover.open(stage))
         route = traffic.route
         bench.note("driver", name=scenario.driver["name"], routed=route.target is not None, arm_header=route.arm_header)
         if route.target is not None:
             bench.aim(BASELINE, _of_either(route.target), arm_header=route.arm_header)
+            bench.split({BASELINE: 1.0})  # all there is, those who are forced included: nothing passes the router by
         rollout = Rollout(bench, traffic, baseline, canary, warm_up, payloads, forced)
         rollouts.append(rollout)
         rollout.move(0.0, why="start")
