@@ -21,6 +21,7 @@ from proofload.procedures._pricing import priced
 from proofload.records import Capacity as CapacityRecord
 from proofload.records import Check, Interval, Phase, Samples, Status
 from proofload.scenarios import Positive, Scenario
+from proofload.verdict.codes import LATE_CLIENT
 
 _REST_S = 0.5
 """Between steps, so that what a server still computes for callers who left does not weigh on the next."""
@@ -188,13 +189,9 @@ def _record(search: CapacitySearch, step: Step, shown: MeasuredPhase, settings: 
     )
 
 
-_LATE_CLIENT = frozenset({"send-lag", "cpu-starved", "loop-stall", "client-cpu", "shared-core", "host-steal"})
-"""What makes a client late can only lengthen the latency it sees."""
-
-
 def _status(shown: MeasuredPhase, *, met: bool, searching: bool) -> Status:
     doubts = {item.code for item in shown.validity if not item.ok}
-    if searching and met and doubts and doubts <= _LATE_CLIENT:
+    if searching and met and doubts and doubts <= LATE_CLIENT:
         return Status.INCONCLUSIVE  # held in spite of the client: good enough for choosing where to look next
     if doubts == {"broker-backlog"} and not met:
         return Status.FAIL  # the target fell behind by more than its broker keeps: it does not hold this rate

@@ -114,3 +114,7 @@ _RULES = (
 )
 RULES: Mapping[str, Rule] = MappingProxyType({rule.code: rule for rule in _RULES})
 """The closed list, in the order in which it is reported."""
+
+LATE_CLIENT = frozenset({"send-lag", "cpu-starved", "loop-stall", "client-cpu", "shared-core", "host-steal"})
+"""The codes of a client that was late, or had cause to be. That can only lengthen the latencies that it
+sees: a procedure that decides by something else may do with these."""

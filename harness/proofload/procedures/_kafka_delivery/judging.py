@@ -17,11 +17,10 @@ from proofload.procedures._measured_phase import measure
 from proofload.procedures._stream_delivery import delivery_of
 from proofload.records import Check, Event, Interval, Outcome, Phase, Samples, Status, Validity
 from proofload.verdict import delivery as verdict
-from proofload.verdict.codes import RULES
+from proofload.verdict.codes import LATE_CLIENT, RULES
 from proofload.verdict.delivery import Stretch
 from proofload.verdict.validity import merged
 
-_OF_TIMING = frozenset({"send-lag", "cpu-starved", "loop-stall", "client-cpu", "host-steal", "shared-core"})
 _NO_MATTER = "of no matter to what became of the messages"
 
 
@@ -168,7 +167,7 @@ def _counting(validity: Sequence[Validity], phase: Phase, scenario: Settings) ->
         return validity
     return [
         item
-        if item.ok or item.code not in _OF_TIMING
+        if item.ok or item.code not in LATE_CLIENT
         else replace(item, ok=True, detail=f"{item.detail}: {_NO_MATTER}", remedy="")
         for item in validity
     ]

@@ -24,6 +24,7 @@ from proofload.procedures._soak.telling import details, headline
 from proofload.records import Check, Phase, Status, Validity
 from proofload.store.record import Series
 from proofload.verdict import validity as validity_rules
+from proofload.verdict.codes import LATE_CLIENT
 from proofload.verdict.soak import Rule
 from proofload.verdict.soak_latency import Allowance, Creep, judge_failures
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 EXPECTED = ("memory", "fds", "threads", "sockets")
 FEWEST_CELLS = 64
-LATE_CLIENT = frozenset({"send-lag", "cpu-starved", "loop-stall", "client-cpu", "shared-core", "host-steal"})
 _LEAST_HEADROOM = 512 * MIB
 _RAN_OUT = ("Too many open files", "EMFILE", "No file descriptors available")
 
