@@ -43,6 +43,21 @@ def test_a_queue_within_its_limits_passes_with_the_latencies_of_theory(tmp_path:
     assert sum(phase.outcomes.values()) + phase.excluded == phase.planned
 
 
+@pytest.mark.parametrize(
+    ("arrival", "shape"), [("step", {"steps": [[50, 5], [150, 5]]}), ("trace", {"file": "trace.csv"})]
+)
+def test_rates_are_those_of_the_time_when_there_was_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, load_scenario: Make, arrival: str, shape: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("trace.csv").write_text("".join(f"{number / 100}\n" for number in range(1000)), encoding="utf-8")
+    scenario = load_scenario(arrival=arrival, shape=shape, duration_s=30, slo={"p99_ms": 20})
+    [phase] = loaded(tmp_path / "run", scenario, queue(0.001)).phases
+    assert phase.planned == 1000
+    assert phase.duration_s == pytest.approx(10.0)
+    assert phase.offered_rps == pytest.approx(100.0)
+
+
 def test_a_limit_that_is_broken_fails(tmp_path: Path, load_scenario: Make) -> None:
     result = loaded(tmp_path, load_scenario(rate_rps=500, duration_s=60, slo={"p99_ms": 5}), queue(0.001))
     assert result.status is Status.FAIL

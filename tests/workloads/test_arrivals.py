@@ -15,7 +15,8 @@ from scipy import stats
 from proofload.discovery import implementations, module_for
 from proofload.engine.schedule import PhasePlan, share
 from proofload.errors import InputError
-from proofload.workloads.arrivals import ArrivalSpec
+from proofload.workloads.arrivals import ArrivalSpec, step
+from proofload.workloads.arrivals import trace as trace_arrivals
 
 SHAPES: dict[str, dict[str, Any]] = {"ramp": {"to_rps": 900.0}, "step": {"steps": [[100, 2], [400, 1]]}}
 
@@ -74,6 +75,14 @@ def test_steps_have_their_own_rates() -> None:
     times = due("step", duration=4.0, steps=[[100, 1], [300, 2], [50, 1]]) / 1e9
     counts = np.histogram(times, bins=[0, 1, 3, 4])[0]
     assert counts.tolist() == [100, 600, 50]
+
+
+def test_steps_end_and_so_does_a_trace_a_mean_gap_after_its_last(tmp_path: Path) -> None:
+    (trace := tmp_path / "trace.csv").write_text("10\n12\n11\n")
+    (alone := tmp_path / "alone.csv").write_text("10\n")
+    assert step.ends_s(ArrivalSpec("step", 1.0, 60.0, shape={"steps": [[5, 10], [1, 2.5]]})) == 12.5
+    assert trace_arrivals.ends_s(ArrivalSpec("trace", 1.0, 60.0, shape={"file": str(trace), "speed": 2})) == 1.5
+    assert trace_arrivals.ends_s(ArrivalSpec("trace", 1.0, 60.0, shape={"file": str(alone)})) == 60.0
 
 
 def test_a_trace_is_played_as_recorded_and_can_be_played_faster(tmp_path: Path) -> None:

@@ -34,14 +34,13 @@ class Load:
     def peak_rps(self, scenario: Scenario) -> float:
         if scenario.arrival in LEVEL:
             return scenario.rate_rps + 10.0 * math.sqrt(scenario.rate_rps)
-        spec = ArrivalSpec(scenario.arrival, scenario.rate_rps, scenario.duration_s, scenario.seed, scenario.shape)
-        return max(scenario.rate_rps, _busiest_second(module_for("arrival", scenario.arrival).create(spec)))
+        return max(scenario.rate_rps, _busiest_second(module_for("arrival", scenario.arrival).create(_spec(scenario))))
 
     def conduct(self, bench: Bench, scenario: Scenario) -> None:
         load = Stretch(
             name="load",
             rate_rps=scenario.rate_rps,
-            duration_s=scenario.duration_s,
+            duration_s=_lasts_s(scenario),
             arrival=scenario.arrival,
             shape=scenario.shape,
             seed=scenario.seed,
@@ -78,6 +77,16 @@ class Load:
             cost=priced(evidence, scenario, main, rate, Interval(rate, rate), at_capacity=False),
             warmup={**told, "excluded": main.summary.excluded},
         )
+
+
+def _spec(scenario: Scenario) -> ArrivalSpec:
+    return ArrivalSpec(scenario.arrival, scenario.rate_rps, scenario.duration_s, scenario.seed, scenario.shape)
+
+
+def _lasts_s(scenario: Scenario) -> float:
+    """The duration asked for, or less where the schedule ends before: a rate is of the time when there was load."""
+    ends_s = getattr(module_for("arrival", scenario.arrival), "ends_s", None)
+    return scenario.duration_s if ends_s is None else min(scenario.duration_s, ends_s(_spec(scenario)))
 
 
 def _busiest_second(blocks: Iterable[NDArray[np.int64]]) -> float:

@@ -7,6 +7,11 @@ An arrival module defines
 which yields blocks of due times: nanoseconds from the phase's start, not decreasing, all below the
 phase's duration, the same for the same spec. Every engine process makes the whole schedule and keeps
 its own share, so nothing is sent between them. It raises InputError for a shape it cannot follow.
+Where the shape itself has an end, a module may also define
+
+    ends_s(spec: ArrivalSpec) -> float
+
+the seconds after which nothing more comes; a phase of `load` ends then, if its duration is longer.
 """
 
 from __future__ import annotations

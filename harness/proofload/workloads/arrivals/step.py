@@ -28,6 +28,11 @@ def create(spec: ArrivalSpec) -> Iterator[NDArray[np.int64]]:
     return rescaled(positions(spec, "even"), inverse, min(spec.duration_s, float(times[-1])))
 
 
+def ends_s(spec: ArrivalSpec) -> float:
+    """When the last step does."""
+    return float(np.sum(_steps(spec)[1]))
+
+
 def _steps(spec: ArrivalSpec) -> tuple[list[float], list[float]]:
     steps = spec.shape.get("steps")
     if not isinstance(steps, list) or not steps or not all(isinstance(one, list) and len(one) == 2 for one in steps):

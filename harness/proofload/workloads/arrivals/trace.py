@@ -19,12 +19,23 @@ from proofload.workloads.arrivals._rescaling import known_keys, positive
 
 
 def create(spec: ArrivalSpec) -> Iterator[NDArray[np.int64]]:
-    known_keys(spec, "file", "speed")
-    offsets = _read(Path(str(spec.shape.get("file", ""))))
-    speed = positive(spec.shape.get("speed", 1.0), "shape.speed")
-    due = np.rint((np.sort(offsets) - offsets.min()) / speed * NS_PER_S).astype(np.int64)
+    due = np.rint(_played(spec) * NS_PER_S).astype(np.int64)
     due = due[due < round(spec.duration_s * NS_PER_S)]
     return (due[start : start + BLOCK] for start in range(0, len(due), BLOCK))
+
+
+def ends_s(spec: ArrivalSpec) -> float:
+    """A mean gap after the last arrival; one that is alone has no gap, and takes all of the phase."""
+    seconds = _played(spec)
+    last = float(seconds[-1])
+    return last * len(seconds) / (len(seconds) - 1) if last else spec.duration_s
+
+
+def _played(spec: ArrivalSpec) -> NDArray[np.float64]:
+    """Seconds from the first arrival on, in order."""
+    known_keys(spec, "file", "speed")
+    offsets = np.sort(_read(Path(str(spec.shape.get("file", "")))))
+    return (offsets - offsets[0]) / positive(spec.shape.get("speed", 1.0), "shape.speed")
 
 
 def _read(path: Path) -> NDArray[np.float64]:
