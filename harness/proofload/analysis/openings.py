@@ -7,7 +7,6 @@ finding. One window is one observation: the requests within it share its stalls.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -143,7 +142,3 @@ def is_one_stall(requests: Requests, slow_ms: float) -> bool:
     first = int(np.argmin(done))
     waited_ns = int(done[first] - due.min())
     return int(done.max() - done[first]) <= 0.5 * waited_ns
-
-
-def finite_or_none(value: float) -> float | None:
-    return value if math.isfinite(value) else None

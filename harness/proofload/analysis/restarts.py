@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from proofload.analysis.finite import finite
+
 CONFIDENCE = 0.95
 MEDIAN = 0.5
 
@@ -42,10 +44,10 @@ def restart_quantile(values: Sequence[float], q: float, confidence: float = CONF
     lower = n + 1 - _upper_rank(n, 1.0 - q, tail) if _upper_rank(n, 1.0 - q, tail) <= n else 0
     if upper > n:
         low = float(ordered[lower - 1]) if lower else None
-        return RestartQuantile(q, None, _finite(low), None, restarts_needed(q, confidence))
+        return RestartQuantile(q, None, finite(low), None, restarts_needed(q, confidence))
     value = float(np.median(ordered)) if q == MEDIAN else float(ordered[math.ceil(q * n) - 1])
     low = float(ordered[lower - 1]) if lower else None
-    return RestartQuantile(q, _finite(value), _finite(low), _finite(float(ordered[upper - 1])), None)
+    return RestartQuantile(q, finite(value), finite(low), finite(float(ordered[upper - 1])), None)
 
 
 def restarts_needed(q: float, confidence: float = CONFIDENCE) -> int:
@@ -71,7 +73,3 @@ def _upper_rank(n: int, q: float, tail: float) -> int:
     ranks = np.arange(n + 1)  # P(Bin(n, q) ≥ k) for k = 0 … n
     enough = np.flatnonzero(stats.binom.sf(ranks - 1, n, q) <= tail)
     return int(enough[0]) if len(enough) else n + 1
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else value

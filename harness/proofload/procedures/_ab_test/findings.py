@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from proofload.analysis.assignment import wanderers
+from proofload.analysis.finite import finite
 from proofload.procedures._ab_test.metrics import UNITS, Asked, Questions, Users, shown
 from proofload.records import Check, Interval, Outcome, Samples, Status
 from proofload.report import numbers
@@ -159,12 +160,12 @@ def _told(one: Judged) -> Mapping[str, Any]:
         "plan": asdict(asked.plan),
         "says": None if look is None else look.ruling.saying,
         "status": None if look is None else look.ruling.status.value,
-        "baseline": None if look is None else _number(look.difference.baseline),
+        "baseline": None if look is None else finite(look.difference.baseline),
         "effect": None if look is None else look.ruling.effect,
-        "interval": None if look is None else [_number(look.ruling.low), _number(look.ruling.high)],
+        "interval": None if look is None else [finite(look.ruling.low), finite(look.ruling.high)],
         "users": None if look is None else list(look.difference.users),
         "looks": [
-            [each.stretches * 1.0, each.ruling.effect, _number(each.ruling.low), _number(each.ruling.high)]
+            [each.stretches * 1.0, each.ruling.effect, finite(each.ruling.low), finite(each.ruling.high)]
             for each in one.looks
         ],
     }
@@ -192,7 +193,7 @@ def _metric(one: Judged) -> Check:
         observed=ruling.effect,
         limit=asked.margin if asked.direction != "higher" else -asked.margin,
         unit=unit,
-        interval=Interval(_number(ruling.low), _number(ruling.high)),
+        interval=Interval(finite(ruling.low), finite(ruling.high)),
         evidence=evidence,
         settle="" if ruling.status is not Status.INCONCLUSIVE else _settle(one),
         cause=one.cause if ruling.status is Status.FAIL else "",
@@ -270,7 +271,7 @@ def _change(one: Judged) -> str:
     assert one.look is not None  # the callers asked
     ruling, unit = one.look.ruling, UNITS[one.asked.metric]
     points, scale = (" percentage points", 100.0) if unit == "share" else (f" {unit}" if unit == "ms" else "", 1.0)
-    low, high = _number(ruling.low), _number(ruling.high)
+    low, high = finite(ruling.low), finite(ruling.high)
     bounds = Interval(None if low is None else low * scale, None if high is None else high * scale)
     return f"{_signed(ruling.effect * scale)}{points} ({numbers.interval(bounds)})"
 
@@ -288,7 +289,3 @@ def _settle(one: Judged) -> str:
     if not np.isfinite(span):
         return "a longer experiment: too few users or stretches of time so far"
     return f"about {numbers.count(users * (span / room) ** _SEVERAL)} users in all (now {users:,}), or a wider margin"
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

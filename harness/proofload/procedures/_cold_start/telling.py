@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from proofload.analysis.finite import finite
 from proofload.analysis.openings import cold_prefix
 from proofload.analysis.restarts import bounded_quantile, restart_quantile
 from proofload.clock import NS_PER_S
@@ -49,13 +50,13 @@ def _first_sentence(text: str) -> str:
 
 def _ready_told(run: ColdRun) -> str:
     times = [life.ready_s for life in run.lives]
-    finite = [time for time in times if math.isfinite(time)]
-    if not finite:
+    reached = [time for time in times if math.isfinite(time)]
+    if not reached:
         return f"was never ready within {max(life.waited_s for life in run.lives):.3g} s in {len(times)} restarts"
     middle = restart_quantile(times, 0.5)
     range_told = "" if middle.low is None or middle.high is None else f", {middle.low:.3g}–{middle.high:.3g} s"
-    late = "" if len(finite) == len(times) else f"; {len(times) - len(finite)} were given up"
-    return f"is ready {np.median(finite):.3g} s after its start (median of {len(finite)} restarts{range_told}{late})"
+    late = "" if len(reached) == len(times) else f"; {len(times) - len(reached)} were given up"
+    return f"is ready {np.median(reached):.3g} s after its start (median of {len(reached)} restarts{range_told}{late})"
 
 
 def _opening_told(seen: Seen) -> str:
@@ -126,7 +127,7 @@ def _life(life: Life, seen: Seen) -> dict[str, Any]:
         "condition": life.condition,
         "outcome": life.outcome,
         "rested_s": life.rested_s,
-        "ready_s": life.ready_s if math.isfinite(life.ready_s) else None,
+        "ready_s": finite(life.ready_s),
         "waited_s": life.waited_s,
         "instants_s": instants,
         "opening": None

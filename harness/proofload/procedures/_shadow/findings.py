@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from proofload.analysis.finite import finite
 from proofload.analysis.rule import Ruling as ShareRuling
 from proofload.analysis.summary import TIMED, summarise, with_outcome
 from proofload.clock import NS_PER_MS
@@ -235,7 +236,7 @@ def _difference(name: str, look: Look, unit: str, cause: str, what: str) -> Chec
     else:
         more = numbers.significant(abs(ruling.effect) * 100)
         told = f"{more} percentage points {'fewer' if ruling.effect < 0 else 'more'} {what}"
-    low, high = _finite(ruling.low), _finite(ruling.high)
+    low, high = finite(ruling.low), finite(ruling.high)
     return Check(
         name=name,
         status=ruling.status,
@@ -253,26 +254,22 @@ def _told(one: Compared) -> Mapping[str, Any]:
     looks = {"median_ms": one.median, "tail_share": one.tail, "failed_share": one.failures}
     told: dict[str, Any] = {
         name: {
-            "usual": _finite(look.difference.baseline),
+            "usual": finite(look.difference.baseline),
             "effect": look.ruling.effect,
-            "low": _finite(look.ruling.low),
-            "high": _finite(look.ruling.high),
+            "low": finite(look.ruling.low),
+            "high": finite(look.ruling.high),
             "margin": look.ruling.margin,
             "status": look.ruling.status.value,
         }
         for name, look in looks.items()
     }
-    return {**told, "far_ms": _finite(one.far_ms)}
+    return {**told, "far_ms": finite(one.far_ms)}
 
 
 def _range(low: float, high: float) -> str:
-    return numbers.interval(Interval(_finite(low), _finite(high)))
+    return numbers.interval(Interval(finite(low), finite(high)))
 
 
 def _signed(value: float) -> str:
     text = numbers.significant(value)
     return f"+{text}" if value > 0 else text
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from proofload.analysis.finite import finite
 from proofload.procedures._soak.exhaustion import reached_told
 from proofload.procedures._soak.growth import NEAR, Judged
 from proofload.records import Check, Interval, Status
@@ -40,7 +41,7 @@ def growth_check(one: Judged, all_judged: Mapping[str, Judged], *, run_s: float)
         observed=None if one.missing else growth.growth / scale,
         limit=_rounded(one.rule.margin / scale),
         unit=unit,
-        interval=Interval(_finite(growth.low / scale), _finite(growth.high / scale)),
+        interval=Interval(finite(growth.low / scale), finite(growth.high / scale)),
         evidence=_evidence(one, run_s),
         settle=_settle(one) if status is Status.INCONCLUSIVE else "",
         cause=cause_of(one, all_judged) if status is Status.FAIL else "",
@@ -95,10 +96,10 @@ def creep_check(name: str, creep: Creep) -> Check:
     return Check(
         name=f"{name}-creep",
         status=creep.status,
-        observed=_finite(creep.growth_ms),
+        observed=finite(creep.growth_ms),
         limit=_rounded(creep.allowed_ms),
         unit="ms",
-        interval=Interval(_finite(creep.low_ms), _finite(creep.high_ms)),
+        interval=Interval(finite(creep.low_ms), finite(creep.high_ms)),
         evidence=told,
         settle="a longer run (--set duration_s=…) on a quieter machine" if creep.status is Status.INCONCLUSIVE else "",
         cause="latency-creep" if creep.status is Status.FAIL else "",
@@ -115,10 +116,10 @@ def failures_check(found: MoreFailures, allowed: float, cause: str) -> Check:
     return Check(
         name="failures-growth",
         status=found.status,
-        observed=_finite(found.late - found.early),
+        observed=finite(found.late - found.early),
         limit=allowed,
         unit="share",
-        interval=Interval(_finite(found.low), _finite(found.high)),
+        interval=Interval(finite(found.low), finite(found.high)),
         evidence=told,
         settle="a longer run (--set duration_s=…)" if found.status is Status.INCONCLUSIVE else "",
         cause=(cause or "errors-grow") if found.status is Status.FAIL else "",
@@ -217,7 +218,3 @@ def _scaled(one: Judged) -> tuple[float, str]:
 def _rounded(value: float) -> float | None:
     """A limit that was computed, to three figures."""
     return float(f"{value:.3g}") if math.isfinite(value) else None
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

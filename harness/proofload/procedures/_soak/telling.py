@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from proofload.analysis.ageing import Cell, percentile_ms
+from proofload.analysis.finite import finite
 from proofload.analysis.trend import SETTLING
 from proofload.clock import NS_PER_S
 from proofload.procedures._soak.allotment import OTHERS
@@ -141,17 +142,17 @@ def details(
         "signals": [_signal(one) for one in found.values()],
         "latency": {
             "t_s": [round(((cell.start_ns + cell.end_ns) / 2 - start_ns) / NS_PER_S, 3) for cell in cells],
-            "p50_ms": [_number(percentile_ms(cell.counts, 0.5)) for cell in cells],
-            "p99_ms": [_number(percentile_ms(cell.counts, 0.99)) for cell in cells],
-            "failed_share": [_number(cell.bad / cell.due) if cell.due else None for cell in cells],
+            "p50_ms": [finite(percentile_ms(cell.counts, 0.5)) for cell in cells],
+            "p99_ms": [finite(percentile_ms(cell.counts, 0.99)) for cell in cells],
+            "failed_share": [finite(cell.bad / cell.due) if cell.due else None for cell in cells],
             "creep": {
                 name: {
                     "status": one.status.value,
-                    "start_ms": _number(one.start_ms),
-                    "growth_ms": _number(one.growth_ms),
-                    "low_ms": _number(one.low_ms),
-                    "high_ms": _number(one.high_ms),
-                    "allowed_ms": _number(one.allowed_ms),
+                    "start_ms": finite(one.start_ms),
+                    "growth_ms": finite(one.growth_ms),
+                    "low_ms": finite(one.low_ms),
+                    "high_ms": finite(one.high_ms),
+                    "allowed_ms": finite(one.allowed_ms),
                 }
                 for name, one in creeps.items()
             },
@@ -174,15 +175,15 @@ def _signal(one: Judged) -> Mapping[str, Any]:
         "why": one.missing or one.growth.why,
         "points": _thinned(one),
         "middle": list(middle),
-        "per_s": _number(rate.value),
-        "per_s_low": _number(rate.low),
-        "per_s_high": _number(rate.high),
+        "per_s": finite(rate.value),
+        "per_s_low": finite(rate.low),
+        "per_s_high": finite(rate.high),
         "window_s": one.growth.window_s,
-        "margin_per_s": _number(one.rule.margin / one.growth.window_s) if one.growth.window_s else None,
+        "margin_per_s": finite(one.rule.margin / one.growth.window_s) if one.growth.window_s else None,
         "limit": one.limit,
         "limit_told": one.limit_told,
         "of_limit": one.of_limit,
-        "exhausted_s": None if exhausted is None else [_number(value) for value in exhausted],
+        "exhausted_s": None if exhausted is None else [finite(value) for value in exhausted],
         "reached": None if one.reached is None else _reached(one.reached),
         "smallest_per_s": one.smallest,
         "smallest_per_request": one.smallest / one.rate_rps if one.smallest and one.rate_rps else None,
@@ -198,7 +199,7 @@ def _signal(one: Judged) -> Mapping[str, Any]:
 
 def _reached(found: Reached) -> Mapping[str, Any]:
     early = found.foretold
-    told = None if early is None else [_number(at) for at in (early.expected_s, early.soonest_s, early.latest_s)]
+    told = None if early is None else [finite(at) for at in (early.expected_s, early.soonest_s, early.latest_s)]
     return {"at_s": found.at_s, "foretold_by_s": None if early is None else early.by_s, "foretold_s": told}
 
 
@@ -207,7 +208,3 @@ def _thinned(one: Judged) -> list[list[float]]:
     t, y = one.whole.t_s, one.whole.values
     step = max(1, -(-len(t) // MAX_POINTS))
     return [[round(float(at), 3), float(value)] for at, value in zip(t[::-step][::-1], y[::-step][::-1], strict=True)]
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
