@@ -35,7 +35,8 @@ def _played(spec: ArrivalSpec) -> NDArray[np.float64]:
     """Seconds from the first arrival on, in order."""
     known_keys(spec, "file", "speed")
     offsets = np.sort(_read(Path(str(spec.shape.get("file", "")))))
-    return (offsets - offsets[0]) / positive(spec.shape.get("speed", 1.0), "shape.speed")
+    played: NDArray[np.float64] = (offsets - offsets[0]) / positive(spec.shape.get("speed", 1.0), "shape.speed")
+    return played
 
 
 def _read(path: Path) -> NDArray[np.float64]:
