@@ -148,8 +148,26 @@ def _with_limits(record: RunRecord, checks: tuple[Check, ...], phases: tuple[Pha
     if share is not None:
         checks = limits.blamed_on_throttling(checks, share, mostly_late=_mostly_late(phases))
     died = any(check.name == "target-stays-up" for check in checks)
-    own = [check for arm in arms(readings) for check in _of_container(readings, arm, died=died and arm == 0)]
+    own = [
+        check
+        for arm in sorted({*arms(readings), *_started(record)})
+        for check in _of_container(readings, arm, _memory_limit(record.run, arm), died=died and arm == 0)
+    ]
     return (*own, *checks)
+
+
+def _started(record: RunRecord) -> set[int]:
+    """Arms whose containers came up, whether or not anything was read of them."""
+    return {
+        event.detail["arm"] for event in record.events if event.kind == "server" and event.detail["what"] == "started"
+    }
+
+
+def _memory_limit(run: Mapping[str, Any], arm: int) -> float | None:
+    """As asked for, in bytes."""
+    target = (run.get("canary") if arm else None) or run["target"]
+    asked = (target.get("limits") or {}).get("memory_mib")
+    return None if asked is None else asked * 2.0**20
 
 
 def _mostly_late(phases: tuple[PhaseSummary, ...]) -> bool:
@@ -160,9 +178,10 @@ def _mostly_late(phases: tuple[PhaseSummary, ...]) -> bool:
     return 2 * late > not_ok
 
 
-def _of_container(readings: Readings, arm: int, *, died: bool) -> Iterator[Check]:
+def _of_container(readings: Readings, arm: int, asked_bytes: float | None, *, died: bool) -> Iterator[Check]:
     """A target that died of it is told already."""
-    killed = limits.kills_check(kills(readings, arm), last(readings, "memory_limit_bytes", arm))
+    told_bytes = last(readings, "memory_limit_bytes", arm)
+    killed = limits.kills_check(kills(readings, arm), asked_bytes if told_bytes is None else told_bytes)
     for check in (None if died else killed, limits.restarts_check(counted(readings, "restarts", arm))):
         if check is not None:
             yield check if arm == 0 else replace(check, name=f"{check.name} of arm {arm}")

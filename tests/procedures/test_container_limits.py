@@ -17,7 +17,7 @@ from proofload.records import Check, Event, Reading, Result, Status
 from proofload.report.sections import report_document
 from proofload.report.view import view
 from proofload.runtimes._diagnosis import diagnose
-from proofload.store.folder import RunFolder
+from proofload.store.folder import RunFolder, write_json
 from proofload.store.record import RunRecord
 from proofload.store.result_json import result_to_json
 from proofload.testing.simulated_bench import SimulatedBench, Target, queue, simulated_run
@@ -159,6 +159,19 @@ def test_where_nothing_tells_of_kills_their_absence_is_no_pass(tmp_path: Path) -
     assert "memory_kills" not in named(loaded(tmp_path / "told", CONTAINER, queue(0.0005)))
 
 
+def test_a_container_of_which_nothing_was_read_does_not_pass(tmp_path: Path) -> None:
+    loaded(tmp_path, {}, queue(0.0005))
+    run = {**RunRecord(tmp_path).run}
+    writer = RunFolder(tmp_path, run)
+    writer.add_event(Event(RunRecord(tmp_path).phases[0].start_ns, "server", {"what": "started", "arm": 0}))
+    writer.close()
+    result = judge(RunRecord(tmp_path))
+    assert (result.status, named(result)["restarts"].status) == (Status.INCONCLUSIVE, Status.INCONCLUSIVE)
+    assert "memory_kills" not in named(result)
+    write_json(tmp_path / "run.json", {**run, "target": {**run["target"], "limits": {"memory_mib": 256}}})
+    assert named(judge(RunRecord(tmp_path)))["memory_kills"].status is Status.INCONCLUSIVE
+
+
 def test_a_kill_that_is_only_told_at_the_end_of_another_arms_container_counts(tmp_path: Path) -> None:
     loaded(tmp_path, CONTAINER, queue(0.0005))
     writer = RunFolder(tmp_path, RunRecord(tmp_path).run)
@@ -249,6 +262,7 @@ def overloaded(path: Path, throttled: Callable[[float], float], threads: float, 
         bench.probed("process", "runnable_threads", lambda t: threads + int(2 * t) % 2)
         bench.probed("container", "throttled_share", throttled)
         bench.probed("container", "cpu_limit_cores", lambda t: 0.5)
+        bench.probed("container", "restarts", lambda t: 0.0)
     return judge(RunRecord(path))
 
 

@@ -37,10 +37,10 @@ def last(readings: Readings, name: str, arm: int = 0) -> float | None:
     return float(values[-1]) if len(values) else None
 
 
-def counted(readings: Readings, name: str, arm: int = 0) -> int:
-    """By how much a counter rose after its first reading."""
+def counted(readings: Readings, name: str, arm: int = 0) -> int | None:
+    """By how much a counter rose after its first reading; None where it was never read."""
     _, values = _read(readings, name, arm)
-    return round(float(values.max() - values[0])) if len(values) else 0
+    return round(float(values.max() - values[0])) if len(values) else None
 
 
 def kills(readings: Readings, arm: int = 0) -> int | None:

@@ -15,6 +15,7 @@ _BY_TIME = re.compile(r"(slo\.)?p\d+(_\d+)?(_ms)?|ok_share|base_load|goodput_at_
                       r"responsiveness|threads_per_core")  # fmt: skip
 """Checks that fail because things take long; `ok_share` where they take so long that they are late."""
 _UNSEEN = "a lab on the engine's host, or in a container with `--pid host --cgroupns host`: the control group tells"
+_UNREAD = "a run in which the container engine answers the probe: see what it said in events.jsonl"
 _UNKNOWN = Interval(None, None)
 _MIB = 2.0**20
 
@@ -104,8 +105,11 @@ def kills_check(kills: int | None, limit_bytes: float | None) -> Check | None:
     return Check("memory_kills", Status.FAIL, float(kills), 0.0, "kills", _UNKNOWN, told, cause="out-of-memory")
 
 
-def restarts_check(restarts: int) -> Check | None:
-    """None where it was never started again."""
+def restarts_check(restarts: int | None) -> Check | None:
+    """None where it was never started again. `restarts` None: nothing told."""
+    if restarts is None:
+        told = "whether its container ended and was started again is not known: it was not read"
+        return Check("restarts", Status.INCONCLUSIVE, None, 0.0, "restarts", _UNKNOWN, told, settle=_UNREAD)
     if restarts <= 0:
         return None
     told = f"its container ended and was started again {_times(restarts, 'time', 'times')} during the run"
