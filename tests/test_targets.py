@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from proofload.errors import InputError
+from proofload.placeholders import looked_up
 from proofload.resources import Layout
 from proofload.targets import Target, known_targets, load_target
 
@@ -161,10 +162,11 @@ def test_binary_files_and_folders_are_refused_in_words(tmp_path: Path) -> None:
 def test_secrets_are_looked_up_when_used_and_never_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = load_target(str(write(tmp_path)))
     monkeypatch.delenv("SCORER_KEY", raising=False)
+    (header, secret), *_ = target.request.headers.items()
     with pytest.raises(InputError, match="SCORER_KEY is not set"):
-        target.resolved_headers()
+        looked_up(secret, owner="the target", key=header)
     monkeypatch.setenv("SCORER_KEY", "s3cret")
-    assert target.resolved_headers() == {"X-Api-Key": "s3cret"}
+    assert looked_up(secret, owner="the target", key=header) == "s3cret"
     filled = target.filled({"port": "1"})
     assert filled.redacted()["request"]["headers"] == {"X-Api-Key": "env:SCORER_KEY"}
     assert "s3cret" not in str(filled.redacted()) + repr(filled)
@@ -278,7 +280,7 @@ def test_overrides_reach_every_table_and_unknown_ones_are_told(tmp_path: Path) -
     path = str(write(tmp_path))
     changed = load_target(path, overrides={"response.rtol": 1e-3, 'request.headers."X-Api-Key"': "k", "model": "m"})
     assert changed.response.rtol == 1e-3
-    assert changed.resolved_headers() == {"X-Api-Key": "k"}
+    assert changed.request.headers == {"X-Api-Key": "k"}
     assert changed.model == "m"
     with pytest.raises(InputError) as caught:
         load_target(path, overrides={"response.rtoll": 1})

@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 from pydantic import Field, field_validator, model_validator
 
 from proofload.errors import InputError
-from proofload.placeholders import looked_up, misspelt_placeholder, names_in, replaced
+from proofload.placeholders import misspelt_placeholder, names_in, replaced
 from proofload.toml_input import Table
 
 HIDDEN = "(hidden)"
@@ -175,7 +175,8 @@ class Target(Table):
 
     @property
     def request_table(self) -> dict[str, Any]:
-        """[request] as a transport gets it: without headers (see `resolved_headers`), paths absolute."""
+        """[request] as a transport gets it: paths absolute, and without headers. The engine process is told these as
+        they stand in the file, and looks up what they name itself (see `ArmSpec`)."""
         table = self.request.model_dump(exclude={"headers"}, exclude_none=True)
         if self.request.proto not in {None, "reflection"}:
             table["proto"] = str((self.folder / str(self.request.proto)).absolute())
@@ -236,14 +237,6 @@ class Target(Table):
         """The free ports it needs: "" for {port}, "metrics" for {port:metrics}."""
         names = [name.partition(":") for name in self.placeholders()]
         return [port for word, _, port in names if word == "port"]
-
-    def resolved_headers(self) -> dict[str, str]:
-        """The request headers with `env:NAME` looked up now. Raises InputError when a variable is not set."""
-        owner = f"target {self.name}"
-        return {
-            name: looked_up(value, owner=owner, key=f"request.headers.{name}")
-            for name, value in self.request.headers.items()
-        }
 
     def redacted(self) -> dict[str, Any]:
         """The target as plain data for a run folder: `env:NAME` stays, literal secrets are hidden."""

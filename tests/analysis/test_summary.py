@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from proofload.analysis.summary import due_since, error_counts, latencies, phase_of, summarise
-from proofload.analysis.timeseries import timeseries
+from proofload.analysis.summary import due_since, error_counts, latencies, summarise
 from proofload.records import SAMPLE_DTYPE, Outcome, Phase, Samples
 
 MS = 1_000_000
@@ -117,14 +116,11 @@ def test_nothing_recorded_is_no_number() -> None:
     assert summary.goodput_rps == 0.0
 
 
-def test_phases_and_cuts_are_views_not_copies() -> None:
+def test_a_cut_is_a_view_and_no_copy() -> None:
     samples = run(1000)
-    samples.table["phase"][400:] = 1
-    second = phase_of(samples, 1)
-    assert len(second) == 600
-    assert np.shares_memory(second.table, samples.table)
-    assert np.shares_memory(due_since(samples, START + 100 * MS).table, samples.table)
-    assert len(phase_of(samples, 5)) == 0
+    later = due_since(samples, START + 100 * MS)
+    assert len(later) == 900
+    assert np.shares_memory(later.table, samples.table)
 
 
 def test_errors_are_counted_by_kind_and_status() -> None:
@@ -137,25 +133,6 @@ def test_errors_are_counted_by_kind_and_status() -> None:
         ("http-5xx", 13, {500: 10, 502: 3}),
         ("reset", 2, {-1: 2}),
     ]
-
-
-def test_the_time_series_conserves_and_counts_goodput_when_it_completes() -> None:
-    outcome = np.full(4000, Outcome.OK, dtype=np.uint8)
-    outcome[3000:] = Outcome.SHED
-    samples = run(4000, latency_ms=1500.0, outcome=outcome)
-    series = timeseries(samples)
-    assert series.planned.sum() == 4000
-    assert sum(column.sum() for column in series.outcomes.values()) == 4000
-    assert series.outcomes["shed"][3] == 1000
-    assert series.goodput_rps[0] == 0
-    assert series.goodput_rps[1] == 500
-    assert series.goodput_rps.sum() == 3000
-    assert series.p50_ms[0] == 1500.0
-    assert np.isnan(series.p50_ms[3])
-
-
-def test_a_time_series_of_nothing_is_empty() -> None:
-    assert len(timeseries(run(0)).t_s) == 0
 
 
 def test_requests_that_were_cut_off_unsent_are_offered_by_nobody() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from proofload.report.formats import Format
 from proofload.report.view import RunView
 
 
@@ -18,5 +19,5 @@ class Tsv:
         return "\n".join(rows) + "\n"
 
 
-def create() -> Tsv:
+def create() -> Format:
     return Tsv()

@@ -23,12 +23,6 @@ TIMED = (*ANSWERED, Outcome.TIMEOUT)
 """Outcomes that latency percentiles are taken over."""
 
 
-def phase_of(samples: Samples, index: int) -> Samples:
-    """The samples of one phase, as a view (phases follow each other, so their rows are one stretch)."""
-    phases = np.ascontiguousarray(samples.table["phase"])
-    return Samples(samples.table[np.searchsorted(phases, index) : np.searchsorted(phases, index, side="right")])
-
-
 def due_since(samples: Samples, cut_ns: int) -> Samples:
     """The samples due at or after an instant, as a view; all of them for 0."""
     if cut_ns <= 0 or not len(samples):
@@ -83,7 +77,7 @@ def summarise(
     delivery: Mapping[str, int] | None = None,
     timeout_s: float | None = None,
 ) -> PhaseSummary:
-    """Summary of one phase from its own samples (see `phase_of`).
+    """Summary of one phase from its own samples.
 
     Samples due before the instant `cut_ns` are left out and counted in `excluded`. Planned requests
     without a record (the lab was killed) count as unsent, so that planned = Σ outcomes + excluded;

@@ -13,7 +13,7 @@ from proofload.errors import InputError, TargetError
 from proofload.transports import Sink, TransportSpec
 from proofload.transports._grpc import aio_errors, schema, statuses
 from proofload.transports._grpc.messages import Reader, encode
-from proofload.transports._grpc.target import address_of, metadata_of, patience_of
+from proofload.transports._grpc.target import address_of, metadata_of
 
 T = TypeVar("T")
 
@@ -30,7 +30,6 @@ class GrpcCalls:
         self._address = address_of(spec)
         self._metadata = tuple(metadata_of(spec))
         self._reader: Reader | None = None
-        self.tells_deadline = patience_of(spec) is not None
         self.bodies: list[bytes] = []
         self.call: Any = None
 

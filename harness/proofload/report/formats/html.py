@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from proofload.records import Status
 from proofload.report.document import Block, Document, Picture, Table
+from proofload.report.formats import Format
 from proofload.report.sections import report_document
 from proofload.report.states import STATES
 from proofload.report.view import RunView
@@ -34,7 +35,7 @@ class Html:
         return page(report_document(runs))
 
 
-def create() -> Html:
+def create() -> Format:
     return Html()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from proofload.errors import InputError
+from proofload.report.formats import Format
 from proofload.report.view import RunView
 from proofload.store.results_json import results_text
 
@@ -18,5 +19,5 @@ class Json:
         return results_text([run.result for run in runs]) + "\n"
 
 
-def create() -> Json:
+def create() -> Format:
     return Json()

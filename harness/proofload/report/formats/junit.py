@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from proofload.errors import InputError
 from proofload.records import Check, Result, Status, Validity
+from proofload.report.formats import Format
 from proofload.report.sections.page import page_of
 from proofload.report.sentences import check_phrase, limit_text, observed_phrase
 from proofload.report.text import printable, printable_block
@@ -46,7 +47,7 @@ class JUnit:
         return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
-def create() -> JUnit:
+def create() -> Format:
     return JUnit()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from proofload.records import Status
 from proofload.report.document import Block, Cards, Cell, Code, Document, Lines, Note, Picture, Table
+from proofload.report.formats import Format
 from proofload.report.sections import report_document
 from proofload.report.states import told
 from proofload.report.view import RunView
@@ -24,7 +25,7 @@ class Markdown:
         return page(report_document(runs))
 
 
-def create() -> Markdown:
+def create() -> Format:
     return Markdown()
 
 
