@@ -27,7 +27,6 @@ class Session:
     run: Run
     input_name: str
     output_name: str
-    item_shape: tuple[int, ...]  # of one row; a dimension the graph leaves open is -1
     device: str
     runtime: str
 
@@ -82,14 +81,13 @@ def open_session(
     name_out = output_name or outputs[-1]
     if name_in not in inputs or len(inputs) != 1 or name_out not in outputs:
         raise StartupError(f"{model_file} has inputs {list(inputs)} and outputs {outputs}, not {name_in} -> {name_out}")
-    shape = tuple(size if isinstance(size, int) else -1 for size in inputs[name_in].shape[1:])
 
     def run(batch: NDArray[np.float32]) -> NDArray[Any]:
         (output,) = session.run([name_out], {name_in: batch})
         return np.asarray(output)
 
     runtime = f"onnxruntime {onnxruntime.__version__}" + (" with TF32" if tf32 and device != "cpu" else "")
-    return Session(run, name_in, name_out, shape, device, runtime)
+    return Session(run, name_in, name_out, device, runtime)
 
 
 def _shape_profile(model_file: Path, input_name: str | None, max_batch: int) -> dict[str, str]:
