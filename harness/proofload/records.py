@@ -207,10 +207,11 @@ class ClientHealth:
     cpu_share: float | None
     """Largest share of one core that any engine process used, 0 to 1."""
     cores: int
+    """Engine processes that told of themselves; one at the least."""
     runqueue_share: float | None = None
     """Largest share of time an engine process was runnable and waited for a core."""
     loop_stalls: int = 0
-    gc_pause_ms: float = 0.0
+    gc_pause_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ def client_health(
 
     A reading is one worker's second: t_ns, worker, cpu_share, runqueue_share, loop_stalls, gc_pause_ms
     and what else it knows. Shares are averaged per worker over the stretch, then the largest is
-    taken; stalls are summed; the collector's pause is the longest in any one reading. What no
-    reading holds is None, not 0. Stalls are also seen from the samples: see `lag_episodes`.
+    taken; stalls are summed; the collector's pause is the longest in any one reading. A share or
+    pause that no reading holds is None, not 0. Stalls are also seen from the samples: see `lag_episodes`.
     """
     samples = due_since(samples, cut_ns)
     inside = readings_within(samples, worker_stats)
@@ -35,7 +35,7 @@ def client_health(
         cores=len({reading.get("worker", 0) for reading in worker_stats}) or 1,
         runqueue_share=worst_mean(inside, "runqueue_share"),
         loop_stalls=max(int(sum(_values(inside, "loop_stalls"))), lag_episodes(samples)),
-        gc_pause_ms=max(_values(inside, "gc_pause_ms"), default=0.0),
+        gc_pause_ms=max(_values(inside, "gc_pause_ms"), default=None),
     )
 
 
