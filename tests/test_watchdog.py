@@ -9,8 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pytest
 
 from proofload import _process_trees as trees
 from proofload.errors import MeasurementError
+from proofload.testing.eventually import eventually
 from proofload.watchdog import Watchdog
 
 LAB = """
@@ -80,16 +80,6 @@ def family(told: dict[str, Any]) -> set[int]:
 def start_of(pid: int) -> int:
     found = trees.root(pid)
     return found.start_ticks if found else -1
-
-
-def eventually(claim: Callable[[], bool]) -> bool:
-    """Waits for another process to act; the patience is far beyond what any machine needs."""
-    patience = time.monotonic() + 60
-    while not claim():
-        if time.monotonic() > patience:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def gone(who: trees.Root) -> bool:

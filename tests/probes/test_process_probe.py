@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from proofload.probes import Subject
 from proofload.probes import process as probe_module
 from proofload.probes._duty import SHARE, Duty
 from proofload.probes.process import ProcessProbe, used_ticks
+from proofload.testing.eventually import eventually
 
 MIB = 1024 * 1024
 
@@ -46,15 +47,6 @@ def probe_of(*pids: int) -> ProcessProbe:
 
 def values(probe: ProcessProbe) -> dict[str, float]:
     return {reading.name: reading.value for reading in probe.read()}
-
-
-def eventually(claim: Callable[[], bool]) -> bool:
-    patience = time.monotonic() + 60
-    while not claim():
-        if time.monotonic() > patience:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @pytest.mark.real
@@ -110,6 +102,7 @@ def test_cpu_share_agrees_with_the_kernels_own_account_over_the_whole_tree() -> 
     code = """
 import os, sys
 print("up", flush=True)
+sys.stdin.readline()
 for _ in range(6):
     pid = os.fork()
     if pid == 0:
@@ -121,16 +114,24 @@ print(sum(os.times()[:4]), flush=True)
 sys.stdin.readline()
 """
     with python(code) as child:
+        assert child.stdin is not None
         assert child.stdout is not None
         probe = probe_of(child.pid)
         looks: list[tuple[int, float]] = []
+
+        def look() -> None:
+            reading = {one.name: one for one in probe.read()}
+            looks.append((reading["rss_bytes"].t_ns, reading["cpu_share"].value if looks else 0.0))
+
+        look()  # before it begins, so that nothing is used unseen
+        child.stdin.write(b"\n")
+        child.stdin.flush()
         os.set_blocking(child.stdout.fileno(), False)
         line = None
         while not line:
-            line = child.stdout.readline()
-            reading = {one.name: one for one in probe.read()}
-            looks.append((reading["rss_bytes"].t_ns, reading["cpu_share"].value if looks else 0.0))
             time.sleep(0.03)
+            line = child.stdout.readline()
+            look()
         used_s = sum(share * (end - begin) / 1e9 for (begin, _), (end, share) in itertools.pairwise(looks))
         assert used_s == pytest.approx(float(line), abs=0.15)
         assert used_s > 0.4

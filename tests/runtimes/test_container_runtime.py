@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import docker
 import pytest
+from tests.runtimes.hasty_clock import HastyClock, has_said
 
 from proofload import _container_sweep
 from proofload.errors import InputError, TargetError
@@ -22,6 +22,7 @@ from proofload.runtimes._container_engine import endpoint
 from proofload.runtimes.container import ContainerRuntime
 from proofload.target_model import Target
 from proofload.testing import runtime_kit
+from proofload.testing.eventually import eventually
 from proofload.testing.runtime_kit import STUB, RuntimeCase
 from proofload.watchdog import Watchdog
 
@@ -29,7 +30,13 @@ pytestmark = [pytest.mark.real, pytest.mark.containers]
 IMAGE = "python:3.11-slim-bookworm"
 STUB_COMMAND = ["python3", "/stub.py", "{port}"]
 EVERYWHERE = {"STUB_ADDRESS": "0.0.0.0"}  # inside the container
-FOREVER = "import time; time.sleep(60)"
+FOREVER = "import time; time.sleep(600)"
+LISTENS = """
+import socket, sys, time
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("it listens", flush=True)
+time.sleep(600)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -102,9 +109,10 @@ def test_a_server_that_needs_more_memory_than_it_may_have_is_said_to(tmp_path: P
 
 
 def test_a_server_that_listens_on_its_own_loopback_is_told_so(tmp_path: Path) -> None:
-    target = contained(STUB_COMMAND, env={}, ready_timeout_s=2.0)
+    target = contained(["python3", "-c", LISTENS, "{port}"])
+    clock = HastyClock(has_said(tmp_path / "0-stub.log", "it listens"))
     with pytest.raises(TargetError) as told:
-        with ContainerRuntime(drain_s=0).start(target, Placement(log_dir=tmp_path)):
+        with ContainerRuntime(clock, drain_s=0).start(target, Placement(log_dir=tmp_path)):
             pass
     assert "127.0.0.1 only" in told.value.cause
 
@@ -164,7 +172,7 @@ with Watchdog() as watchdog:
     placement = Placement(log_dir=Path(sys.argv[1]), watchdog=watchdog)
     with ContainerRuntime().start(contained(STUB_COMMAND), placement):
         print(watchdog.token, flush=True)
-        time.sleep(60)
+        time.sleep(600)
 """
 
 
@@ -183,10 +191,7 @@ def test_a_killed_lab_leaves_no_container_behind(tmp_path: Path, container_engin
     lab.send_signal(signal.SIGKILL)
     lab.wait()
     lab.stdout.close()
-    patience = time.monotonic() + 30
-    while container_engine.containers.list(all=True, filters=label) and time.monotonic() < patience:
-        time.sleep(0.1)
-    assert container_engine.containers.list(all=True, filters=label) == []
+    assert eventually(lambda: container_engine.containers.list(all=True, filters=label) == [], every_s=0.1)
 
 
 def test_the_watchdog_says_that_it_had_to_remove_a_container(container_engine: docker.DockerClient) -> None:

@@ -20,6 +20,7 @@ from proofload.target_model import Target
 from proofload.testing.runtime_kit import running_stub
 
 RUNTIME = ExternalRuntime(patience_s=0.3)
+"""Of a target that is up, the first look is enough, however long it takes."""
 
 
 def target(url: str, **more: Any) -> Target:

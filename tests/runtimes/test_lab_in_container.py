@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from proofload.runtimes._container_engine import endpoint
 from proofload.runtimes._container_launch import TARGET_LABEL
 from proofload.runtimes._container_reaper import REAPER_LABEL
 from proofload.store.record import RunRecord
+from proofload.testing.eventually import eventually
 from proofload.testing.runtime_kit import STUB
 
 pytestmark = [pytest.mark.real, pytest.mark.containers]
@@ -33,7 +33,6 @@ command = ["python3", "/stub.py", "{{port}}"]
 env = {{ STUB_ADDRESS = "0.0.0.0" }}
 volumes = {{ "/stub.py" = "{stub}:ro" }}
 """
-PATIENCE_S = 60.0
 
 
 @pytest.fixture
@@ -63,27 +62,21 @@ def test_killing_its_container_leaves_nothing_running_and_no_sample_unaccounted_
     lab: docker.models.containers.Container, container_engine: docker.DockerClient, tmp_path: Path
 ) -> None:
     def there() -> list[docker.models.containers.Container]:
-        siblings = container_engine.containers.list(all=True, filters={"label": f"{TARGET_LABEL}=in-a-sibling"})
-        return [*siblings, *container_engine.containers.list(all=True, filters={"label": REAPER_LABEL})]
+        """Its target's, and its reaper's: other tests may have theirs up meanwhile."""
+        siblings = list_of(f"{TARGET_LABEL}=in-a-sibling")
+        return [*siblings, *(one for one in list_of(REAPER_LABEL) if lab.id in one.attrs["Config"]["Cmd"])]
+
+    def list_of(label: str) -> list[docker.models.containers.Container]:
+        return list(container_engine.containers.list(all=True, ignore_removed=True, filters={"label": label}))
 
     assert there() == []
     lab.start()
-    assert _eventually(lambda: any((tmp_path / "run" / "samples").glob("*.parquet"))), lab.logs().decode()
+    assert eventually(lambda: any((tmp_path / "run" / "samples").glob("*.parquet"))), lab.logs().decode()
     assert len(there()) == 2
     assert all(one.labels.get(LABEL) or one.labels.get(REAPER_LABEL) for one in there())
     lab.kill()
-    assert _eventually(lambda: there() == []), [one.attrs["Name"] for one in there()]
+    assert eventually(lambda: there() == [], every_s=0.1), [one.attrs["Name"] for one in there()]
     record = RunRecord(tmp_path / "run")
     [phase] = record.phases
     assert not record.complete
     assert len(record.samples(phase.index)) == phase.planned > 0
-
-
-def _eventually(claim: object) -> bool:
-    assert callable(claim)
-    patience = time.monotonic() + PATIENCE_S
-    while not claim():
-        if time.monotonic() > patience:
-            return False
-        time.sleep(0.1)
-    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,17 +10,9 @@ import pytest
 
 from proofload.runtimes import _log_file
 from proofload.runtimes._log_file import HEAD_BYTES, LogFile, tail_of
+from proofload.testing.eventually import eventually
 
 LIMIT = 256 * 1024
-
-
-def eventually(claim: Callable[[], bool]) -> bool:
-    patience = time.monotonic() + 60
-    while not claim():
-        if time.monotonic() > patience:
-            return False
-        time.sleep(0.002)
-    return True
 
 
 def flood(log: LogFile, after_each: Callable[[], None] = lambda: None) -> None:

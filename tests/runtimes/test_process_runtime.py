@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.runtimes.hasty_clock import HastyClock, has_said
 
 from proofload import _process_trees as trees
+from proofload.clock import MonotonicClock
 from proofload.errors import InputError, TargetError
 from proofload.runtimes import Placement, Server
 from proofload.runtimes._log_file import LogFile
 from proofload.runtimes.process import ProcessRuntime
 from proofload.target_model import Target
+from proofload.testing.eventually import eventually
 from proofload.testing.runtime_kit import STUB, running_stub
 from proofload.watchdog import Watchdog
 
 URL = "http://127.0.0.1:{port}/predict"
+LOG = "0-it.log"
 pytestmark = pytest.mark.real
 
 
@@ -59,9 +63,13 @@ def up(what: Target, folder: Path, *, drain_s: float = 10.0, **placement: Any) -
     assert not watchdog.left_behind
 
 
-def refused(what: Target, folder: Path, **placement: Any) -> TargetError:
+def refused(
+    what: Target, folder: Path, *, overdue: Callable[[], object] | None = None, **placement: Any
+) -> TargetError:
+    """The error of a start that must fail. `overdue`: its time is over as soon as that holds, and not before."""
     with Watchdog() as watchdog:
-        runtime = ProcessRuntime(drain_s=0.2)
+        clock = MonotonicClock() if overdue is None else HastyClock(overdue)
+        runtime = ProcessRuntime(clock, drain_s=0.2)
         with (
             pytest.raises(TargetError) as caught,
             runtime.start(what, Placement(folder, watchdog=watchdog, **placement)),
@@ -70,15 +78,6 @@ def refused(what: Target, folder: Path, **placement: Any) -> TargetError:
         assert not trees.belonging([], watchdog.token)
     assert not watchdog.left_behind
     return caught.value
-
-
-def eventually(claim: Callable[[], object]) -> bool:
-    patience = time.monotonic() + 60
-    while not claim():
-        if time.monotonic() > patience:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_a_target_that_lacks_a_module_is_told_with_its_log_and_the_modules_name(tmp_path: Path) -> None:
@@ -96,14 +95,15 @@ def test_a_target_that_is_killed_names_the_signal(tmp_path: Path) -> None:
 
 def test_a_target_that_never_gets_ready_shows_what_was_asked_and_the_logs_end(tmp_path: Path) -> None:
     code = "import time; print('loading weights', flush=True); time.sleep(600)"
-    error = refused(target(code, ready_timeout_s=0.5), tmp_path)
-    assert "not ready after 0.5 s" in error.what
+    error = refused(target(code), tmp_path, overdue=has_said(tmp_path / LOG, "loading weights"))
+    assert "not ready after 30 s" in error.what
     assert "/ready" in error.evidence
     assert "loading weights" in error.evidence
 
 
-def test_a_target_that_says_it_is_not_ready_is_quoted(tmp_path: Path) -> None:
-    error = refused(stub(health={"ready": "/not-there"}, ready_timeout_s=1.5), tmp_path)
+def test_a_target_that_says_it_is_not_ready_is_quoted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "httpx")  # it tells every answer that came
+    error = refused(stub(health={"ready": "/not-there"}), tmp_path, overdue=lambda: "404" in caplog.text)
     assert "answered 404" in error.evidence
 
 
@@ -111,9 +111,11 @@ def test_a_ready_path_that_accepts_and_never_answers_ends_the_wait(tmp_path: Pat
     code = """
         import socket, sys, time
         server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+        asked = server.accept()
+        print("was asked", flush=True)
         time.sleep(600)
     """
-    assert "Timeout" in refused(target(code, ready_timeout_s=0.5), tmp_path).evidence
+    assert "Timeout" in refused(target(code), tmp_path, overdue=has_said(tmp_path / LOG, "was asked")).evidence
 
 
 def test_a_command_that_does_not_exist_says_where_it_was_looked_for(tmp_path: Path) -> None:
@@ -329,8 +331,7 @@ with ProcessRuntime().start(target, Placement(Path({str(tmp_path)!r}))):
 """
     process = subprocess.Popen([sys.executable, "-c", lab])
     try:
-        log = tmp_path / "0-it.log"
-        assert eventually(lambda: log.exists() and "up" in log.read_text(encoding="utf-8"))
+        assert eventually(has_said(tmp_path / LOG, "up"))
         below = trees.belonging([trees.Root(process.pid, trees.read(process.pid).start_ticks)], "")  # type: ignore[union-attr]
         others = [trees.Root(p.pid, p.start_ticks) for pid, p in below.items() if pid != process.pid]
         assert len(others) == 2, "the server and the watchdog"

@@ -17,7 +17,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -29,11 +28,12 @@ from proofload import _process_trees as trees
 from proofload.clock import MonotonicClock
 from proofload.errors import ProofloadError, TargetError
 from proofload.runtimes import Placement, Runtime, Server
+from proofload.runtimes._ports import free_ports
 from proofload.target_model import Target
+from proofload.testing.eventually import PATIENCE_S, eventually
 from proofload.watchdog import Watchdog
 
 STUB = Path(__file__).with_name("stub_server.py")
-_PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,10 @@ class RuntimeCase:
 @contextmanager
 def running_stub() -> Iterator[tuple[int, int]]:
     """The stub server, started here: its port and pid."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_ports(["stub"])["stub"]
     process = subprocess.Popen([sys.executable, str(STUB), str(port)], stderr=subprocess.DEVNULL)
     try:
-        assert _eventually(lambda: _accepts(port)), "the stub server did not come up"
+        assert eventually(lambda: _accepts(port)), "the stub server did not come up"
         yield port, process.pid
     finally:
         process.kill()
@@ -133,7 +131,7 @@ def a_dead_target_is_noticed(case: RuntimeCase) -> None:
             return  # it knows of no process, and claims nothing
         for pid in server.pids:
             os.kill(pid, signal.SIGKILL)
-        assert _eventually(lambda: _raises_target_error(server)), "check_alive never raised TargetError"
+        assert eventually(lambda: _raises_target_error(server)), "check_alive never raised TargetError"
 
 
 def a_target_that_never_comes_up_is_a_clear_error(case: RuntimeCase) -> None:
@@ -173,7 +171,7 @@ def claim_name(claim: Callable[[RuntimeCase], None]) -> str:
 def _stub(url: str, command: list[str] | None, pid: int | None = None) -> Target:
     table: dict[str, object] = {"name": "stub", "transport": "http", "url": url, "health": {"ready": "/ready"}}
     if command is not None:
-        table["start"] = {"command": command, "ready_timeout_s": _PATIENCE_S}
+        table["start"] = {"command": command, "ready_timeout_s": PATIENCE_S}
     if pid is not None:
         table["probe"] = {"pid": pid}
     return Target.model_validate(table)
@@ -197,12 +195,3 @@ def _accepts(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
-
-
-def _eventually(claim: Callable[[], bool]) -> bool:
-    patience = time.monotonic() + _PATIENCE_S
-    while not claim():
-        if time.monotonic() > patience:
-            return False
-        time.sleep(0.01)
-    return True
