@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from proofload.verdict.codes import LATE_CLIENT
+
 STUBS = Path(__file__).parent / "stubs"
 MARK = "PROOFLOAD_ABUSE_TEST"
 PATIENCE_S = 100
@@ -42,7 +44,7 @@ class Ending:
     @property
     def disturbed(self) -> bool:
         """Whether the client was late and nothing else: on a small machine, tests may well disturb each other."""
-        return bool(self.spoiled) and self.spoiled <= {"send-lag", "cpu-starved", "loop-stall"}
+        return bool(self.spoiled) and self.spoiled <= LATE_CLIENT
 
 
 @dataclass

@@ -15,21 +15,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
 import pytest
 
 from proofload.cli.app import invoke
-from proofload.clock import NS_PER_S
 from proofload.store.record import RunRecord
+from proofload.store.segments import segment_files
+from proofload.verdict.codes import LATE_CLIENT
 
 if TYPE_CHECKING:
     from tests.abuse.conftest import Begin, Ending, Lab
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
-SETTINGS = ("rate_rps=100", "warmup_s=0", "arrival=constant", "timeout_s=1", "slo.ok_share=0.9")
-OF_THE_CLIENT = {"send-lag", "cpu-starved", "loop-stall"}
-LONGEST_LOSS_S = 3.0
-"""Between the kill and the last sample on disk: a segment's time, and what it takes to write one."""
+SETTINGS = ("rate_rps=100", "warmup_s=0", "arrival=constant", "timeout_s=10", "slo.ok_share=0.9")
+LIMITS = tuple(f"slo.{name}_ms=9000" for name in ("p50", "p95", "p99"))
+"""So many labs on one machine slow their targets, too, and that is not what is asked here."""
+ENOUGH = 150
+"""Samples on disk, when the end comes."""
 
 
 def killed(lab: Lab, word: str) -> None:
@@ -64,29 +67,34 @@ ACTS: Mapping[str, tuple[Callable[[Lab], None], int, str]] = {
 }
 
 
+def on_disk(folder: Path) -> int:
+    """Samples that a kill at this instant would leave."""
+    return sum(pq.read_metadata(path).num_rows for path in segment_files(folder / "samples"))
+
+
 @dataclass
 class Aftermath:
-    """What was found after an ending."""
+    """What was found after an ending, and how many samples were on disk before it."""
 
     ending: Ending
-    ended_ns: int
+    samples_before: int
     left_behind: dict[int, str]
 
 
 @pytest.fixture(scope="module")
 def aftermaths(begin: Begin, mortal: Callable[..., Path]) -> Mapping[str, Aftermath]:
     """All at once: they mostly wait."""
-    words = [word for setting in SETTINGS for word in ("--set", setting)]
+    words = [word for setting in (*SETTINGS, *LIMITS) for word in ("--set", setting)]
 
     def one(name: str) -> Aftermath:
         act, code, _ = ACTS[name]
-        duration_s = 5 if code == 0 else 60  # who is not stopped has to end by itself
+        duration_s = 8 if code == 0 else 60  # who is not stopped has to end by itself
         target = mortal("stubborn" if code == -signal.SIGKILL else "never")
         lab = begin("run", "load", "--target", target, *words, "--set", f"duration_s={duration_s}")
-        lab.wait_until(lambda: len(list(lab.folder.glob("samples/*.parquet"))) >= 2)
-        acted_ns = time.monotonic_ns()
+        lab.wait_until(lambda: on_disk(lab.folder) >= ENOUGH)
+        before = on_disk(lab.folder)
         act(lab)
-        return Aftermath(lab.ended(), acted_ns, lab.left_behind())
+        return Aftermath(lab.ended(), before, lab.left_behind())
 
     with ThreadPoolExecutor(len(ACTS)) as pool:
         return dict(zip(ACTS, pool.map(one, ACTS), strict=True))
@@ -101,7 +109,7 @@ def test_nothing_is_left_behind(aftermaths: Mapping[str, Aftermath], name: str) 
 def test_the_exit_code_is_that_of_the_ending(aftermaths: Mapping[str, Aftermath], name: str) -> None:
     ending = aftermaths[name].ending
     if ending.code == 3 and ACTS[name][1] == 0:  # so many labs on one machine disturb one another, and say so
-        assert ending.spoiled <= OF_THE_CLIENT
+        assert ending.spoiled <= LATE_CLIENT
     else:
         assert ending.code == ACTS[name][1], ending.err
 
@@ -119,12 +127,11 @@ def test_what_was_recorded_can_be_reported(
     else:
         assert record.result.status == "invalid"
         assert reason in spoiled["interrupted"]
-    assert spoiled.keys() <= {"interrupted", "conservation", "unsent"} | OF_THE_CLIENT
+    assert spoiled.keys() <= {"interrupted", "conservation", "unsent"} | LATE_CLIENT
     [phase] = record.result.phases
     assert sum(phase.outcomes.values()) == phase.planned
-    assert phase.outcomes["ok"] >= 150
-    last_s = int(record.samples().table["intended_ns"][-1]) / NS_PER_S
-    assert aftermaths[name].ended_ns / NS_PER_S - last_s <= LONGEST_LOSS_S
+    assert phase.outcomes["ok"] >= ENOUGH
+    assert len(record.samples()) >= aftermaths[name].samples_before
 
 
 @pytest.mark.parametrize("name", [name for name, act in ACTS.items() if act[1] >= 0 and "again" not in name])

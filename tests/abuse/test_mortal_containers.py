@@ -17,7 +17,7 @@ from proofload.runtimes._container_launch import TARGET_LABEL
 from proofload.store.record import RunRecord
 from proofload.testing.runtime_kit import STUB
 
-pytestmark = [pytest.mark.real, pytest.mark.containers]
+pytestmark = [pytest.mark.real, pytest.mark.containers, pytest.mark.timeout(300)]
 TARGET = """
 name = "{name}"
 transport = "http"

@@ -16,11 +16,11 @@ import pytest
 if TYPE_CHECKING:
     from tests.abuse.conftest import Begin, Ending
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 STUBS = Path(__file__).parent / "stubs"
 LAST_WORDS = "its last words: the disk is on fire"
-SETTINGS = ("rate_rps=100", "duration_s=2", "warmup_s=0", "arrival=constant", "timeout_s=3")
+SETTINGS = ("rate_rps=100", "duration_s=2", "warmup_s=0", "arrival=constant", "timeout_s=5")
 WORDS = [word for setting in SETTINGS for word in ("--set", setting)]
 FEW_DESCRIPTORS = ("sh", "-c", 'ulimit -n 64; exec "$0" "$@"')
 

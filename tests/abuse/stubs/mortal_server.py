@@ -2,9 +2,10 @@
 
     python mortal_server.py PORT END [AFTER]
 
-Prints its port (0: a free one). POST {"value": v} gives {"prediction": 2 v}. After AFTER requests it does what END
-says: "never", "stubborn" (ignores SIGTERM), "exit", "crash", "kill" (itself with SIGKILL), "mute" (lives on and answers
-no more). The first two have a child in a session of its own, so that only somebody thorough gets rid of both.
+Prints its port (0: a free one). POST {"value": v} gives {"prediction": 2 v}. Once AFTER answers are written, the next
+request makes it do what END says: "never", "stubborn" (ignores SIGTERM), "exit", "crash", "kill" (itself with SIGKILL),
+"mute" (lives on and answers no more). The first two have a child in a session of its own, so that only somebody
+thorough gets rid of both.
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 def main(port: int, end: str, after: int) -> None:
     """Serve until the end."""
-    served = itertools.count(1)
-    if end == "never":
-        served = itertools.count(1)
+    asked, answered = itertools.count(1), itertools.count(1)
+    last_answer = threading.Event()
     if end == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if end in {"never", "stubborn"}:
@@ -34,16 +34,22 @@ def main(port: int, end: str, after: int) -> None:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if next(served) > after:
+            if next(asked) > after:
+                last_answer.wait()  # of those before, some may still be on their way
                 die(end)
             answer = json.dumps({"prediction": 2 * body["value"]}).encode()
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+            if next(answered) == after:
+                last_answer.set()
 
         def log_message(self, *_: object) -> None:
             """Silent: its last words are what a test looks for."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128  # a connection that finds no place tries again a second later
+
+    server = Server(("127.0.0.1", port), Handler)
     sys.stdout.write(f"{server.server_port}\n")
     sys.stdout.flush()
     server.serve_forever()
