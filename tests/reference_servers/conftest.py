@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from proofload.runtimes._ports import free_ports
 from proofload_servers.serving import Service, Settings
 
 WIDTH = 4
@@ -104,15 +104,8 @@ def until() -> Callable[[Condition], None]:
 
 @pytest.fixture(scope="session")
 def new_port() -> Callable[[], int]:
-    """A port that was free a moment ago."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            return port
-
-    return find
+    """A port that is free, and that no outgoing connection is given."""
+    return lambda: free_ports(["it"])["it"]
 
 
 @pytest.fixture

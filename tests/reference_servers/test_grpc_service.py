@@ -208,9 +208,9 @@ def test_the_side_port_has_health_and_metrics(server: Running) -> None:
 
 def test_expired_work_is_dropped_and_counted(tiny_model: Path, started: Start, until: Until) -> None:
     """The deadline passes while the batch waits for company."""
-    with started(tiny_model, "--no-adaptive", "--max-delay-ms", "400", "--max-batch", "8") as running:
+    with started(tiny_model, "--no-adaptive", "--max-delay-ms", "1500", "--max-batch", "8") as running:
         with pytest.raises(grpc.RpcError) as caught:
-            running.call("Predict", request(1), PredictResponse)(request(1), timeout=0.1)
+            running.call("Predict", request(1), PredictResponse)(request(1), timeout=1)
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         until(lambda: "proofload_expired_total 1.0" in running.side.get("/metrics").text)
         assert "proofload_batch_size_count 0.0" in running.side.get("/metrics").text
@@ -235,7 +235,7 @@ def test_a_full_queue_sheds_with_a_time_to_try_again(tiny_model: Path, started: 
 
 
 def test_sigterm_answers_what_is_in_flight_and_exits_with_zero(tiny_model: Path, started: Start) -> None:
-    flags = ("--no-adaptive", "--max-delay-ms", "700", "--max-batch", "64", "--drain-notice-s", "0")
+    flags = ("--no-adaptive", "--max-delay-ms", "3000", "--max-batch", "64", "--drain-notice-s", "0")
     with started(tiny_model, *flags) as running:
         answers = running.stream(iter([request(5)]))  # waits in the batch while the signal comes
         call = running.call("Predict", request(6), PredictResponse).future(request(6), timeout=WAIT_S)

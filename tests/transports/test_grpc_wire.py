@@ -606,19 +606,20 @@ def test_the_servers_deadline_is_our_patience_and_its_expiry_is_left_to_the_engi
     name: str, spec: TransportSpec
 ) -> None:
     seen: list[str] = []
+    patience_s = 1.0
 
     async def script(connection: PeerConnection) -> None:
         await connection.greet()
         async for request in connection.requests():
             seen.append(request.headers.get("grpc-timeout", ""))
             if len(seen) == 1:
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(patience_s)
                 connection.write(connection.trailers(request.stream, [*OK_HEAD, ("grpc-status", "4")]))
             else:
                 connection.answer(request.stream, request.body[5:])
 
     async def work() -> None:
-        async with session(name, replace(spec, timeout_s=0.3), script) as s:
+        async with session(name, replace(spec, timeout_s=patience_s), script) as s:
             s.transport.send(0, 0)
             async with asyncio.timeout(PATIENCE_S):
                 for row in range(1, 1000):
@@ -632,7 +633,8 @@ def test_the_servers_deadline_is_our_patience_and_its_expiry_is_left_to_the_engi
 
     run(work)
     unit = {"m": 1, "u": 1_000, "n": 1_000_000, "S": 0.001}
-    assert 200 <= float(seen[0][:-1]) / unit[seen[0][-1]] <= 330
+    told_ms = float(seen[0][:-1]) / unit[seen[0][-1]]
+    assert 200 <= told_ms <= 1030, "what is left of it when it is written, rounded up"
 
 
 # Streams.
