@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from proofload import _process_trees as trees
 from proofload._locust import worker
 from proofload._locust.joining import Gathering
 from proofload._locust.worker import Shipment, serve_one_run
@@ -28,7 +29,7 @@ from proofload.engine.worker import ArmSpec
 from proofload.errors import InputError, MeasurementError
 from proofload.judging import judge
 from proofload.records import Outcome, Samples, Status
-from proofload.runtimes._ports import free_ports, holder
+from proofload.runtimes._ports import free_ports
 from proofload.store.folder import RunFolder, claim
 from proofload.store.record import RunRecord
 from proofload.testing.synthetic_run import run_json
@@ -155,14 +156,15 @@ def test_a_master_that_no_worker_comes_to_says_so_and_leaves_nothing(tmp_path: P
     words = ["--master", "--headless", "--expect-workers", "2", "--worker-patience", "0.5", "--time-limit", "3"]
     words += ["--master-port", str(port), "--target", url, "--payloads", payloads, "--out", str(tmp_path / "run")]
     command = [sys.executable, "-m", "proofload", "locust", *words]
-    master = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    mark = {trees.MARKER: tmp_path.name}
+    master = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ | mark)
     _, told = master.communicate(timeout=60)
     assert master.returncode == 3, told
     assert f"waiting for workers on 127.0.0.1:{port}, 2 in all, 0.5 s at most" in told
     assert "0 of 2 workers came" in told
     assert "next: start `proofload locust --worker" in told
     assert not (tmp_path / "run").exists()
-    assert holder(port) is holder(port + 1) is None
+    assert not trees.belonging([], tmp_path.name)
 
 
 def pair_of_free_ports() -> int:
@@ -180,20 +182,23 @@ def test_who_has_another_token_is_sent_away_and_a_workers_error_is_the_masters(
     run = RunFolder(claim(tmp_path / "run"), run_json(100, 1.0, 1))
     refused: list[MeasurementError] = []
 
-    def stranger() -> None:
+    def first_as_a_stranger() -> None:
         try:
             serve_one_run("127.0.0.1", listener.getsockname()[1], token="another", run=1, cores=[None])
         except MeasurementError as exc:
             refused.append(exc)
+        serve_one_run("127.0.0.1", listener.getsockname()[1], token=TOKEN, run=1, cores=[None])
 
-    thread = threading.Thread(target=stranger)
+    thread = threading.Thread(target=first_as_a_stranger)
     thread.start()
-    with joining(listener, "here"):
+    try:
         with Gathering(listener, TOKEN, 1, 1).ready(EngineSpec(payloads, []), run, os.environ) as engine:
             with pytest.raises(InputError, match=r"worker 0 \(.*NO_SUCH_SECRET is not set"):
                 engine.open(0, arm(url, headers={"X-Key": "env:NO_SUCH_SECRET"}))
             engine.open(0, arm(url))
-    listener.close()
-    thread.join()
+    finally:
+        listener.close()
+        thread.join()
     run.close()
-    assert not refused or "its token is another one" in refused[0].what
+    (error,) = refused
+    assert "its token is another one" in error.what
