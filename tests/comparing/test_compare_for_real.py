@@ -14,6 +14,7 @@ SERVER = Path(__file__).parent / "stubs" / "timed_server.py"
 
 
 @pytest.mark.real
+@pytest.mark.quiet
 def test_a_slower_server_is_worse_and_its_lifetimes_are_run_folders(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

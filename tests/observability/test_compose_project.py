@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,8 @@ from typing import Any
 import docker
 import pytest
 import yaml
+
+from proofload.runtimes._ports import free_ports
 
 pytestmark = [pytest.mark.real, pytest.mark.containers, pytest.mark.kafka, pytest.mark.timeout(300)]
 OURS = "proofload-servers:cpu"
@@ -73,7 +74,7 @@ def project(
     assert services["flask"]["image"] == servers_image == OURS
     _refuse_missing(container_engine, {services[name]["image"] for name in ("kafka", "redis", "router")})
     variables = re.findall(r"127\.0\.0\.1:\$\{(\w+):-\d+\}", (checkout / "docker-compose.yml").read_text("utf-8"))
-    ports = dict(zip(variables, _free_ports(len(variables)), strict=True))
+    ports = free_ports(variables)
     running = Project(
         command=_compose(required_program),
         root=checkout,
@@ -118,16 +119,6 @@ def _refuse_missing(engine: docker.DockerClient, images: set[str]) -> None:
             if os.environ.get("PROOFLOAD_REQUIRE_ALL"):
                 pytest.fail(f"{reason}, and PROOFLOAD_REQUIRE_ALL is set")
             pytest.skip(reason)
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("127.0.0.1", 0))
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
 
 
 def _wait_until_healthy(project: Project) -> None:

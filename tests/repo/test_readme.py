@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import tomllib
@@ -22,6 +21,7 @@ import pytest
 from proofload import errors
 from proofload._in_pytest.telling import EXIT_INCONCLUSIVE
 from proofload.overrides import parsed
+from proofload.runtimes._ports import free_ports
 from proofload.scenarios import load_scenario
 from proofload.targets import load_target
 
@@ -68,12 +68,6 @@ def serving() -> Iterator[list[subprocess.Popen[str]]]:
         server.communicate(timeout=30)
 
 
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def serve(command: str, folder: Path, environment: dict[str, str]) -> subprocess.Popen[str]:
     server = subprocess.Popen(
         shlex.split(command), cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -85,10 +79,11 @@ def serve(command: str, folder: Path, environment: dict[str, str]) -> subprocess
 
 
 @pytest.mark.real
+@pytest.mark.timeout(600)  # more than a dozen commands, of which each may take its minute
 def test_every_command_works_as_written(
     folder: Path, environment: dict[str, str], serving: list[subprocess.Popen[str]]
 ) -> None:
-    port = free_port()
+    port = str(free_ports(["it"])["it"])
     for name in files():
         path = folder / name
         path.write_text(path.read_text(encoding="utf-8").replace(PORT, port), encoding="utf-8")
