@@ -34,7 +34,7 @@ fixtures: setup ## Build the models, payloads and goldens into fixtures/build
 
 DEMO := capacity soak peak-10x cold-start canary-rollback skew
 
-demo: setup ## Compare the four reference servers, then put one through five ordeals (about nine minutes)
+demo: setup ## Compare the four reference servers, then put one through five ordeals (about nine minutes, and one of set-up the first time)
 	@rm -rf out/demo && mkdir -p out/demo
 	@for scenario in $(DEMO) ; do \
 	  $(BIN)/proofload run $$scenario --quick --out out/demo/$$scenario || case $$? in 1|3) ;; *) exit 1 ;; esac ; done
