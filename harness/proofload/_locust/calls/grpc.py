@@ -13,7 +13,7 @@ from proofload.errors import InputError, TargetError
 from proofload.transports import Sink, TransportSpec
 from proofload.transports._grpc import aio_errors, schema, statuses
 from proofload.transports._grpc.messages import Reader, encode
-from proofload.transports._grpc.target import address_of, metadata_of
+from proofload.transports._grpc.target import address_of, metadata_of, patience_of
 
 T = TypeVar("T")
 
@@ -30,6 +30,7 @@ class GrpcCalls:
         self._address = address_of(spec)
         self._metadata = tuple(metadata_of(spec))
         self._reader: Reader | None = None
+        self.tells_deadline = patience_of(spec) is not None
         self.bodies: list[bytes] = []
         self.call: Any = None
 
@@ -90,7 +91,7 @@ class _Asking:
         until = monotonic() + patience_s
         sink.sent(0)
         try:
-            answer = self._calls.call(self._calls.bodies[payload], timeout=patience_s, metadata=self._metadata)
+            answer = self._answer(self._calls.bodies[payload], patience_s)
         except grpc.RpcError as exc:
             code = exc.code().value[0]
             expired = monotonic() >= until - statuses.PATIENCE_MARGIN_S
@@ -99,6 +100,19 @@ class _Asking:
             aio_errors.report(sink, 0, code, exc.details() or "")
         else:
             sink.answered(0, 0, answer)
+
+    def _answer(self, body: bytes, patience_s: float) -> bytes:
+        call, metadata = self._calls.call, self._metadata
+        if self._calls.tells_deadline:
+            answer: bytes = call(body, timeout=patience_s, metadata=metadata)
+            return answer
+        pending = call.future(body, metadata=metadata)
+        try:
+            answer = pending.result(timeout=patience_s)
+        except grpc.FutureTimeoutError as exc:
+            pending.cancel()
+            raise TimeoutError from exc
+        return answer
 
 
 def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
