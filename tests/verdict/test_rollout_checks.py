@@ -118,12 +118,21 @@ def test_the_stages_share_the_chance_to_call_a_split_wrong() -> None:
     assert split_check((), alpha=0.001, by_users=False).status is Status.INCONCLUSIVE
 
 
+@pytest.mark.parametrize(("units", "status"), [(1, Status.INCONCLUSIVE), (9, Status.INCONCLUSIVE), (10, Status.PASS)])
+def test_a_split_of_so_few_that_nothing_could_fail_is_open(units: int, status: Status) -> None:
+    check = split_check((SplitSeen(0.5, units, units // 2, 0.0),), alpha=0.001, by_users=True)
+    assert check.status is status
+    assert bool(check.settle) is (status is Status.INCONCLUSIVE)
+
+
 def test_users_on_both_sides_fail_beyond_a_slip() -> None:
     assert assignment_check(1, 1000, 0, 500, alpha=0.001).status is Status.PASS
     found = assignment_check(30, 1000, 0, 500, alpha=0.001)
     assert (found.status, found.cause) == (Status.FAIL, "unstable-assignment")
     assert assignment_check(0, 1000, 40, 500, alpha=0.001).status is Status.FAIL
     assert assignment_check(0, 0, 0, 0, alpha=0.001).status is Status.INCONCLUSIVE
+    assert assignment_check(0, 1, 0, 0, alpha=0.001).status is Status.INCONCLUSIVE
+    assert assignment_check(0, 2, 0, 0, alpha=0.001).status is Status.PASS
 
 
 @pytest.mark.parametrize(
@@ -138,6 +147,8 @@ def test_users_on_both_sides_fail_beyond_a_slip() -> None:
         (500, 1, False, False, Status.PASS),
         (500, 9, False, False, Status.FAIL),
         (0, 0, False, False, Status.INCONCLUSIVE),
+        (1, 0, False, False, Status.INCONCLUSIVE),
+        (2, 0, False, False, Status.PASS),
     ],
 )
 def test_what_a_switch_may_lose(in_flight: int, lost: int, routed: bool, ended: bool, status: Status) -> None:

@@ -54,6 +54,8 @@ def test_a_split_is_judged_by_those_who_were_assigned() -> None:
     assert split_ruling((600, 400), 0.5, alpha=0.001)[0] is Status.FAIL
     assert split_ruling((950, 50), 0.05, alpha=0.001)[0] is Status.PASS
     assert split_ruling((0, 0), 0.5, alpha=0.001)[0] is Status.INCONCLUSIVE
+    assert split_ruling((1, 0), 0.5, alpha=0.001)[0] is Status.INCONCLUSIVE
+    assert split_ruling((6, 6), 0.5, alpha=0.001)[0] is Status.PASS
 
 
 def test_margins_are_told_as_they_are_applied() -> None:

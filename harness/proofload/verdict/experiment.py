@@ -64,12 +64,16 @@ def three_figures(margin: float) -> float:
 
 
 def split_ruling(users: Sequence[int], share: float, *, alpha: float) -> tuple[Status, float]:
-    """Were users (or requests) assigned as asked? Exact binomial test of the canary's count; fail below `alpha`."""
+    """Were users (or requests) assigned as asked? Exact binomial test of the canary's count; fail below `alpha`. Of so
+    few that no count could be below it, nothing is known."""
     total = int(sum(users))
     if not total:
         return Status.INCONCLUSIVE, float("nan")
     chance = float(stats.binomtest(int(users[1]), total, share).pvalue)
-    return (Status.FAIL if chance < alpha else Status.PASS), chance
+    if chance < alpha:
+        return Status.FAIL, chance
+    least = min(stats.binomtest(count, total, share).pvalue for count in (0, total))
+    return (Status.PASS if least < alpha else Status.INCONCLUSIVE), chance
 
 
 def _saying(low: float, high: float, margin: float, direction: Direction) -> Saying:

@@ -136,16 +136,18 @@ def split_check(seen: tuple[SplitSeen, ...], *, alpha: float, by_users: bool) ->
     if worst is None or not worst.units:
         return Check("split", Status.INCONCLUSIVE, None, None, "", NOTHING, "no request was split", "a run with data")
     failed = worst.log_e >= limit
+    could = any(one.units * -math.log(min(one.share, 1.0 - one.share) or alpha) >= limit for one in seen)
     told = "; ".join(f"{one.share:.0%}: {one.on_canary:,} of {one.units:,} {unit}" for one in seen)
     low, high = share_bounds(worst.on_canary, worst.units)
     return Check(
         name="split",
-        status=Status.FAIL if failed else Status.PASS,
+        status=Status.FAIL if failed else Status.PASS if could else Status.INCONCLUSIVE,
         observed=worst.seen,
         limit=worst.share,
         unit="share",
         interval=Interval(low, high),
         evidence=f"{told}. Largest e-value {math.exp(min(worst.log_e, 600)):.3g} of {math.exp(limit):,.0f}",
+        settle="" if could else f"more {unit}: of so few, none on the side that they were not sent to would be chance",
         cause="split-mismatch" if failed else "",
     )
 
@@ -161,16 +163,18 @@ def assignment_check(
     failed = too_many(both, users, tolerated=tolerated, alpha=alpha / 2) or too_many(
         left, could, tolerated=tolerated, alpha=alpha / 2
     )
+    enough = too_many(users, users, tolerated=tolerated, alpha=alpha / 2)
     low, high = share_bounds(both, users)
     return Check(
         name="assignment",
-        status=Status.FAIL if failed else Status.PASS,
+        status=Status.FAIL if failed else Status.PASS if enough else Status.INCONCLUSIVE,
         observed=both / users,
         limit=tolerated,
         unit="share",
         interval=Interval(low, high),
         evidence=f"{both:,} of {users:,} users were served by both versions while no share moved"
         + (f"; {left:,} of {could:,} left the canary while its share grew" if could else ""),
+        settle="" if enough else "more users that are seen twice: even all of so few could be chance",
         cause="unstable-assignment" if failed else "",
     )
 
@@ -178,8 +182,8 @@ def assignment_check(
 def switch_check(seen: Switch, *, alpha: float, ended: bool, tolerated: float = TOLERATED) -> Check:
     """Were requests lost by a switch? `ended`: a version was told to end, so they were in flight on it."""
     failed = too_many(seen.lost, seen.in_flight, tolerated=tolerated, alpha=alpha)
-    thin = ended and seen.in_flight < 2 and not seen.routed
-    thin = thin or (not seen.in_flight and not ended) or (ended and seen.lost > 0)  # one may be chance
+    could = seen.in_flight > 1 and too_many(seen.in_flight, seen.in_flight, tolerated=tolerated, alpha=alpha)
+    thin = not (could or (ended and seen.routed)) or (ended and seen.lost > 0)  # one may be chance
     status = Status.FAIL if failed else Status.INCONCLUSIVE if thin else Status.PASS
     low, high = share_bounds(seen.lost, seen.in_flight)
     what = "requests in flight when it was told to end" if ended else "requests sent while a share moved"

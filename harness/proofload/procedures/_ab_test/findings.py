@@ -229,7 +229,8 @@ def _split(found: Found, alpha_fail: float) -> Check:
         evidence = "nobody was assigned"
     return Check(
         "split", status, seen, found.share, "share", Interval(None, None), evidence,
-        settle="" if total else "users", cause="split-mismatch" if status is Status.FAIL else "",
+        settle=f"more {what}" if status is Status.INCONCLUSIVE else "",
+        cause="split-mismatch" if status is Status.FAIL else "",
     )  # fmt: skip
 
 
