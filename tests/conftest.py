@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import shutil
@@ -69,8 +70,10 @@ def container_engine() -> Iterator[docker.DockerClient]:
 def servers_image(container_engine: docker.DockerClient, required_program: Callable[..., str], checkout: Path) -> str:
     """The tag of the reference servers' image, built from this checkout; built now unless it is up to date."""
     required_program("docker")
-    build = [sys.executable, "reference_servers/build_images.py"]
-    done = subprocess.run(build, cwd=checkout, capture_output=True, text=True, check=False)
+    program = checkout / "reference_servers" / "build_images.py"
+    with program.open(encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several workers one builds, and the others find it built
+        done = subprocess.run([sys.executable, program], cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr}"
     return "proofload-servers:cpu"
 

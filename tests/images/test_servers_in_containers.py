@@ -94,7 +94,7 @@ def test_models_may_be_mounted_in_place_of_those_baked_in(
 def test_it_is_not_healthy_before_its_model_is_loaded(start: Start) -> None:
     allowed = {"PROOFLOAD_ALLOW_FAULTS": "1"}
     at_once = {"interval": 500_000_000, "start_period": 1_000_000, "retries": 1}
-    slow = ["--fault", "slow-load:load_s=4"]
+    slow = ["--fault", "slow-load:load_s=8"]
     with start("grpc_service", *slow, environment=allowed, healthcheck=at_once) as started:
         started.await_health("unhealthy", because="503")
         started.await_health("healthy")

@@ -20,15 +20,17 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from proofload.brokers import PARTITIONS, is_embedded
 from proofload.errors import InputError, MeasurementError
 from proofload.procedures._kafka_delivery.session import least_session_s
+from proofload.records import Outcome
 from proofload.runtimes import Placement
 from proofload.runtimes._broker import broker_for
 from proofload.runtimes._broker_container import ContainerBroker, configuration, container_broker
 from proofload.runtimes.external import ExternalRuntime
+from proofload.store.segments import read_samples
 from proofload.target_model import KAFKA_IMAGE, Target
 from proofload.watchdog import Watchdog
 
 WAIT_S = 60.0
-CONTAINERS = [pytest.mark.real, pytest.mark.kafka, pytest.mark.containers]
+CONTAINERS = [pytest.mark.real, pytest.mark.kafka, pytest.mark.containers, pytest.mark.timeout(300)]
 OWNER = """
 import sys, time
 from pathlib import Path
@@ -184,7 +186,7 @@ class TestForReal:
             (told,) = [
                 one for one in map(json.loads, events.read_text(encoding="utf-8").splitlines()) if of_server(one)
             ]
-            time.sleep(1.0)  # some messages are answered
+            until(lambda: bool((read_samples(tmp_path / "run" / "samples")["outcome"] == Outcome.OK).any()))
             container_engine.containers.get(told["detail"]["facts"]["broker"]["container"]).kill()
             out, err = lab.communicate(timeout=WAIT_S)
         assert lab.returncode == 3, err

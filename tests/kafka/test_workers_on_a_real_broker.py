@@ -25,7 +25,7 @@ from proofload.targets import load_target
 from proofload.watchdog import Watchdog
 from proofload.workloads.payloads import load_payloads
 
-pytestmark = [pytest.mark.real, pytest.mark.kafka, pytest.mark.containers]
+pytestmark = [pytest.mark.real, pytest.mark.kafka, pytest.mark.containers, pytest.mark.timeout(300)]
 WAIT_S = 90.0
 MESSAGES = 2000
 TOGETHER = 20

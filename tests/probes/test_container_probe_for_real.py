@@ -25,6 +25,7 @@ BUSY = "while :; do :; done"
 HOLD = "head -c 8388608 /dev/zero > /dev/shm/held; cat /bin/* > /dev/null; sleep 600"
 BURST = "sleep 600 & tail /dev/zero; sleep 600"
 """The second process takes memory without end, is killed, and the first goes on."""
+WAITING_BURST = "until [ -e /go ]; do sleep 0.05; done; exec tail /dev/zero"
 PATIENCE_S = 60.0
 
 
@@ -104,9 +105,10 @@ def test_a_process_that_the_memory_limit_killed_is_counted(container_engine: doc
 def test_a_container_that_its_memory_limit_ended_says_so_once(
     container_engine: docker.DockerClient, files: bool
 ) -> None:
-    with running(container_engine, "sleep 1; exec tail /dev/zero", mem_limit=LIMIT, memswap_limit=LIMIT) as made:
+    with running(container_engine, WAITING_BURST, mem_limit=LIMIT, memswap_limit=LIMIT) as made:
         probe = probe_of(made, files=files)
         values(probe)
+        made.exec_run(["touch", "/go"], detach=True)
         made.wait(timeout=PATIENCE_S)
         assert values(probe) == {"oom_kills": 1}
         with pytest.raises(TargetError, match="has ended"):
