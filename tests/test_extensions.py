@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from proofload.runtimes._ports import free_ports
 from proofload.testing.probe_kit import CLAIMS, ProbeCase, claim_name
 from proofload.testing.transport_kit import Behaviour, Check, TransportKit, checks_for
 from proofload.transports import TransportSpec
@@ -168,9 +169,7 @@ def loaded(name: str) -> ModuleType:
 
 def started_server() -> tuple[int, subprocess.Popen[bytes]]:
     """The serving option on a port of its own, accepting connections."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = free_ports([SERVER])[SERVER]
     server = subprocess.Popen([sys.executable, EXTENSIONS / SERVER / "__main__.py", "--port", str(port)])
     while True:
         assert server.poll() is None, "the server ended"

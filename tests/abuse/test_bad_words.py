@@ -26,11 +26,13 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     assert not list(tmp_path.glob("proofload-bug-*"))
 
 
-def target(name: str, *, port: str = "{port}", start: str = "", ready: str = "", extra: str = "") -> None:
+def target(
+    name: str, *, port: str = "{port}", start: str = "", ready: str = "", extra: str = "", within_s: float = 60
+) -> None:
     command = start or json.dumps([sys.executable, str(SERVER), port, "mute"])
     Path(f"{name}.target.toml").write_text(
         f'name = "{name}"\ntransport = "http"\nurl = "http://127.0.0.1:{port}/"\npayloads = "p.jsonl"\n{extra}\n'
-        f"{ready}\n[start]\ncommand = {command}\nready_timeout_s = 1\n",
+        f"{ready}\n[start]\ncommand = {command}\nready_timeout_s = {within_s}\n",
         encoding="utf-8",
     )
 
@@ -115,9 +117,10 @@ def test_a_flag_that_cannot_be_is_told(capfd: pytest.CaptureFixture[str], words:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{}/", "grpc://127.0.0.1:{}/x.Y/Z", "kafka://127.0.0.1:{}"])
 def test_a_target_that_refuses_connections_is_told(capfd: pytest.CaptureFixture[str], url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closing:
-        port = closing.getsockname()[1]
-    told = refused(capfd, "--target", url.format(port), "--payloads", "p.jsonl", *_kafka(url))
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        port = unheard.getsockname()[1]
+        told = refused(capfd, "--target", url.format(port), "--payloads", "p.jsonl", *_kafka(url))
     assert str(port) in told
 
 
@@ -137,19 +140,19 @@ def test_a_port_that_is_held_is_told_with_its_holder(capfd: pytest.CaptureFixtur
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("start", "ready", "says"),
+    ("start", "ready", "within_s", "says"),
     [
-        ('["no-such-program"]', "", "no-such-program"),
-        ('["sh", "-c", "echo out of luck >&2; exit 3"]', "", "out of luck"),
-        ('["sh", "-c", "echo alive and deaf; exec sleep 60"]', "", "alive and deaf"),
-        ('["sh", "-c", "kill -9 $$"]', "", "SIGKILL"),
-        ("", '[health]\nready = "/nowhere"', "was not ready after 1 s"),
+        ('["no-such-program"]', "", 60, "no-such-program"),
+        ('["sh", "-c", "echo out of luck >&2; exit 3"]', "", 60, "out of luck"),
+        ('["sh", "-c", "echo alive and deaf; exec sleep 600"]', "", 2, "alive and deaf"),
+        ('["sh", "-c", "kill -9 $$"]', "", 60, "SIGKILL"),
+        ("", '[health]\nready = "/nowhere"', 1, "was not ready after 1 s"),
     ],
 )
 def test_a_target_that_does_not_start_is_told_with_the_end_of_its_log(
-    capfd: pytest.CaptureFixture[str], start: str, ready: str, says: str
+    capfd: pytest.CaptureFixture[str], start: str, ready: str, within_s: float, says: str
 ) -> None:
-    target("bad", start=start, ready=ready)
+    target("bad", start=start, ready=ready, within_s=within_s)
     assert says in refused(capfd, "--target", "./bad.target.toml")
 
 

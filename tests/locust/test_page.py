@@ -57,7 +57,7 @@ def page(folder: Path, url: str, payloads: str, *more: str) -> Iterator[str]:
         else:
             pytest.fail(f"there is no page:\n{said}")
         running.send_signal(signal.SIGINT)
-        out, more_said = running.communicate(timeout=30)
+        out, more_said = running.communicate(timeout=60)
         assert running.returncode == 3, f"both runs were stopped by hand:\n{said}{more_said}\n{out}"
     finally:
         running.kill()

@@ -129,9 +129,10 @@ def test_a_probe_that_hangs_delays_no_other_and_records_nothing_after_the_end() 
 
     quick, hung = Scripted(good), Scripted(hang)
     quick.interval_s = 0.001
-    with ProbeLoop([("hung", hung), ("quick", quick)], record, lambda _: None):
+    with ProbeLoop([("hung", hung), ("quick", quick)], record, lambda _: None) as loop:
         assert enough.wait(60)
-        threading.Timer(0.2, release.set).start()
+        loop.halt()
+        release.set()
     assert {reading.source for reading in seen} == {"s"}
     assert quick.closed == hung.closed == 1
 
