@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -50,8 +51,22 @@ def test_the_kit_catches_a_runtime_that_leaves_its_target_behind(tmp_path: Path)
 
 
 @pytest.mark.real
+def test_the_kit_catches_what_only_the_watchdog_ends(tmp_path: Path) -> None:
+    class Forgetful:
+        def start(self, target: Target, placement: Placement) -> AbstractContextManager[Server]:
+            assert placement.watchdog is not None
+            placement.watchdog.adopt(left)  # without the lab's marker, as a container's process is
+            return ProcessRuntime().start(target, placement)
+
+    with subprocess.Popen(["sleep", "600"]) as left, pytest.raises(AssertionError, match="the watchdog had to end"):
+        runtime_kit.nothing_it_started_outlives_the_block(
+            RuntimeCase(Forgetful(), starts_targets=True, folder=tmp_path)
+        )
+
+
+@pytest.mark.real
 def test_the_kit_catches_a_runtime_that_notices_no_death(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime_kit, "_PATIENCE_S", 1.0)
+    monkeypatch.setattr("proofload.testing.eventually.PATIENCE_S", 1.0)
     monkeypatch.setattr("proofload.runtimes._started.Started.check_alive", lambda _: None)
     with pytest.raises(AssertionError, match="check_alive"):
         runtime_kit.a_dead_target_is_noticed(RuntimeCase(ProcessRuntime(), starts_targets=True, folder=tmp_path))

@@ -114,6 +114,7 @@ def nothing_it_started_outlives_the_block(case: RuntimeCase) -> None:
             assert not trees.belonging([], watchdog.token), "a process with the lab's marker is left"
         else:
             assert all(trees.alive(who) for who in started), "it was not its to stop"
+    assert not watchdog.left_behind, "the watchdog had to end what was left: a process, or a container"
 
 
 def it_stops_after_an_error_too(case: RuntimeCase) -> None:
