@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from proofload.clock import NS_PER_S
 from proofload.errors import RunFolderError
 from proofload.judging import judge
 from proofload.procedures import load
@@ -86,6 +87,40 @@ def test_a_target_that_died_has_failed_even_where_the_client_was_late(folder: Pa
     assert result.status is Status.FAIL
     assert result.checks[0].name == "target-stays-up"
     assert "last words" in result.checks[0].evidence
+
+
+def died(folder: Path, *, at_s: float, evidence: str) -> Result:
+    """As the lab records it."""
+    record = RunRecord(folder)
+    writer = RunFolder(folder, record.run)
+    [phase] = record.phases
+    writer.add_event(Event(phase.start_ns + round(at_s * NS_PER_S), "phase-cut", {"phase": 0, "ran_s": at_s}))
+    told = {"what": "target x died during the run: it ended with exit status 2", "cause": "", "evidence": evidence}
+    writer.add_event(Event(phase.start_ns + round((at_s + 3) * NS_PER_S), "target-died", told))
+    writer.close()
+    return judged(folder)
+
+
+def test_a_death_under_load_is_told_first_with_how_when_and_at_what_rate(folder: Path) -> None:
+    log = "the end of logs/0-x.log:\nstarting\npanic: too many clients\ngoroutine 1 [running]:"
+    result = died(folder, at_s=4.0, evidence=log)
+    first, words, remedy = result.headline
+    assert first.endswith("died under load: it ended with exit status 2, 4.00 s into “load”, at about 500 requests/s.")
+    assert words == "Its last words: “panic: too many clients”."
+    assert "read the end of its log" in remedy
+    assert (result.checks[0].name, result.checks[0].cause) == ("target-stays-up", "dies-under-load")
+    assert "4.00 s into “load”" in result.checks[0].evidence
+
+
+def test_what_a_death_left_open_is_not_to_be_settled_by_other_settings(folder: Path) -> None:
+    for path in (folder / "samples").iterdir():
+        path.unlink()
+    result = died(folder, at_s=4.0, evidence="its log is empty (logs/0-x.log)")
+    assert "last words" not in " ".join(result.headline)
+    advice = {check.settle for check in result.checks if check.status is Status.INCONCLUSIVE}
+    assert advice == {"a run that the target survives: mend first what ended it"}
+    [no_data] = [item for item in result.validity if item.code == "no-data"]
+    assert no_data.detail.endswith("the target died before")
 
 
 @pytest.mark.parametrize(

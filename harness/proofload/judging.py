@@ -12,15 +12,8 @@ from proofload.clock import NS_PER_S
 from proofload.discovery import module_for
 from proofload.errors import ProofloadError, RunFolderError
 from proofload.procedures import Circumstances, Findings, Procedure, ended_early
-from proofload.procedures._container_readings import (
-    Readings,
-    arms,
-    counted,
-    killed_at_its_limit,
-    kills,
-    last,
-    throttled_share,
-)
+from proofload.procedures._container_readings import Readings, arms, counted, kills, last, throttled_share
+from proofload.procedures._death import STAYS_UP, Death, cut_off, death_of, left_open
 from proofload.procedures._stream_delivery import with_delivery
 from proofload.records import Check, Cost, Event, Interval, PhaseSummary, Result, Status, Validity
 from proofload.scenarios import Scenario
@@ -39,7 +32,10 @@ def judge(record: RunRecord) -> Result:
         procedure: Procedure = module.create()
         _is_whole(record)
         findings = _found(procedure, record, scenario)
-        checks = _with_limits(record, (*_died(record), *findings.checks), findings.phases)
+        death = death_of(record)
+        if death is not None:
+            findings = _cut_by(death, findings)
+        checks = _with_limits(record, findings.checks, findings.phases)
         validity = _with_the_end(findings.validity, ended_early(record))
         status = _status(validity, checks)
         return Result(
@@ -123,15 +119,20 @@ def _cost(cost: Cost | None, status: Status) -> Cost | None:
     return replace(cost, per_million=None, interval=Interval(None, None), priced=False, detail=why)
 
 
-def _died(record: RunRecord) -> tuple[Check, ...]:
-    """A target that died under load has failed, whatever it answered before."""
-    for event in record.events:
-        if event.kind == "target-died":
-            said = (event.detail["what"], event.detail.get("cause", ""), event.detail.get("evidence", ""))
-            text = "; ".join(filter(None, said))
-            cause = "out-of-memory" if killed_at_its_limit(event) else ""
-            return (Check("target-stays-up", Status.FAIL, None, None, "", Interval(None, None), text, cause=cause),)
-    return ()
+def _cut_by(death: Death, findings: Findings) -> Findings:
+    """A target that died under load has failed, whatever it answered before.
+
+    What else its run showed is told after its death; a limit that killed it is told first, with what had filled it.
+    """
+    else_failed = any(check.status is Status.FAIL for check in findings.checks)
+    beside = findings.headline if else_failed else ()
+    told = death.sentences()
+    return replace(
+        findings,
+        checks=(death.check(), *left_open(findings.checks)),
+        validity=cut_off(findings.validity),
+        headline=(*beside, *told) if death.cause == "out-of-memory" else (*told, *beside),
+    )
 
 
 def _with_limits(record: RunRecord, checks: tuple[Check, ...], phases: tuple[PhaseSummary, ...]) -> tuple[Check, ...]:
@@ -147,7 +148,7 @@ def _with_limits(record: RunRecord, checks: tuple[Check, ...], phases: tuple[Pha
     share = throttled_share(readings, spans)
     if share is not None:
         checks = limits.blamed_on_throttling(checks, share, mostly_late=_mostly_late(phases))
-    died = any(check.name == "target-stays-up" for check in checks)
+    died = any(check.name == STAYS_UP for check in checks)
     own = [
         check
         for arm in sorted({*arms(readings), *_started(record)})
@@ -188,7 +189,7 @@ def _of_container(readings: Readings, arm: int, asked_bytes: float | None, *, di
 
 
 def _status(validity: Any, checks: tuple[Check, ...]) -> Status:
-    if any(check.name == "target-stays-up" for check in checks):
+    if any(check.name == STAYS_UP for check in checks):
         return Status.FAIL
     return overall(validity, checks)
 

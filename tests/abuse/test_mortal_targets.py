@@ -96,6 +96,9 @@ def test_a_target_that_dies_under_load_has_failed_and_its_last_words_are_told(
     assert check["status"] == "fail"
     assert f"target {end} died during the run: it {says}" in check["evidence"]
     assert LAST_WORDS in check["evidence"]
+    assert check["cause"] == "dies-under-load"
+    assert f"{end} died under load: it {says}" in result["headline"][0]
+    assert "into “load”, at about 100 requests/s" in result["headline"][0]
     assert LAST_WORDS in (deaths.folder / end / "report.html").read_text(encoding="utf-8")
     [phase] = result["phases"]
     assert sum(phase["outcomes"].values()) == phase["planned"]

@@ -15,6 +15,12 @@ class Cause:
 
 
 _ALL = (
+    # any load
+    Cause(
+        "dies-under-load",
+        "it dies under load",
+        "read the end of its log, and bound what load makes it hold (connections, queues, memory), or mend the crash",
+    ),
     # limits
     Cause(
         "out-of-memory",

@@ -128,10 +128,8 @@ def recovery_check(found: Recovery | None, baseline: Baseline | None, within_s: 
     """Back at base load, is it itself again within `within_s`?"""
     name, unit = "recovery", "s"
     if baseline is None or not baseline.healthy:
-        share = 0.0 if baseline is None else baseline.ok_share
-        why = (
-            f"before the peak only {share:.1%} of the requests at base load went well, so there is nothing to return to"
-        )
+        served = "no request was due" if baseline is None else f"only {baseline.ok_share:.1%} of the requests went well"
+        why = f"before the peak {served} at base load, so there is nothing to return to"
         return cannot_tell(name, why, "a base load it can serve: --set base_rate_rps=…", limit=within_s, unit=unit)
     if found is None or not found.told:
         return cannot_tell(

@@ -11,6 +11,7 @@ import numpy as np
 from proofload import brokers
 from proofload.analysis.delivery import PhaseDelivery
 from proofload.procedures import Circumstances, Evidence, Findings
+from proofload.procedures._death import death_of
 from proofload.procedures._kafka_delivery.settings import REPEAT, STEADY, Settings
 from proofload.procedures._kafka_delivery.telling import details, headline
 from proofload.procedures._measured_phase import measure
@@ -38,8 +39,9 @@ def judge(evidence: Evidence, scenario: Settings) -> Findings:
     }
     stretches = [_stretch(evidence, phase, counted[phase.index], scenario) for phase in judged]
     steady = next((measured[phase.index] for phase in judged if phase.name == STEADY), None)
+    death = death_of(evidence, "server-died")  # unbidden: a worker that does has failed, whatever it answered
     checks = (
-        *_deaths(evidence),
+        *(() if death is None else (death.check(),)),
         *(() if steady is None else steady.checks),
         *_checks(stretches, scenario),
         *((_handovers(evidence, stretches, scenario),) if scenario.disturbances else ()),
@@ -50,7 +52,9 @@ def judge(evidence: Evidence, scenario: Settings) -> Findings:
         checks=checks,
         validity=_with_backlog(validity, evidence, around, embedded=embedded),
         client=None if steady is None else steady.health,
-        headline=headline(str(evidence.run["target"]["name"]), stretches, checks, scenario),
+        headline=headline(str(evidence.run["target"]["name"]), stretches, checks, scenario)
+        if death is None
+        else death.sentences(),
         details=details(stretches, stream, scenario),
     )
 
@@ -150,15 +154,6 @@ def _vain_kills(evidence: Evidence) -> str:
         if event.kind == "disturbance" and event.detail["what"] == "kill"
     ]
     return "" if "in the midst" in fell else ", ".join(fell)
-
-
-def _deaths(evidence: Evidence) -> tuple[Check, ...]:
-    """A worker that died unbidden has failed, whatever it answered."""
-    for event in evidence.events:
-        if event.kind == "server-died":
-            text = "; ".join(filter(None, (event.detail["what"], event.detail.get("evidence", ""))))
-            return (Check("target-stays-up", Status.FAIL, None, None, "", Interval(None, None), text),)
-    return ()
 
 
 def _counting(validity: Sequence[Validity], phase: Phase, scenario: Settings) -> Sequence[Validity]:

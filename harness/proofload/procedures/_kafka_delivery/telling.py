@@ -24,8 +24,6 @@ def headline(target: str, stretches: Sequence[Stretch], checks: Sequence[Check],
     """One to three sentences that answer the question asked."""
     found = {check.name: check for check in checks}
     failed = [check for check in checks if check.status is Status.FAIL]
-    if any(check.name == "target-stays-up" for check in failed):
-        return ()
     named = [check for check in failed if check.cause in CAUSES and check.name in _VERBS]
     if named:
         return tuple(
