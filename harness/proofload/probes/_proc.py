@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ _BLOCK_BYTES = 512
 _ESTABLISHED, _LISTEN = "01", "0A"
 _CGROUPS = Path("/sys/fs/cgroup")
 _UNLIMITED = 1 << 60
+_ON_DISK = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "overlay"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,32 @@ def files(pid: int) -> Files:
             except FileNotFoundError:
                 fds -= 1  # closed meanwhile
     return Files(fds, len(sockets), frozenset(sockets), sum(sizes.values()))
+
+
+def written_bytes(pid: int) -> int:
+    """What it caused to be written to disks, less what was cut off before it got there; children that it waited for
+    included. Raises OSError when it is gone or may not be read."""
+    values = {}
+    with open(f"/proc/{pid}/io", "rb") as file:  # noqa: PTH123  see `uss_bytes`
+        for line in file:
+            name, _, value = line.partition(b":")
+            values[name] = int(value)
+    return values[b"write_bytes"] - values[b"cancelled_write_bytes"]
+
+
+def disk_used_bytes(pid: int) -> int | None:
+    """What is taken up on the file systems on disks that the process sees, by whomever; None where there is none.
+    Raises OSError when it is gone."""
+    used: dict[tuple[int, int], int] = {}
+    with open(f"/proc/{pid}/mounts", encoding="utf-8", errors="surrogateescape") as mounts:  # noqa: PTH123
+        for line in mounts:
+            _, place, kind, *_ = line.split(" ")
+            if kind in _ON_DISK:
+                with suppress(OSError):  # one that may not be looked into
+                    seen = os.statvfs(f"/proc/{pid}/root{place}")
+                    # an overlay is counted as what it lies on
+                    used[seen.f_blocks, seen.f_files] = (seen.f_blocks - seen.f_bfree) * seen.f_frsize
+    return sum(used.values()) if used else None
 
 
 def inbound(pid: int, inodes: frozenset[str]) -> int:

@@ -10,6 +10,8 @@ fds, sockets       open descriptors; one that forked processes share counts for 
 inbound            connections among them that clients opened to a port it listens on, and that are up
 fds_of_limit       share of its limit (RLIMIT_NOFILE) that the process nearest to it has open
 files_bytes        what regular files that are open take on disk, deleted ones included
+written_bytes      handed to the disk since each of them began, by those that ended and were waited for too
+disk_used_bytes    taken up on the file systems of disks that the first of them sees, by whomever
 memory_limit_bytes once: the limit of the control group, where the target has one of its own
 threads, processes
 births             processes that joined the tree since the first reading
@@ -32,6 +34,7 @@ from proofload.probes._duty import Duty
 from proofload.probes._proc import (
     PAGE_BYTES,
     TICKS_PER_S,
+    disk_used_bytes,
     files,
     inbound,
     involuntary_switches,
@@ -40,6 +43,7 @@ from proofload.probes._proc import (
     runnable_threads,
     tree,
     uss_bytes,
+    written_bytes,
 )
 from proofload.records import Reading
 
@@ -151,7 +155,16 @@ class ProcessProbe:
             "inbound": opened,
             "files_bytes": sum(one.on_disk_bytes for one in each.values()),
         }
+        found |= self._on_disks(who[0] for who in each)
         return {**found, "fds_of_limit": max(shares)} if shares else found
+
+    def _on_disks(self, pids: Iterable[int]) -> Mapping[str, float]:
+        """Where both can be read: one is worth little without the other."""
+        try:
+            written, used = sum(written_bytes(pid) for pid in pids), disk_used_bytes(self._pids[0])
+        except OSError:
+            return {}
+        return {} if used is None else {"written_bytes": written, "disk_used_bytes": used}
 
     def _wanting_to_run(self, pids: Iterable[int]) -> Mapping[str, float]:
         try:

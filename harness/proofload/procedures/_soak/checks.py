@@ -20,6 +20,8 @@ CAUSES = {
     "disk": "disk-growth",
     "gpu-memory": "gpu-memory-leak",
 }
+WRITTEN = "disk-written"
+"""The check of what is written beside the files that are held open."""
 SHORT_S = 600.0
 _MIB = 2.0**20
 _THREAD_BYTES = 1.0 * _MIB

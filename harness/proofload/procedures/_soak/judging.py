@@ -15,12 +15,13 @@ from proofload.procedures import Circumstances, Evidence, Findings, ended_early
 from proofload.procedures._container_readings import killed_at_its_limit, memory_kill_ns
 from proofload.procedures._measured_phase import MeasuredPhase, measure
 from proofload.procedures._soak import allotment
-from proofload.procedures._soak.checks import creep_check, failures_check, growth_check, unseen
+from proofload.procedures._soak.checks import WRITTEN, creep_check, failures_check, growth_check, unseen
 from proofload.procedures._soak.creep import creep_of
 from proofload.procedures._soak.exhaustion import Reached, foretold
 from proofload.procedures._soak.growth import Course, Judged, Span, judged
 from proofload.procedures._soak.signals import MIB, Readings, Signal, highest, latest, signals
 from proofload.procedures._soak.telling import details, headline
+from proofload.procedures._soak.writing import written_check
 from proofload.records import Check, Phase, Status, Validity
 from proofload.store.record import Series
 from proofload.verdict import validity as validity_rules
@@ -68,12 +69,15 @@ def conclude(evidence: Evidence, settings: Settings, *, planned_windows: int) ->
     why = "no process is known" if not _has_process(readings) else "the probe could not read it"
     checks += [unseen(name, why) for name in EXPECTED if name not in found]
     checks = [_with_exhaustion(check, ran_out) for check in checks]
+    wrote = written_check(readings, course, found.get("disk"), _disk_per_s(settings), evidence.path)
+    checks += [] if wrote is None else [wrote]
     checks += [creep_check(name, creep) for name, creep in creeps.items()]
     exhausted = next((check.cause for check in checks if check.name == "fds-growth" and check.cause), "")
     checks.append(_failures(aged.cells, settings, exhausted))
     slo = _slo(aged.windows)
     validity = validity_rules.merged({one.summary.name: one.validity for one in aged.windows})
-    if any(one.status is Status.FAIL for one in found.values()) and any(not item.ok for item in validity):
+    resources = [one.status for one in found.values()] + ([] if wrote is None else [wrote.status])
+    if Status.FAIL in resources and any(not item.ok for item in validity):
         validity = _only_late(validity)
         checks, slo = [_left_open(check) for check in checks], tuple(_left_open(check) for check in slo)
     said: tuple[str, ...] = ()
@@ -102,7 +106,8 @@ def _only_late(validity: tuple[Validity, ...]) -> tuple[Validity, ...]:
 
 def _left_open(check: Check) -> Check:
     """Latencies, the SLO and failures depend on when the client sent; what the target holds does not."""
-    if check.name.removesuffix("-growth") in allotment.RESOURCES or check.status is Status.INCONCLUSIVE:
+    held = check.name == WRITTEN or check.name.removesuffix("-growth") in allotment.RESOURCES
+    if held or check.status is Status.INCONCLUSIVE:
         return check
     return replace(check, status=Status.INCONCLUSIVE, cause="", settle="a client that sends on time: see validity")
 
@@ -193,11 +198,16 @@ def _rule(signal: Signal, main: Span, limit: float | None, settings: Settings) -
         margin = max(settings.count_growth, settings.count_growth_per_1000 * main.rate_rps * window_s / 1000.0)
         return Rule(margin, 0.0, alpha_fail, settings.alpha_pass)
     if signal.name == "disk":
-        headroom = settings.disk_headroom_gib * 1024 * MIB
+        margin = _disk_per_s(settings) * window_s
     else:
         headroom = (limit or _free_memory(signal, main)) - _steady(signal, main)
-    margin = settings.headroom_share * max(headroom, 0.0) * window_s / (settings.horizon_h * 3600.0)
+        margin = settings.headroom_share * max(headroom, 0.0) * window_s / (settings.horizon_h * 3600.0)
     return Rule(margin, settings.granule_mib * MIB, alpha_fail, settings.alpha_pass)
+
+
+def _disk_per_s(settings: Settings) -> float:
+    """How fast a disk may fill."""
+    return settings.headroom_share * settings.disk_headroom_gib * 1024 * MIB / (settings.horizon_h * 3600.0)
 
 
 def _steady(signal: Signal, main: Span) -> float:

@@ -13,7 +13,7 @@ from proofload.analysis.finite import finite
 from proofload.analysis.trend import SETTLING
 from proofload.clock import NS_PER_S
 from proofload.procedures._soak.allotment import OTHERS
-from proofload.procedures._soak.checks import attribution_told, exhaustion_told, rate_told, smallest_told
+from proofload.procedures._soak.checks import WRITTEN, attribution_told, exhaustion_told, rate_told, smallest_told
 from proofload.procedures._soak.exhaustion import Reached, reached_told
 from proofload.procedures._soak.growth import Course, Judged, Span
 from proofload.records import Check, Status
@@ -50,7 +50,8 @@ def headline(
     if causes:
         cause = next((one for one in _MOST_TELLING if one in causes), next(iter(causes)))
         first = f"{name} ages under {numbers.plain(main.rate_rps)} requests/s: {CAUSES[cause].meaning}"
-        return (f"{first}{_by_how_much(cause, found, creeps)}.", *_caveat(found))
+        wrote = next((check.evidence for check in failed if check.name == WRITTEN and check.cause == cause), "")
+        return (f"{first}{f': {wrote}' if wrote else _by_how_much(cause, found, creeps)}.", *_caveat(found))
     growing = [check for check in checks if check.name in OTHERS and check.status is Status.INCONCLUSIVE]
     if growing and not failed:
         unknown = ", ".join(check.name.replace("-", " ") for check in growing)

@@ -18,6 +18,8 @@ _OF_ANY = {
     "inbound": ("connections of clients", 1.0),
     "fds_of_limit": ("file descriptors (% of their limit)", 0.01),
     "files_bytes": ("open files on disk (MiB)", _MIB),
+    "written_bytes": ("written to disk (MiB)", _MIB),
+    "disk_used_bytes": ("disks in use, by all (MiB)", _MIB),
     "processes": ("processes", 1.0),
     "births": ("processes that joined since the start", 1.0),
     "runnable_threads": ("threads that ran or wanted to", 1.0),
