@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from proofload.cli.app import invoke
+from proofload.cli.beforehand import new_folder
 from proofload.errors import TargetError
 from proofload.records import Result, Status
 
@@ -161,6 +162,14 @@ def test_the_default_folder_names_time_scenario_and_target_and_never_collides(la
     folders = [path.name for path in Path("out").iterdir()]
     assert len(folders) == 3
     assert all("-load-mine" in name for name in folders)
+
+
+def test_a_new_folder_is_new_where_it_is_made_and_its_name_can_be_typed(tmp_path: Path) -> None:
+    for _ in range(3):
+        new_folder("load", "a/b c", "..", within=tmp_path / "mine").mkdir(parents=True)
+    names = [path.name for path in (tmp_path / "mine").iterdir()]
+    assert len(names) == 3
+    assert all("-load-a-b-c-x" in name for name in names)
 
 
 def test_a_folder_that_holds_anything_is_refused(lab: FakeLab, capfd: pytest.CaptureFixture[str]) -> None:
