@@ -41,7 +41,7 @@ _ALL = (
     # soak
     Cause(
         "memory-leak",
-        "its memory grows with no end in sight",
+        "its memory grows, and no end of it was seen",
         "take heap profiles some minutes apart (tracemalloc, memray) and compare what grew",
     ),
     Cause("fd-leak", "open file descriptors pile up", "list /proc/PID/fd: what repeats is opened and not closed"),

@@ -13,7 +13,14 @@ from proofload.analysis.finite import finite
 from proofload.analysis.trend import SETTLING
 from proofload.clock import NS_PER_S
 from proofload.procedures._soak.allotment import OTHERS
-from proofload.procedures._soak.checks import WRITTEN, attribution_told, exhaustion_told, rate_told, smallest_told
+from proofload.procedures._soak.checks import (
+    SHORT_S,
+    WRITTEN,
+    attribution_told,
+    exhaustion_told,
+    rate_told,
+    smallest_told,
+)
 from proofload.procedures._soak.exhaustion import Reached, reached_told
 from proofload.procedures._soak.growth import Course, Judged, Span
 from proofload.records import Check, Status
@@ -51,7 +58,7 @@ def headline(
         cause = next((one for one in _MOST_TELLING if one in causes), next(iter(causes)))
         first = f"{name} ages under {numbers.plain(main.rate_rps)} requests/s: {CAUSES[cause].meaning}"
         wrote = next((check.evidence for check in failed if check.name == WRITTEN and check.cause == cause), "")
-        return (f"{first}{f': {wrote}' if wrote else _by_how_much(cause, found, creeps)}.", *_caveat(found))
+        return (f"{first}{f': {wrote}' if wrote else _by_how_much(cause, found, creeps)}.", *_caveat(found, main))
     growing = [check for check in checks if check.name in OTHERS and check.status is Status.INCONCLUSIVE]
     if growing and not failed:
         unknown = ", ".join(check.name.replace("-", " ") for check in growing)
@@ -120,7 +127,20 @@ def _by_how_much(cause: str, found: Mapping[str, Judged], creeps: Mapping[str, C
     return "".join(parts)
 
 
-def _caveat(found: Mapping[str, Judged]) -> tuple[str, ...]:
+def _caveat(found: Mapping[str, Judged], main: Span) -> tuple[str, ...]:
+    return (*_short(found, main), *_near(found))
+
+
+def _short(found: Mapping[str, Judged], main: Span) -> tuple[str, ...]:
+    """What a short run cannot tell from a leak, where that is all that speaks for one."""
+    memory, run_s = found.get("memory"), main.end_s - main.begin_s
+    if memory is None or memory.growth.status is not Status.FAIL or memory.reached is not None or run_s >= SHORT_S:
+        return ()
+    told = f"In {numbers.seconds(run_s)} that cannot be told from memory which a collector frees once in some minutes"
+    return (f"{told} (a large heap): the full form, without --quick, can.",)
+
+
+def _near(found: Mapping[str, Judged]) -> tuple[str, ...]:
     near = [one for one in found.values() if one.of_limit is not None and one.of_limit >= 0.9 and one.reached is None]
     return tuple(
         f"Its {_WORDS[one.signal.name]} reached {numbers.share(one.of_limit)} of {one.limit_told}." for one in near
