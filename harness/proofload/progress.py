@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Protocol, Self
 
+from proofload.report.numbers import short
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -149,14 +151,14 @@ def _outcome(told: Told, ran_s: float) -> tuple[str, str, str]:
 
 def rate(value: float) -> str:
     """Requests per second, three figures: "1,240/s", "0.5/s"."""
-    return f"{value:,.0f}/s" if value >= 100 else f"{value:.3g}/s"
+    return f"{value:,.0f}/s" if value >= 100 else f"{short(value)}/s"
 
 
 def milliseconds(value: float | None) -> str:
     """ "—" where there is none: missing is not 0."""
     if value is None:
         return "—"
-    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
+    return f"{value:,.0f} ms" if value >= 100 else f"{short(value)} ms"
 
 
 def percentiles(p50_ms: float | None, p99_ms: float | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from numpy.typing import NDArray
 
@@ -173,6 +174,17 @@ def test_refusals_after_ready_are_false_readiness(tmp_path: Path) -> None:
     assert check(result, "false_ready").cause == "false-ready"
     assert "8 of 8 restarts" in result.headline[0]
     assert check(result, "time_to_ready").status is Status.PASS
+
+
+def test_without_expected_answers_the_headline_says_that_what_ready_answers_was_not_checked(tmp_path: Path) -> None:
+    assert "was not checked" not in " ".join(conducted(tmp_path, Manner()).headline)
+    path = tmp_path / "run.json"
+    run = orjson.loads(path.read_bytes())
+    run["payloads"]["with_expectation"] = 0
+    path.write_bytes(orjson.dumps(run))
+    first = judge(RunRecord(tmp_path)).headline[0]
+    assert "is ready 0.4 s after its start" in first
+    assert "whether it then answers correctly was not checked" in first
 
 
 def test_a_slow_first_answer_that_resting_does_not_spare_is_a_missing_warm_up(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from proofload.report import numbers
         (999.6, "1,000"),
         (-3.14159, "−3.14"),
         (1_234_567, "1,230,000"),
+        (2e-7, "0.000000200"),
+        (3.48e-23, "0"),
         (None, "n/a"),
         (float("nan"), "n/a"),
         (float("inf"), "n/a"),
@@ -28,6 +30,24 @@ from proofload.report import numbers
 )
 def test_three_significant_figures_without_exponents(value: float | None, text: str) -> None:
     assert numbers.significant(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1499.7, "1,500"), (1.6, "1.6"), (0.0644, "0.0644"), (5.0, "5"), (12_345.6, "12,300"), (0.0, "0"), (None, "n/a")],
+)
+def test_a_number_in_a_sentence_has_no_trailing_zeros_and_no_exponent(value: float | None, text: str) -> None:
+    assert numbers.short(value) == text
+
+
+@given(st.floats(-1e15, 1e15))
+def test_no_number_for_people_has_an_exponent(value: float) -> None:
+    told = [numbers.significant(value), numbers.short(value), numbers.plain(value), numbers.share(value)]
+    assert not any("e" in text for text in told)
+
+
+def test_a_chance_next_to_nothing_is_told_as_a_bound() -> None:
+    assert [numbers.chance(value) for value in (0.0213, 3e-12, None)] == ["0.021", "< 0.0001", "n/a"]
 
 
 def test_a_failure_just_over_its_limit_never_looks_like_a_pass() -> None:
@@ -54,6 +74,7 @@ def test_rounding_keeps_every_value_on_its_side_of_the_limit(value: float, limit
         (0.999, "99.90 %"),
         (0.5, "50.0 %"),
         (0.00012, "0.0120 %"),
+        (3.48e-25, "0 %"),
         (None, "n/a"),
     ],
 )

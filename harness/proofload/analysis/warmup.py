@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from proofload.clock import NS_PER_MS, NS_PER_S
+from proofload.report.numbers import short
 
 ALPHA = 0.01
 FIRST = 0.2
@@ -74,7 +75,8 @@ def warmup_end(
     seconds = (int(intended_ns[cut]) - int(intended_ns[0])) / NS_PER_S
     return Warmup(
         int(intended_ns[cut]),
-        f"the first {seconds:.3g} s ({cut:,} requests) were {ratio:.3g} times as slow as the rest and were left out",
+        f"the first {short(seconds)} s ({cut:,} requests) were {short(ratio)} times as slow as the rest "
+        "and were left out",
         evidence,
     )
 

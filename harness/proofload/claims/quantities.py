@@ -9,7 +9,7 @@ between lifetimes; it did in a quarter when seconds of two lifetimes were pooled
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean
 
 import numpy as np
@@ -20,6 +20,7 @@ from proofload.claims import Measured
 from proofload.claims.laboratory import Run, doubts
 from proofload.clock import NS_PER_S
 from proofload.records import Interval, Outcome
+from proofload.report.numbers import short
 
 CONFIDENCE = 0.99
 UNKNOWN = Interval(None, None)
@@ -54,14 +55,14 @@ def percentile(runs: Sequence[Run], name: str, what: str) -> Measured:
 def latency_ratio(above: Sequence[Run], below: Sequence[Run], told: str, *, unit: float = 1.0) -> Measured:
     """p50 ÷ p50; `told` is filled with both: "HTTP {} and gRPC {}"."""
     tops, bottoms = _percentiles(above, "p50"), _percentiles(below, "p50")
-    detail = f"{told.format(_told(tops, '{:.3g} ms'), _told(bottoms, '{:.3g} ms'))}, in {lifetimes(above)} each"
+    detail = f"{told.format(_told(tops, _milliseconds), _told(bottoms, _milliseconds))}, in {lifetimes(above)} each"
     return over_lifetimes(ratios(tops, bottoms, unit=unit), detail, doubts(above, below))
 
 
 def goodput_ratio(above: Sequence[Run], below: Sequence[Run], told: str) -> Measured:
     """Correct answers a second ÷ correct answers a second, of servers that are offered more than they can do."""
     tops, bottoms = [_goodput(run) for run in above], [_goodput(run) for run in below]
-    detail = f"{told.format(_told(tops, '{:,.0f}/s'), _told(bottoms, '{:,.0f}/s'))}, in {lifetimes(above)} each"
+    detail = f"{told.format(_told(tops, _a_second), _told(bottoms, _a_second))}, in {lifetimes(above)} each"
     return over_lifetimes(ratios(tops, bottoms), detail, doubts(above, below))
 
 
@@ -85,6 +86,14 @@ def _goodput(run: Run) -> float | None:
     return float(blocks.mean()) if len(blocks) else None
 
 
-def _told(values: Sequence[float | None], form: str) -> str:
+def _told(values: Sequence[float | None], form: Callable[[float], str]) -> str:
     middle = over_lifetimes(values, "").value
-    return "unknown" if middle is None else form.format(middle)
+    return "unknown" if middle is None else form(middle)
+
+
+def _milliseconds(value: float) -> str:
+    return f"{short(value)} ms"
+
+
+def _a_second(value: float) -> str:
+    return f"{value:,.0f}/s"

@@ -29,6 +29,7 @@ from proofload.comparing.requirements import budgets_kept, limits_kept
 from proofload.comparing.running import plan_in
 from proofload.comparing.unmeasured import not_measured
 from proofload.records import Interval, Result
+from proofload.report.numbers import plain
 from proofload.report.sentences import headline
 from proofload.report.text import printable
 from proofload.scenarios import Scenario
@@ -265,8 +266,8 @@ def _requires(evidence: _Evidence) -> Iterator[str]:
         if situation.scenario.procedure == PRICED and situation.scenario.cost.peak_rps:
             cost = situation.scenario.cost
             spare = f" and {cost.spare} to spare" if cost.spare else ""
-            yield f"a peak of {cost.peak_rps:g}/s at {100 * cost.utilisation:g} % utilisation{spare}"
+            yield f"a peak of {plain(cost.peak_rps)}/s at {100 * cost.utilisation:g} % utilisation{spare}"
     if settings.budget_per_month:
-        yield f"at most {settings.budget_per_month:g} a month"
+        yield f"at most {plain(settings.budget_per_month)} a month"
     if settings.budget_per_million:
-        yield f"at most {settings.budget_per_million:g} per million correct predictions"
+        yield f"at most {plain(settings.budget_per_million)} per million correct predictions"

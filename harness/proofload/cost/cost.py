@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from proofload.cost.prices import Price
 from proofload.records import Capacity, Cost, Interval
+from proofload.report.numbers import short
 
 MILLION = 1e6
 SECONDS = 3600.0
@@ -70,8 +71,9 @@ def cost_per_million(
         currency=hourly.currency,
         priced=True,
         detail=(
-            f"1e6 × {hourly.middle:.4g} {hourly.currency}/h ÷ (3600 s × {rate:,.4g} requests/s × "
-            f"{utilisation:g} utilisation × {ok_share:.4g} ok) = {point:.3g} {hourly.currency}. Prices: {sum_text}."
+            f"1e6 × {short(hourly.middle, 4)} {hourly.currency}/h ÷ (3600 s × {short(rate, 4)} requests/s × "
+            f"{utilisation:g} utilisation × {short(ok_share, 4)} ok) = {short(point)} {hourly.currency}. "
+            f"Prices: {sum_text}."
         ),
         inputs=inputs,
     )

@@ -8,6 +8,7 @@ from proofload.clock import NS_PER_S
 from proofload.procedures import Evidence
 from proofload.procedures._measured_phase import MeasuredPhase
 from proofload.records import Energy, Interval, Outcome
+from proofload.report.numbers import short
 
 ARM = 0
 _MILLION = 1e6
@@ -56,7 +57,7 @@ def _told(by: str, idle_w: float | None, idle_share: float | None, *, others: bo
     if idle_w is None or idle_share is None:
         said.append("how much of it they take at rest is unknown: they were not read without load")
     else:
-        said.append(f"at rest they take {idle_w:.3g} W, {idle_share:.0%} of it".replace("%", " %"))
+        said.append(f"at rest they take {short(idle_w)} W, {idle_share:.0%} of it".replace("%", " %"))
     if others:
         said.append("processes of others were on the same boards, and are in it")
     said.append("the rest of the machine is not in it")

@@ -19,17 +19,31 @@ POINT_SPACE = "\u2008"  # as wide as a point or a comma
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 _NUMBER = re.compile(r"^(?P<lead>\D*)(?P<whole>[\d,]*)(?P<fraction>\.\d+)?(?P<tail>.*)$", re.DOTALL)
 _MAX_DECIMALS = 9
+_LEAST = 10.0**-_MAX_DECIMALS
+"""What is smaller is written as 0: nothing that is measured here is so small."""
+_LEAST_SHARE = 1e-8
 
 
 def significant(value: float | None, digits: int = 3) -> str:
     """`digits` significant figures, thousands separated, never an exponent: 1,240 · 41.2 · 0.0830 · 0."""
     if value is None or not math.isfinite(value):
         return MISSING
-    if value == 0:
+    if abs(value) < _LEAST:
         return "0"
     decimals = digits - 1 - _magnitude(value, digits)
     rounded = round(value, decimals)
     return _signed(f"{rounded:,.{min(max(decimals, 0), _MAX_DECIMALS)}f}")
+
+
+def short(value: float | None, digits: int = 3) -> str:
+    """As `significant`, without trailing zeros, for a number in a sentence: 1,500 · 41.2 · 0.083 · 0."""
+    text = significant(value, digits)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def chance(value: float | None) -> str:
+    """A probability that may be next to nothing: 0.021 · < 0.0001."""
+    return "< 0.0001" if value is not None and 0.0 <= value < 1e-4 else short(value, 2)
 
 
 def plain(value: float | None) -> str:
@@ -37,7 +51,7 @@ def plain(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return MISSING
     text = f"{value:,.6f}".rstrip("0").rstrip(".")
-    return _signed(text if float(text.replace(",", "")) or not value else f"{value:.3g}")
+    return _signed(text) if float(text.replace(",", "")) or not value else short(value)
 
 
 def count(value: float | None) -> str:
@@ -66,6 +80,8 @@ def share(value: float | None) -> str:
         return MISSING
     if value in {0.0, 1.0}:
         return f"{value:.0%}".replace("%", " %")
+    if abs(value) < _LEAST_SHARE:
+        return "0 %"
     complement = 1.0 - value
     if 0 < complement < 0.1:
         decimals = max(1, 1 - _magnitude(complement * 100, 2))

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from proofload.clock import NS_PER_S
 from proofload.discovery import implementations
 from proofload.records import Event, Phase, PhaseSummary, Result, Samples
+from proofload.report.numbers import short
 from proofload.report.reduce.cache_share import CacheShare, cache_share
 from proofload.report.reduce.failures import Failure, Failures
 from proofload.report.reduce.load_curve import LoadPoint, load_curve
@@ -206,7 +207,7 @@ def _worded(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return f"{value:.5g}"
+            return f"{short(value, 5)}"
         case Mapping():
             there = {str(key): one for key, one in value.items() if one not in (None, "", (), [], {})}
             said = [_named(key, one) for key, one in there.items() if not key.endswith("_ns")]

@@ -21,6 +21,7 @@ from proofload.analysis.rule import Ruling, holds
 from proofload.analysis.shares import one_sided_bounds
 from proofload.clock import NS_PER_MS
 from proofload.records import Check, Interval, Status
+from proofload.report.numbers import short
 
 UNKNOWN = Interval(None, None)
 EXCESS = 0.02
@@ -145,9 +146,9 @@ def recovery_check(found: Recovery | None, baseline: Baseline | None, within_s: 
     told = (
         f"back at base load it was itself again after {found.after_s:.1f} s"
         if found.after_s is not None
-        else f"{found.watched_s:.3g} s after the return to a load that was healthy before it had not recovered"
+        else f"{short(found.watched_s)} s after the return to a load that was healthy before it had not recovered"
     )
-    told += f" ({OK_SHARE:.0%} ok and 95 % of answers within {baseline.limit_ms:.3g} ms, for {settled_s:g} s on end)"
+    told += f" ({OK_SHARE:.0%} ok and 95 % of answers within {short(baseline.limit_ms)} ms, for {settled_s:g} s on end)"
     settle = "a longer return: --set back_s=…" if status is Status.INCONCLUSIVE else ""
     return Check(name, status, found.after_s, within_s, unit, bounds, told, settle)
 
@@ -175,7 +176,7 @@ def light_load_check(
     low, high = one_sided_bounds(count, n, errors.good)
     told = f"{count:,} of {n:,} requests that found it idle were answered together with a later one"
     if one_sided_bounds(count, n, errors.fail / 2)[0] > HELD_BACK:
-        evidence = f"{told}: they were held back for it (median {medians[0]:.3g} ms alone)"
+        evidence = f"{told}: they were held back for it (median {short(medians[0])} ms alone)"
         bounds = Interval(low, high)
         return Check(name, Status.FAIL, count / n, HELD_BACK, "share", bounds, evidence, cause="static-batching")
     if chance is None:
@@ -191,8 +192,8 @@ def light_load_check(
         limit,
         unit,
         Interval(chance.low, chance.high),
-        f"a request that finds others in flight beats a lone one by {margin_ms:.3g} ms or more with chance "
-        f"{chance.value:.0%} (medians {medians[1]:.3g} ms in company, {medians[0]:.3g} ms alone); {told}",
+        f"a request that finds others in flight beats a lone one by {short(margin_ms)} ms or more with chance "
+        f"{chance.value:.0%} (medians {short(medians[1])} ms in company, {short(medians[0])} ms alone); {told}",
         "longer steps: --set step_s=…" if status is Status.INCONCLUSIVE else "",
         cause="static-batching" if status is Status.FAIL else "",
     )
@@ -216,7 +217,7 @@ def responsiveness_check(slow: NDArray[np.bool_], limit: float, slow_ms: float, 
         unit,
         Interval(low, high),
         f"{count:,} of {n:,} looks at its liveness page, made below saturation while work was in "
-        f"flight, took longer than {slow_ms:.3g} ms",
+        f"flight, took longer than {short(slow_ms)} ms",
         "longer steps, for more looks: --set step_s=…" if status is Status.INCONCLUSIVE else "",
         cause="blocked-event-loop" if status is Status.FAIL else "",
     )
@@ -238,7 +239,7 @@ def threads_check(runnable: Sequence[float] | NDArray[np.float64], cores: int, l
         limit,
         unit,
         Interval(low, high),
-        f"under load {float(seen.mean()) * cores:.3g} of its threads at a time ran or waited for one of {cores} "
+        f"under load {short(float(seen.mean()) * cores)} of its threads at a time ran or waited for one of {cores} "
         f"core{'s' if cores != 1 else ''}",
         "a longer hold: --set hold_s=…" if status is Status.INCONCLUSIVE else "",
         cause="oversubscribed-threads" if status is Status.FAIL else "",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from proofload.records import Check, Status
+from proofload.report.numbers import short
 from proofload.verdict.skew import Ruling
 
 
@@ -24,7 +25,7 @@ def check(name: str, ruling: Ruling, told: str, *, cause: str = "", unit: str = 
 
 def percent(share: float | None) -> str:
     """ "37.2 %"; small shares keep the digits that matter."""
-    return "unknown" if share is None else f"{100 * share:.3g} %"
+    return "unknown" if share is None else f"{short(100 * share)} %"
 
 
 def _settle(ruling: Ruling, things: str) -> str:

@@ -19,6 +19,7 @@ from proofload.analysis.rule import Ruling, holds
 from proofload.analysis.summary import due_since, latencies, outcome_counts
 from proofload.clock import NS_PER_MS
 from proofload.records import Check, Interval, Outcome, PhaseSummary, Samples, Status
+from proofload.report.numbers import short
 
 ALPHA_FAIL = 0.001
 """Chance of a false alarm, for a scenario as a whole."""
@@ -209,4 +210,4 @@ def _complement(share: Interval) -> Interval:
 
 
 def _percent(share: float | None) -> str:
-    return "unknown" if share is None else f"{100.0 * share:.3g} %"
+    return "unknown" if share is None else f"{short(100.0 * share)} %"

@@ -15,6 +15,7 @@ from proofload.analysis.health import STALL_MS, readings_within, worst_mean
 from proofload.analysis.lag import DEEP, breaches, plain_percentiles
 from proofload.analysis.summary import due_since, latencies, outcome_counts, send_lags
 from proofload.records import ClientHealth, Phase, Samples, Validity
+from proofload.report.numbers import short
 from proofload.verdict.codes import (
     BROKER_BYTES,
     BROKER_MESSAGES,
@@ -130,8 +131,11 @@ def _send_lag(lag: Mapping[str, float], measured: Samples) -> tuple[bool, str]:
     grave = {name: limit for name, limit in spoiled.items() if name not in DEEP}
     if grave:
         worst = max(grave, key=lambda name: lag[name] / grave[name])
-        return False, f"send lag {_spoken(worst)} was {lag[worst]:.3g} ms where {grave[worst]:.3g} ms is permitted"
-    detail = f"send lag p50 {lag['p50']:.3g} ms, p99 {lag['p99']:.3g} ms"
+        return (
+            False,
+            f"send lag {_spoken(worst)} was {short(lag[worst])} ms where {short(grave[worst])} ms is permitted",
+        )
+    detail = f"send lag p50 {short(lag['p50'])} ms, p99 {short(lag['p99'])} ms"
     deep = [_spoken(name) for name in DEEP if name in spoiled]
     return True, detail + (f"; too late to report latency {' and '.join(deep)}" if deep else "")
 
@@ -150,7 +154,7 @@ def _stalls(health: ClientHealth, duration_s: float) -> tuple[bool, str]:
     times = "once" if health.loop_stalls == 1 else f"{health.loop_stalls} times"
     return (
         health.loop_stalls <= free,
-        f"the loop stood still for {STALL_MS:.0f} ms or longer {times} in {duration_s:.3g} s",
+        f"the loop stood still for {STALL_MS:.0f} ms or longer {times} in {short(duration_s)} s",
     )
 
 
@@ -165,7 +169,7 @@ def _cpu(health: ClientHealth, lag: Mapping[str, float], measured: Samples) -> t
     sent = measured.table["sent_ns"] > 0
     wait_ms = plain_percentiles(measured.connection_wait_ns[sent]).get("p99", 0.0)
     if wait_ms > HARMFUL_LAG_MS:
-        return False, f"{told}, and requests waited for a connection (p99 {wait_ms:.3g} ms)"
+        return False, f"{told}, and requests waited for a connection (p99 {short(wait_ms)} ms)"
     return lag.get("p99", 0.0) <= HARMFUL_LAG_MS, told
 
 
@@ -220,7 +224,10 @@ def _backlog(backlog: Backlog | None) -> tuple[bool, str]:
     if backlog is None:
         return True, "no embedded broker was used"
     ok = backlog.messages <= BROKER_MESSAGES and backlog.bytes <= BROKER_BYTES
-    return ok, f"at most {backlog.messages:,} messages ({backlog.bytes / 2**20:.2g} MiB) waited in one partition"
+    return (
+        ok,
+        f"at most {backlog.messages:,} messages ({short(backlog.bytes / 2**20, 2)} MiB) waited in one partition",
+    )
 
 
 def _closed_loop(loop: ClosedLoop | None) -> tuple[bool, str]:

@@ -11,6 +11,7 @@ from proofload.claims import Claim, Measured, Prediction
 from proofload.claims.laboratory import Arm, Laboratory, Run, doubts
 from proofload.claims.quantities import lifetimes, over_lifetimes, ratios
 from proofload.clock import NS_PER_S
+from proofload.report.numbers import short
 
 RATE_RPS = 16.0
 """Of a model that takes some 37 ms: a core that is busy for more than half of the time."""
@@ -55,4 +56,4 @@ def looks_ms(run: Run) -> NDArray[np.float64]:
 
 def _seen(arm: Sequence[NDArray[np.float64]]) -> str:
     every = np.concatenate(arm)
-    return f"{every.mean():.3g} ms in {len(every)} looks" if len(every) else "no look"
+    return f"{short(every.mean())} ms in {len(every)} looks" if len(every) else "no look"

@@ -10,6 +10,7 @@ from proofload.claims.laboratory import Arm, Laboratory
 from proofload.claims.quantities import over_lifetimes, ratios
 from proofload.clock import NS_PER_S
 from proofload.discovery import module_for
+from proofload.report.numbers import short
 from proofload.resources import ensure_fixtures
 from proofload.runtimes import Placement, Runtime
 from proofload.target_model import Target
@@ -43,7 +44,7 @@ def measure(laboratory: Laboratory) -> Measured:
                 laboratory.progress.message(f"{laboratory.folder.name}: start {pair + 1}, {name}")
                 times[name].append(seconds_to_ready(target, laboratory))
     disk, fetched = (float(np.median(times[name])) for name in ("disk", "store"))
-    detail = f"medians of {len(times['disk'])} starts each: {disk:.3g} s from disk, {fetched:.3g} s fetched"
+    detail = f"medians of {len(times['disk'])} starts each: {short(disk)} s from disk, {short(fetched)} s fetched"
     return over_lifetimes(ratios(times["store"], times["disk"]), detail)
 
 

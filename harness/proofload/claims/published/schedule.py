@@ -8,6 +8,7 @@ from proofload.claims import Claim, Measured, Prediction
 from proofload.claims.laboratory import Arm, Laboratory, doubts
 from proofload.claims.quantities import lifetimes, over_lifetimes
 from proofload.clock import NS_PER_MS
+from proofload.report.numbers import short
 
 
 def create() -> Claim:
@@ -29,5 +30,5 @@ def measure(laboratory: Laboratory) -> Measured:
     every = np.concatenate(lags)
     detail = f"{len(every):,} requests in {lifetimes(runs)}"
     if len(every):
-        detail += f"; p99 {np.quantile(every, 0.99):.3g} ms, the worst {every.max():.3g} ms"
+        detail += f"; p99 {short(np.quantile(every, 0.99))} ms, the worst {short(every.max())} ms"
     return over_lifetimes([float(lag.mean()) if len(lag) else None for lag in lags], detail, doubts(runs))

@@ -223,7 +223,7 @@ def _split(found: Found, alpha_fail: float) -> Check:
     seen = found.assigned[1] / total if total else None
     evidence = (
         f"{found.assigned[1]:,} of {total:,} {what} were the second version's, {found.share:.0%} were asked for "
-        f"(chance {chance:.3g})"
+        f"(chance {numbers.chance(chance)})"
     )
     if not total:
         evidence = "nobody was assigned"

@@ -23,6 +23,7 @@ from proofload.analysis.summary import TIMED, with_outcome
 from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.records import Outcome, Samples, Status
 from proofload.report import numbers
+from proofload.report.numbers import short
 from proofload.verdict.blue_green import FEWEST_BLOCKS, at_the_end, harm_at
 from proofload.verdict.experiment import Ruling
 from proofload.verdict.shadow import Tolerance
@@ -105,7 +106,7 @@ def told(name: str, ruling: Ruling, counted: Counted) -> str:
     }
     now = max(0.0, usual + ruling.effect)
     half = " (half may)" if name == SLOWER else ""
-    return f"{100 * now:.3g} % of its requests {what[name]}{half}, where {100 * usual:.3g} % did"
+    return f"{short(100 * now)} % of its requests {what[name]}{half}, where {short(100 * usual)} % did"
 
 
 def _requests(samples: Samples, start_ns: int) -> Requests:

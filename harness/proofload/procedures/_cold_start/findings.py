@@ -19,6 +19,7 @@ from proofload.procedures._cold_start.reading import ColdRun, read
 from proofload.procedures._cold_start.telling import details_of, sentences
 from proofload.procedures._measured_phase import MeasuredPhase, measure
 from proofload.records import Check, ClientHealth, Interval, Outcome, Phase, Samples, Status, Validity
+from proofload.report.numbers import short
 from proofload.verdict import validity as validity_rules
 from proofload.verdict.codes import STARVED_WITH_LAG
 
@@ -108,9 +109,8 @@ def _by_what_is_decided(
     codes = {item.code: item for item in judged}
     if codes["send-lag"].ok:
         return tuple(judged)
-    told = (
-        f"{codes['send-lag'].detail}; here answers above {slow_ms:.3g} ms are told from faster ones, and nothing less"
-    )
+    told = f"here answers above {short(slow_ms)} ms are told from faster ones, and nothing less"
+    told = f"{codes['send-lag'].detail}; {told}"
     eased = [Validity("send-lag", ok=True, detail=told) if item.code == "send-lag" else item for item in judged]
     if (health.runqueue_share or 0.0) < STARVED_WITH_LAG:
         eased = [Validity(one.code, ok=True, detail=one.detail) if one.code == "cpu-starved" else one for one in eased]

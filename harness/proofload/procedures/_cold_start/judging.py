@@ -18,6 +18,7 @@ from proofload.procedures._cold_start.lives import GUARDS
 from proofload.procedures._cold_start.reading import ColdRun, Growth, Life
 from proofload.procedures._cold_start.requests import requests_of
 from proofload.records import Check, Interval, Status
+from proofload.report.numbers import short
 from proofload.verdict.cold import Demand, Harm, RestartRuling, decide, exceeds, joined_well
 from proofload.verdict.cold_causes import SlowOpening, Taken, Why, why_slow
 from proofload.verdict.cold_openings import Opening, cannot_compare, failing_harm, opened, slow_harm
@@ -148,9 +149,9 @@ def _time_to_ready(run: ColdRun, scenario: Settings, demand: Demand) -> Check:
     finite = sorted(time for time in times if np.isfinite(time))
     if finite:
         told += (
-            f"; the others took {finite[0]:.3g} to {finite[-1]:.3g} s"
+            f"; the others took {short(finite[0])} to {short(finite[-1])} s"
             if never
-            else (f"; they took {finite[0]:.3g} to {finite[-1]:.3g} s")
+            else (f"; they took {short(finite[0])} to {short(finite[-1])} s")
         )
     return _check(
         "time_to_ready",
@@ -192,7 +193,7 @@ def _false_ready(run: ColdRun, seen: Seen, scenario: Settings, demand: Demand) -
         right = [life.since_ready_s("first_correct") for life in failing]
         seen_right = sorted(one for one in right if one is not None)
         told += (
-            f"; its first correct answer came {float(np.median(seen_right)):.3g} s after it (median)"
+            f"; its first correct answer came {short(float(np.median(seen_right)))} s after it (median)"
             if seen_right
             else "; no correct answer came"
         )
@@ -230,8 +231,8 @@ def _first_requests(seen: Seen, scenario: Settings, demand: Demand) -> Check:
     told = f"in {len(seen.slow)} of {n} restarts the first {scenario.opening_s:g} s were slower than permitted"
     if seen.warm is not None and worst:
         told += (
-            f" (slowest answer: {float(np.median(worst)):.3g} ms in the median restart, {seen.warm.worst_ms:.3g} ms "
-            f"when warm; {scenario.penalty_ms:g} ms more may be)"
+            f" (slowest answer: {short(float(np.median(worst)))} ms in the median restart, "
+            f"{short(seen.warm.worst_ms)} ms when warm; {scenario.penalty_ms:g} ms more may be)"
         )
     if seen.why is not None:
         told += f"; {seen.why.told}"
@@ -306,4 +307,4 @@ def _share_told(ruling: RestartRuling) -> str:
     low, high = ruling.interval.low, ruling.interval.high
     if low is None or high is None:
         return "No restart can be judged."
-    return f"The true share of such restarts lies between {100 * low:.3g} and {100 * high:.3g} %."
+    return f"The true share of such restarts lies between {short(100 * low)} and {short(100 * high)} %."

@@ -12,11 +12,12 @@ from proofload.analysis.finite import finite
 from proofload.analysis.openings import cold_prefix
 from proofload.analysis.restarts import bounded_quantile, restart_quantile
 from proofload.clock import NS_PER_S
-from proofload.procedures import Evidence
+from proofload.procedures import Circumstances, Evidence
 from proofload.procedures._cold_start.judging import Seen
 from proofload.procedures._cold_start.reading import ColdRun, Joining, Life
 from proofload.procedures._cold_start.requests import requests_of
 from proofload.records import Check, Status
+from proofload.report.numbers import short
 from proofload.verdict.causes import CAUSES
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ INSTANTS = (
     "port_bound", "live", "ready", "first_request", "first_answer", "first_correct", "last_worker_warm", "steady",
 )  # fmt: skip
 """In the order in which a sound server passes them; the first two are a container's."""
+_UNCHECKED = "; whether it then answers correctly was not checked, as no payload says what is expected"
 _QUANTILES = (0.5, 0.9, 0.95)
 
 
@@ -38,7 +40,8 @@ def sentences(evidence: Evidence, run: ColdRun, seen: Seen, checks: Sequence[Che
     for cause in causes:
         check = next(check for check in failed if check.cause == cause)
         said.append(f"{name}: {CAUSES[cause].meaning} — {_first_sentence(check.evidence)}.")
-    said.append(f"{name} {_ready_told(run)}{_opening_told(seen)}.")
+    unchecked = "" if Circumstances.of(evidence).answers_checked else _UNCHECKED
+    said.append(f"{name} {_ready_told(run)}{unchecked}{_opening_told(seen)}.")
     if run.joining is not None and run.joining.joined_ns:
         said.append(_joining_told(run.joining))
     return tuple(said[:3])
@@ -52,28 +55,29 @@ def _ready_told(run: ColdRun) -> str:
     times = [life.ready_s for life in run.lives]
     reached = [time for time in times if math.isfinite(time)]
     if not reached:
-        return f"was never ready within {max(life.waited_s for life in run.lives):.3g} s in {len(times)} restarts"
+        return f"was never ready within {short(max(life.waited_s for life in run.lives))} s in {len(times)} restarts"
     middle = restart_quantile(times, 0.5)
-    range_told = "" if middle.low is None or middle.high is None else f", {middle.low:.3g}–{middle.high:.3g} s"
+    known = middle.low is not None and middle.high is not None
+    range_told = f", {short(middle.low)}–{short(middle.high)} s" if known else ""
     late = "" if len(reached) == len(times) else f"; {len(times) - len(reached)} were given up"
-    return f"is ready {np.median(reached):.3g} s after its start (median of {len(reached)} restarts{range_told}{late})"
+    usual = short(float(np.median(reached)))
+    return f"is ready {usual} s after its start (median of {len(reached)} restarts{range_told}{late})"
 
 
 def _opening_told(seen: Seen) -> str:
     if seen.warm is None or not seen.worst_ms:
         return ""
-    worst = float(np.median(seen.worst_ms))
-    return f"; the slowest of its first answers takes {worst:.3g} ms, {seen.warm.worst_ms:.3g} ms when it is warm"
+    worst, warm = short(float(np.median(seen.worst_ms))), short(seen.warm.worst_ms)
+    return f"; the slowest of its first answers takes {worst} ms, {warm} ms when it is warm"
 
 
 def _joining_told(joining: Joining) -> str:
     told = latency_around(joining)
     bad = sum(part["bad"] for part in told.values())
     slower = ""
-    if told["before"]["p99_ms"] is not None and told["starting"]["p99_ms"] is not None:
-        slower = (
-            f"; p99 goes from {told['before']['p99_ms']:.3g} to {told['starting']['p99_ms']:.3g} ms while it starts"
-        )
+    before, starting = told["before"]["p99_ms"], told["starting"]["p99_ms"]
+    if before is not None and starting is not None:
+        slower = f"; p99 goes from {short(before)} to {short(starting)} ms while it starts"
     return f"While a second instance joins, {bad:,} requests fail{slower}."
 
 

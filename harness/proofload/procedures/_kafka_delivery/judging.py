@@ -17,6 +17,7 @@ from proofload.procedures._kafka_delivery.telling import details, headline
 from proofload.procedures._measured_phase import measure
 from proofload.procedures._stream_delivery import delivery_of
 from proofload.records import Check, Event, Interval, Outcome, Phase, Samples, Status, Validity
+from proofload.report.numbers import short
 from proofload.verdict import delivery as verdict
 from proofload.verdict.codes import LATE_CLIENT, RULES
 from proofload.verdict.delivery import Stretch
@@ -137,7 +138,7 @@ def _handovers(evidence: Evidence, stretches: Sequence[Stretch], scenario: Setti
             "as in a container, can only be killed by a lab that runs as root"
         )
     else:
-        spoken = "" if longest is None else f" The longest time without an answer was {longest:.3g} s."
+        spoken = "" if longest is None else f" The longest time without an answer was {short(longest)} s."
         evidence_text = f"{', '.join(planned)}: the stream came back each time.{spoken}"
         settle = ""
     status = Status.INCONCLUSIVE if settle else Status.PASS

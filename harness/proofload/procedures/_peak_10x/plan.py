@@ -16,6 +16,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from proofload.engine.client import Stretch
+from proofload.report.numbers import short
 from proofload.scenarios import Positive, Scenario, Seconds, Share
 
 TRICKLE = "trickle"
@@ -113,7 +114,7 @@ def trickle(settings: Settings) -> Stretch:
 
 
 def burst(settings: Settings, number: int, rate_rps: float) -> Stretch:
-    name = f"{BURST} {number}: {rate_rps:.4g}/s"
+    name = f"{BURST} {number}: {short(rate_rps, 4)}/s"
     return Stretch(name, rate_rps, settings.burst_s, seed=settings.seed + 100 + number, measured=False)
 
 

@@ -18,6 +18,7 @@ from proofload.analysis.lag import DEEP, FREE_MS, SHARE, breaches, plain_percent
 from proofload.analysis.summary import error_counts, latencies, send_lags
 from proofload.procedures import Circumstances
 from proofload.records import SAMPLE_DTYPE, ClientHealth, Phase, Samples, Validity
+from proofload.report.numbers import short
 from proofload.verdict import validity as rules
 from proofload.verdict.codes import RULES, STARVED
 
@@ -86,11 +87,11 @@ def _within(samples: Samples, deadline_ms: float | None) -> Validity:
     lag = plain_percentiles(send_lags(samples))
     if not lag:
         return Validity(rule.code, ok=True, detail="nothing was dispatched")
-    told = f"send lag p50 {lag['p50']:.3g} ms, p99 {lag['p99']:.3g} ms"
+    told = f"send lag p50 {short(lag['p50'])} ms, p99 {short(lag['p99'])} ms"
     if deadline_ms is not None:
         permitted = max(FREE_MS, SHARE * deadline_ms)
         ok = lag["p99"] <= permitted
-        detail = f"{told}; beyond 1× {permitted:.3g} ms are permitted, a tenth of the deadline"
+        detail = f"{told}; beyond 1× {short(permitted)} ms are permitted, a tenth of the deadline"
         return Validity(rule.code, ok=ok, detail=detail, remedy="" if ok else rule.remedy)
     took, _ = latencies(samples)
     spoiled = {name for name in breaches(lag, plain_percentiles(took)) if name not in DEEP}

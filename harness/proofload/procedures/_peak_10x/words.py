@@ -13,6 +13,7 @@ from proofload.procedures._peak_10x.plan import Settings
 from proofload.procedures._peak_10x.reading import Reading, Step, kept_up, latency_ms
 from proofload.procedures._peak_10x.shown import Shown
 from proofload.records import Check, Outcome, Samples, Status
+from proofload.report.numbers import short
 from proofload.verdict.causes import CAUSES
 
 
@@ -58,7 +59,7 @@ def details(reading: Reading, shown: Shown, settings: Settings) -> dict[str, Any
 def headline(reading: Reading, shown: Shown, settings: Settings, who: str, status: Status) -> tuple[str, ...]:
     """The answer; only for a run that is valid and came to its end."""
     times = f"{settings.peak_multiple:g} times"
-    base = f"its base load ({reading.base_rps:.3g} requests/s)" if reading.base_rps else "its base load"
+    base = f"its base load ({short(reading.base_rps)} requests/s)" if reading.base_rps else "its base load"
     failed = [check for check in shown.checks if check.status is Status.FAIL]
     if failed:
         return _failed(failed, who if reading.served_nothing else f"At {times} {base} {who}")
@@ -68,7 +69,7 @@ def headline(reading: Reading, shown: Shown, settings: Settings, who: str, statu
         said += f" ({_percent(goodput.interval.low)} to {_percent(goodput.interval.high)})"
     refusals = next((check for check in shown.checks if check.name == "refusal_p95"), None)
     if refusals is not None and refusals.observed is not None:
-        said += f", refuses the rest within {refusals.observed:.3g} ms (p95)"
+        said += f", refuses the rest within {short(refusals.observed)} ms (p95)"
     if shown.recovery is not None and shown.recovery.after_s is not None:
         said += f", and is itself again {shown.recovery.after_s:.1f} s after the peak"
     if status is Status.PASS:

@@ -15,6 +15,7 @@ from proofload.clock import NS_PER_MS
 from proofload.procedures._measured_phase import MeasuredPhase
 from proofload.records import Agreement, Check, Interval, Outcome, Phase, PhaseSummary, Samples, Status
 from proofload.report import numbers
+from proofload.report.numbers import short
 from proofload.verdict.ab_test import Look
 from proofload.verdict.shadow import Compared, Side, Tolerance, agreement, compared
 
@@ -128,13 +129,13 @@ def checks_of(found: Found) -> tuple[Check, ...]:
         _difference("shadow-failures", found.shadow.failures, "share", "canary-errors", "of its requests failed"),
         _difference("shadow-latency", found.shadow.median, "ms", "canary-slower", "its median latency"),
         _difference("shadow-tail", found.shadow.tail, "share", "canary-slow-tail",
-                    f"of its answers took longer than {found.shadow.far_ms:.3g} ms"),
+                    f"of its answers took longer than {short(found.shadow.far_ms)} ms"),
         _difference("user-failures", found.impact.failures, "share", "mirroring-harms-users",
                     "of the users' requests failed while copies were sent"),
         _difference("user-latency", found.impact.median, "ms", "mirroring-harms-users",
                     "the users' median latency while copies were sent"),
         _difference("user-tail", found.impact.tail, "share", "mirroring-harms-users",
-                    f"of the users' answers took longer than {found.impact.far_ms:.3g} ms while copies were sent"),
+                    f"of the users' answers took longer than {short(found.impact.far_ms)} ms while copies were sent"),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from proofload.comparing.found import Comparison, Metric
 from proofload.report import numbers
 from proofload.report.decision.words import between, percent
 from proofload.report.document import Block, Cell, Column, Look, Note, Picture, Section, table
+from proofload.report.numbers import short
 from proofload.report.pictures.pairs import Row, pairs_picture
 
 TITLE = "Pair by pair"
@@ -67,9 +68,9 @@ def _table(metrics: Sequence[tuple[str, str, Metric]], *, several: bool) -> Bloc
                 numbers.MISSING if metric.factor is None else percent(metric.factor),
                 between(metric.interval),
                 f"{100 * metric.margin:g} %",
-                numbers.MISSING if metric.floor is None else f"{100 * (metric.floor - 1):.2g} %",
+                numbers.MISSING if metric.floor is None else f"{short(100 * (metric.floor - 1), 2)} %",
                 numbers.count(len(metric.pairs)),
-                numbers.MISSING if metric.signs is None else f"{metric.signs:.2g}",
+                numbers.chance(metric.signs),
                 f"{metric.because}{needed}.{told}",
             )
         )
@@ -92,8 +93,8 @@ def _table(metrics: Sequence[tuple[str, str, Metric]], *, several: bool) -> Bloc
 def _explained(metrics: Sequence[tuple[str, str, Metric]]) -> str:
     level = metrics[0][2].level
     return (
-        f"Intervals are at {100 * level:.4g} % each, so that all of them together are wrong at most at the rate that "
-        "was set. Worse: all of the interval beyond the margin and beyond the own noise, which is what a target "
+        f"Intervals are at {short(100 * level, 4)} % each, so that all of them together are wrong at most at the "
+        "rate set. Worse: all of the interval beyond the margin and beyond the own noise, which is what a target "
         "differs from itself over so many pairs, nineteen times in twenty; and the signs agree: the chance of so many "
         "pairs on the worse side, were each a coin's throw."
     )

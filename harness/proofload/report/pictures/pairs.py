@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from proofload.records import Interval
+from proofload.report import numbers
 from proofload.report.document import Look
 from proofload.report.pictures.canvas import HAIR, INK, draw, short
 
@@ -64,4 +65,4 @@ def pairs_picture(key: str, rows: Sequence[Row], looks: Mapping[str, Look]) -> s
 
 def _percent(change: float, _place: int | None = None) -> str:
     """0.15 is "+15 %"."""
-    return "0 %" if abs(change) < 1e-9 else f"{'+' if change > 0 else '−'}{abs(100.0 * change):.3g} %"
+    return "0 %" if abs(change) < 1e-9 else f"{'+' if change > 0 else '−'}{numbers.short(abs(100.0 * change))} %"
