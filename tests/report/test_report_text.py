@@ -21,6 +21,11 @@ def test_long_text_is_cut_and_says_so() -> None:
     assert printable("x" * 50, 10) == "x" * 9 + "…"
 
 
+def test_what_is_too_little_to_be_worth_a_cut_is_not_cut_off() -> None:
+    assert printable("x" * 159, 120) == "x" * 159
+    assert printable("x" * 160, 120).endswith("… (40 more characters)")
+
+
 def test_a_block_keeps_its_lines() -> None:
     assert printable_block("a\r\n\tb\x07\n") == "a\n    b\\x07"
 

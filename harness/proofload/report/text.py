@@ -9,11 +9,13 @@ from __future__ import annotations
 import unicodedata
 
 _SAYS_HOW_MUCH = 100
+_WORTH_A_CUT = 40
+"""Fewer characters than this are not left out of a long text: saying that they are takes as much room."""
 _TURNING = frozenset("\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff")
 
 
 def printable(value: object, limit: int = 160) -> str:
-    """One line of visible characters, cut at `limit`; long ones say how many are left out."""
+    """One line of visible characters, cut at about `limit`; long ones say how many are left out."""
     return _cut(" ".join(_visible(str(value)).split()), limit)
 
 
@@ -47,4 +49,5 @@ def _cut(text: str, limit: int) -> str:
         return text
     if limit < _SAYS_HOW_MUCH:
         return f"{text[: limit - 1].rstrip()}…"
-    return f"{text[:limit].rstrip()}… ({len(text) - limit:,} more characters)"
+    left_out = len(text) - limit
+    return text if left_out < _WORTH_A_CUT else f"{text[:limit].rstrip()}… ({left_out:,} more characters)"
