@@ -86,9 +86,9 @@ def invoke(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         _close_quietly()
         return EXIT_PASS
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as ending:
         _let_us_choose_the_exit_code()
-        say("interrupted")
+        say(str(ending) or "interrupted")
         return EXIT_INTERRUPTED
     except ProofloadError as error:
         _trace(wanted=debug)
@@ -123,10 +123,10 @@ def _trace(*, wanted: bool) -> None:
 
 @contextmanager
 def _ended_like_ctrl_c(*numbers: signal.Signals) -> Iterator[None]:
-    """A polite request to end stops servers and closes the run folder as Ctrl-C does."""
+    """A polite request to end stops servers and closes the run folder as Ctrl-C does, and is told by its name."""
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(f"interrupted by {signal.Signals(number).name}")
 
     if threading.current_thread() is not threading.main_thread():  # whoever runs us there handles the signals
         yield
