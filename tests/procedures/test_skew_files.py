@@ -44,9 +44,16 @@ def training() -> pd.DataFrame:
 
 @pytest.fixture
 def compared(tmp_path: Path, training: pd.DataFrame) -> Compare:
-    def run(serving: pd.DataFrame, *, suffix: str = ".csv", key: str | None = "event", **keys: Any) -> Result:
+    def run(
+        serving: pd.DataFrame,
+        *,
+        reference: pd.DataFrame = training,
+        suffix: str = ".csv",
+        key: str | None = "event",
+        **keys: Any,
+    ) -> Result:
         files = {}
-        for name, table in (("reference", training), ("serving", serving)):
+        for name, table in (("reference", reference), ("serving", serving)):
             path = tmp_path / f"{name}{suffix}"
             if suffix == ".csv":
                 table.to_csv(path, index=False)
@@ -101,6 +108,54 @@ def test_values_of_each_card_s_row_before_are_stale(compared: Compare, training:
     before = training.groupby("card_id")[["amount", "ratio"]].shift(1)
     result = compared(training.assign(**before.fillna(training[["amount", "ratio"]])))
     assert set(failed(result).values()) == {"staleness"}
+
+
+@pytest.fixture
+def ordered(training: pd.DataFrame) -> pd.DataFrame:
+    """Training with a small count of each customer, whose it is and when it was, in that order."""
+    orders = np.random.default_rng(6).integers(0, 9, ROWS)
+    named = training.rename(columns={"card_id": "who"}).drop(columns="label")
+    return named.assign(orders=orders, at=np.arange(ROWS) * 60, prediction=0.1 * orders)
+
+
+def one_event_old(ordered: pd.DataFrame, *, of: int) -> pd.DataFrame:
+    """One customer in `of` has the count of the event before."""
+    old = ordered.groupby("who")["orders"].shift(1).fillna(ordered["orders"]).astype(int)
+    orders = old.where(ordered["who"].astype(int) % of == 0, ordered["orders"])
+    return ordered.assign(orders=orders, prediction=0.1 * orders)
+
+
+@pytest.mark.parametrize("of", [1, 2])
+def test_a_small_count_that_is_one_event_old_is_stale_where_whose_and_when_are_known(
+    compared: Compare, ordered: pd.DataFrame, of: int
+) -> None:
+    serving = one_event_old(ordered, of=of).drop(columns=["who", "at"])  # it is enough that training tells
+    reference = ordered.sample(frac=1, random_state=3)
+    result = compared(serving, reference=reference, entity="who", timestamp="at")
+    assert failed(result) == {"parity of orders": "staleness", "prediction parity": "staleness"}
+    assert "the event before, of the same entity" in result.headline[0]
+
+
+def test_an_old_count_of_nobody_knows_whom_is_not_called_old_and_what_it_takes_is_said(
+    compared: Compare, ordered: pd.DataFrame
+) -> None:
+    old = one_event_old(ordered, of=1)
+    result = compared(old, reference=ordered)
+    assert failed(result) == {"parity of orders": "", "prediction parity": ""}
+    assert "only with `entity` and `timestamp` set" in result.headline[0]
+    result = compared(old, reference=ordered, entity="whom", timestamp="at")
+    assert failed(result) == {"parity of orders": "", "prediction parity": ""}
+    assert "training has no column whom" in result.headline[0]
+
+
+def test_predictions_that_are_wrong_where_an_unknown_error_is_follow_from_it(
+    compared: Compare, training: pd.DataFrame
+) -> None:
+    odd = training["amount"] * np.random.default_rng(7).lognormal(0, 1, ROWS)
+    result = compared(training.assign(amount=odd, prediction=1 - training["prediction"]))
+    assert failed(result) == {"parity of amount": "", "prediction parity": ""}
+    (told,) = [check.evidence for check in result.checks if check.name == "prediction parity"]
+    assert "follows from amount" in told
 
 
 def test_flips_are_counted_with_their_interval(compared: Compare, training: pd.DataFrame) -> None:
@@ -169,6 +224,25 @@ def test_rows_that_do_not_join_are_compared_by_distribution(compared: Compare, t
     result = compared(other)
     assert result.details["mode"] == "drift"
     assert failed(result) == {"drift of amount": "unit"}
+
+
+def test_too_few_independent_rows_are_told_with_what_they_are_worth(compared: Compare, training: pd.DataFrame) -> None:
+    training["weekday"] = np.repeat(np.arange(3.0), ROWS // 3)
+    result = compared(training.assign(event="x" + training["event"]))
+    (check,) = [check for check in result.checks if check.name == "drift of weekday"]
+    assert check.status is Status.INCONCLUSIVE
+    assert (check.interval.low, check.interval.high) == (0.0, 1.0)
+    assert "600 of training are worth" in check.settle
+    assert "follow one another" in check.settle
+
+
+def test_predictions_that_come_to_rest_at_a_bound_have_drifted_as_any_others(
+    compared: Compare, training: pd.DataFrame
+) -> None:
+    """Two rows in five are 1 exactly, which makes them no one event's repetition."""
+    high = np.where(np.arange(ROWS) % 5 < 2, 1.0, 0.9 + training["prediction"] / 10)
+    other = training.assign(event="x" + training["event"], prediction=high)
+    assert failed(compared(other)) == {"drift of prediction": "drift"}
 
 
 def test_a_run_that_kept_no_tables_is_no_pass(tmp_path: Path) -> None:

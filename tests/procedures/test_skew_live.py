@@ -104,6 +104,22 @@ def test_a_feature_in_another_unit_is_named_and_wrong_predictions_follow_it(repl
     assert causes(result) == {"parity of first": "unit", "predictions": "unit"}
 
 
+def test_predictions_that_are_wrong_with_a_feature_nobody_knows_why_follow_from_it(
+    replayed: Callable[..., Result],
+) -> None:
+    rng = np.random.default_rng(9)
+
+    def odd(number: int, rows: list[Any]) -> dict[str, Any]:
+        values = rows[number]["request"].body["values"]
+        other = values[0] if rows[number]["payload"] % 3 else values[0] + float(rng.lognormal())
+        return {"prediction": predicted([other, *values[1:]]), "features": {"first": other, "second": values[1]}}
+
+    result = replayed(odd)
+    assert causes(result) == {"parity of first": "", "predictions": ""}
+    assert any("are wrong, which follows from first." in sentence for sentence in result.headline)
+    assert not any("the same features" in sentence for sentence in result.headline)
+
+
 def test_answers_swapped_within_bursts_are_cross_talk(replayed: Callable[..., Result]) -> None:
     def swapped(number: int, rows: list[Any]) -> dict[str, Any]:
         other = number + 1 if number % 40 == 0 else number - 1 if number % 40 == 1 else number

@@ -124,9 +124,11 @@ def _worth(values: Values, codes: NDArray[np.int64]) -> float:
     n = float(len(values))
     if len(numbers) > 0.5 * n:
         worth = n / correlation_time(numbers)
-        if (numbers != np.round(numbers)).mean() > 0.5:  # a number with decimals that comes again is the same event
-            _, counts = np.unique(numbers, return_counts=True)
-            worth = min(worth, n * len(numbers) / float(np.square(counts).sum()))
+        broken = numbers[numbers != np.round(numbers)]
+        if len(broken) > 0.5 * len(numbers):  # a number with decimals that comes again is the same event
+            # whole ones among them are bounds and defaults, which events share: probabilities of 1, ratios of 0
+            _, counts = np.unique(broken, return_counts=True)
+            worth = min(worth, n * len(broken) / float(np.square(counts).sum()))
         return worth
     shares = np.bincount(codes) / n
     top = np.argsort(-shares)[:3]

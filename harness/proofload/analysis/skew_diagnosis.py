@@ -115,4 +115,6 @@ def _unexplained(reference: Values, serving: Values, rows: NDArray[np.bool_]) ->
     wanted, got = reference.number[numeric], serving.number[numeric]
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         off = float(np.median(np.abs(got - wanted) / np.maximum(np.abs(wanted), 1e-300)))
-    return f"the values differ by {min(off, 1e6):.0%} in the median, and no pattern is recognised"
+        smaller, larger = float((got < wanted).mean()), float((got > wanted).mean())
+    aside = next((f", {way} in serving" for way, share in (("smaller", smaller), ("larger", larger)) if share == 1), "")
+    return f"the values differ by {min(off, 1e6):.0%} in the median{aside}, and no pattern is recognised"

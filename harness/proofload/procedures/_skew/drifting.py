@@ -42,12 +42,23 @@ def judge_drift(reference: Side, serving: Side, scenario: Settings, *, why: str)
         status, interval = rule_drift(
             found, significant=real, limit=scenario.drift_effect, alpha_fail=each, alpha_pass=scenario.alpha_pass
         )
+        if min(found.effective) < FEWEST:
+            interval = Interval(0.0, 1.0)  # how many rows they are worth is not known well enough for a narrower one
         cause, says = ("drift", "")
         if status is Status.FAIL:
             cause, says = sign(name, reference.columns[name], serving.columns[name])
         told = f"{found.measure} {found.effect:.3g}; PSI {found.psi:.3g} ({found.psi_by_chance:.2g} by chance alone)"
         checks.append(
-            _check(name, found, status, interval, told=f"{told}. {says}".strip(), cause=cause, scenario=scenario)
+            _check(
+                name,
+                found,
+                status,
+                interval,
+                told=f"{told}. {says}".strip(),
+                cause=cause,
+                settle=_settle(status, found, (len(reference), len(serving))),
+                scenario=scenario,
+            )
         )
         rows.append(_plain(name, found, status, interval, cause=cause if status is Status.FAIL else "", says=says))
     fact = schema_check(lacking, [], scenario, asked=bool(lacking))
@@ -106,13 +117,28 @@ def _summed_up(checks: list[Check], scenario: Settings) -> list[Check]:
     return [*ill[:_MOST_CHECKS], *summary]
 
 
+def _settle(status: Status, found: Drift, rows: tuple[int, int]) -> str:
+    if status is not Status.INCONCLUSIVE:
+        return ""
+    if min(found.effective) >= FEWEST:
+        return "more rows on both sides"
+    sides = zip(rows, found.effective, ("training", "serving"), strict=True)
+    worth = ", ".join(f"{have:,} of {side} are worth {worth:,.0f}" for have, worth, side in sides)
+    why = ": rows that follow one another or hold the same value again count for less" if min(rows) >= FEWEST else ""
+    return f"at least {FEWEST} independent rows on either side ({worth}{why})"
+
+
 def _check(
-    name: str, found: Drift, status: Status, interval: Interval, *, told: str, cause: str, scenario: Settings
+    name: str,
+    found: Drift,
+    status: Status,
+    interval: Interval,
+    *,
+    told: str,
+    cause: str,
+    settle: str,
+    scenario: Settings,
 ) -> Check:
-    settle = ""
-    if status is Status.INCONCLUSIVE:
-        few = min(found.effective) < FEWEST
-        settle = f"at least {FEWEST} independent rows on either side" if few else "more rows on both sides"
     return Check(
         f"drift of {name}", status, found.effect, scenario.drift_effect, "", interval, told, settle=settle,
         cause=cause if status is Status.FAIL else "",

@@ -14,7 +14,8 @@ from proofload.analysis.swapped import Answered, Traced, permutations, trace
 from proofload.engine.answers import MISSING
 from proofload.procedures import Evidence
 from proofload.procedures._skew.answers import Answers, as_numbers
-from proofload.procedures._skew.parity import Feature, worst
+from proofload.procedures._skew.following import Following, following
+from proofload.procedures._skew.parity import Feature
 from proofload.procedures._skew.replay import Request, numbers_in
 from proofload.procedures._skew.terms import TOGETHER, Settings
 from proofload.procedures._skew.words import GUARDS, Flips, flips
@@ -32,6 +33,9 @@ class Golden:
     flips: Flips | None
     plain: dict[str, Any]
     cause: str
+    """Empty where none is wrong, and where it follows from a feature whose error is not recognised."""
+    due: Following | None
+    """From which features the wrong ones follow."""
 
 
 def judge_golden(
@@ -63,7 +67,8 @@ def judge_golden(
         ids=[request.id for request in requests],
     )
     alone = np.isin(answers.phase, [phase.index for phase in evidence.phases if phase.name != TOGETHER])
-    cause, why = _cause(wrong, judged, found, alone=alone, features=features, rows=rows)
+    due = following(wrong, features, rows)
+    cause, why = _cause(wrong, judged, found, alone=alone, due=due)
     ruling = _ruling(wrong, judged, answers.payload, found, scenario, features=bool(features))
     told_ = f"{int(wrong.sum()):,} of {int(judged.sum()):,} predictions differ from the expected ones"
     turned = flips(wanted[answers.payload[judged]], got[judged], answers.payload[judged], scenario)
@@ -74,7 +79,7 @@ def judge_golden(
         "elsewhere": found.elsewhere, "examples": list(found.examples), "cause": cause, "says": why,
     }  # fmt: skip
     one = check("predictions", ruling, f"{told_}{f'; {why}' if why else ''}", cause=cause, things="payloads")
-    return Golden(one, turned, plain, cause if wrong.any() else "")
+    return Golden(one, turned, plain, cause, due)
 
 
 def _ruling(
@@ -124,21 +129,14 @@ def _cause(
     found: Traced,
     *,
     alone: NDArray[np.bool_],
-    features: Sequence[Feature],
-    rows: NDArray[np.int64],
+    due: Following | None,
 ) -> tuple[str, str]:
     """What wrong answers are due to, and in words what speaks for it."""
     if not wrong.any():
         return "", ""
     example = f" ({found.examples[0]})" if found.examples else ""
-    leader = worst(features)
-    if leader is not None:
-        differs = np.zeros(len(wrong), np.bool_)
-        for feature in features:
-            differs[rows[feature.differs]] = True
-        follows = float((wrong & differs).sum() / wrong.sum())
-        if follows >= 0.9:
-            return leader.diagnosis.cause or "prediction-mismatch", f"{follows:.0%} of them where features differ"
+    if due is not None:
+        return due.cause, due.says()
     total = max(1, found.wrong)
     if found.permuted >= max(2, 0.5 * total):
         why = f"{found.permuted:,} of {found.wrong:,} are the answer to the same values in another order{example}"
@@ -186,7 +184,7 @@ def user_numbers(requests: Sequence[Request]) -> dict[str, int]:
     return {user: number for number, user in enumerate(dict.fromkeys(users))}
 
 
-def of_predictions(name: str, golden: Golden, leader: Feature | None) -> str:
+def of_predictions(name: str, golden: Golden) -> str:
     wrong, of = golden.plain["wrong"], golden.plain["of"]
     if not wrong:
         few = golden.check.status is not Status.PASS
@@ -195,7 +193,7 @@ def of_predictions(name: str, golden: Golden, leader: Feature | None) -> str:
     share = f"{percent(wrong / of)} of {of:,} predictions"
     if golden.check.status is not Status.FAIL:
         return f"{share} differ from the expected ones, within what may."
-    if leader is not None and golden.cause == leader.diagnosis.cause:
-        return f"{share} are wrong for it."
+    if golden.due is not None:
+        return f"{share} are wrong, which follows from {golden.due.named()}."
     meaning = CAUSES[golden.cause].meaning if golden.cause in CAUSES else "the cause is not recognised"
     return f"{name}: {share} are wrong: {meaning}{'; ' + golden.plain['says'] if golden.plain['says'] else ''}."

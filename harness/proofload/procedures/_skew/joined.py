@@ -13,6 +13,7 @@ from proofload.analysis.parity import compare
 from proofload.analysis.skew_diagnosis import diagnose
 from proofload.procedures import Evidence, Findings
 from proofload.procedures._skew.drifting import judge_drift
+from proofload.procedures._skew.following import following
 from proofload.procedures._skew.parity import Compared, Feature, drawing, judge_features, worst
 from proofload.procedures._skew.reading import read_well
 from proofload.procedures._skew.tables import (
@@ -41,7 +42,7 @@ from proofload.procedures._skew.words import (
 from proofload.records import Check, Interval, Status
 from proofload.verdict.causes import CAUSES
 from proofload.verdict.skew import rule, rule_exactly
-from proofload.verdict.skew_checks import check, percent
+from proofload.verdict.skew_checks import check
 
 _THINGS = "rows"
 _AGES = 0.5
@@ -65,7 +66,8 @@ def judge_files(evidence: Evidence, scenario: Settings) -> Findings:
 
 def _parity(reference: Side, serving: Side, joined: Join, scenario: Settings) -> Findings:
     predicted = prediction_name(scenario.prediction, reference, serving)
-    left_out = [name for name in (predicted, scenario.schema_path, scenario.timestamp) if name]
+    whom = scenario.entity if scenario.entity not in serving.columns else None  # known of training is enough
+    left_out = [name for name in (predicted, scenario.schema_path, scenario.timestamp, whom) if name]
     names, lacking = feature_names(reference, serving, chosen=scenario.columns, left_out=left_out)
     entity = entity_codes(scenario.entity, reference, list(reference.columns))
     compared = Compared(
@@ -76,6 +78,7 @@ def _parity(reference: Side, serving: Side, joined: Join, scenario: Settings) ->
         ids=(serving.ids if serving.ids is not None else np.empty(0, object))[joined.serving_row].tolist(),
         entity=None if entity is None else entity[1],
         instants=reference.instants & frozenset(names),
+        unknown=_unknown(scenario, reference, known=entity is not None),
     )
     alpha = scenario.alpha_fail / (1 + GUARDS)
     features, _ = judge_features(
@@ -120,6 +123,17 @@ def _parity(reference: Side, serving: Side, joined: Join, scenario: Settings) ->
     return Findings((), tuple(checks), read_well(reference, serving), headline=tuple(said), details=details)
 
 
+def _unknown(scenario: Settings, reference: Side, *, known: bool) -> str:
+    """What an old value would be recognised by, and is not there."""
+    named = [name for name in (scenario.entity, scenario.timestamp) if name and name not in reference.columns]
+    if named:
+        return f"an old value would not be recognised: training has no column {' and no '.join(named)}"
+    lacking = [] if known else ["`entity`"]
+    if scenario.timestamp is None and not reference.instants:
+        lacking.append("`timestamp`")
+    return f"an old value would be recognised only with {' and '.join(lacking)} set" if lacking else ""
+
+
 def _predictions(
     reference: Side, serving: Side, joined: Join, name: str, *, features: list[Feature], scenario: Settings
 ) -> tuple[Check, Flips | None]:
@@ -134,22 +148,18 @@ def _predictions(
         float(differs.sum()), int(told_.sum()), limit=scenario.mismatch_share, alpha_fail=alpha,
         alpha_pass=scenario.alpha_pass,
     )  # fmt: skip
-    anywhere = np.zeros(len(differs), np.bool_)
-    for feature in features:
-        anywhere |= feature.differs
-    leader = worst(features)
     told = (
         f"{int(differs.sum()):,} of {int(told_.sum()):,} predictions differ by more than {scenario.prediction_rtol:g}"
     )
     cause = "prediction-mismatch"
     if differs.any():
-        follows = float((differs & anywhere).sum() / differs.sum())
-        told += f"; {percent(follows)} of them in rows whose features differ"
-        if follows >= 0.9 and leader is not None and leader.diagnosis.cause:
-            cause = leader.diagnosis.cause
-        else:
-            own = diagnose(name, wanted, got, found)
-            told += f"; {own.says}" if own.cause else ""
+        due = following(differs, features, unit)
+        own = None if due is not None else diagnose(name, wanted, got, found)
+        if due is not None:
+            cause = due.cause
+            told += f"; {due.says()}"
+        elif own is not None and own.cause:
+            told += f"; {own.says}"
     return check("prediction parity", ruling, told, cause=cause), flips(wanted.number, got.number, unit, scenario)
 
 

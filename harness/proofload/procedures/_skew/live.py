@@ -119,15 +119,17 @@ def _features(evidence: Evidence, answers: Answers, requests: Sequence[Request],
         told_ = f"{int(kept.sum()):,} of {asked:,} answers tell features at {scenario.features}"
         nothing = Compared({}, {}, row[kept], row[kept], [])
         return _Served([], nothing, [], rows[kept], _untold(told_))
+    whose = _entities(reference.ids, requests)
     compared = Compared(
         reference={name: reference.columns[name] for name in columns},
         serving={name: values.take(kept) for name, values in columns.items()},
         row=row[kept],
         unit=answers.payload[rows][kept],
         ids=[requests[payload].id for payload in answers.payload[rows][kept].tolist()],
-        entity=_entities(reference.ids, requests),
+        entity=whose,
         **_of_twins(columns, answers.payload[rows], requests),
         instants=reference.instants & frozenset(columns),
+        unknown="an old value would be recognised only with a `user` in each payload" if whose is None else "",
     )
     features, _ = judge_features(
         compared, rtol=scenario.rtol, limit=scenario.mismatch_share, alpha_fail=scenario.alpha_fail / (1 + GUARDS),
@@ -224,7 +226,7 @@ def _said(features: Sequence[Feature], golden: Golden | None, answers: Answers, 
     payloads = max((feature.ruling.n for feature in features), default=0)
     said = [*headline(features, f"{payloads:,} payloads, {len(answers):,} answers")] if features else []
     if golden is not None and golden.plain["of"]:
-        told_ = of_predictions(name, golden, worst(features))
+        told_ = of_predictions(name, golden)
         said = [told_, *said] if golden.check.status is Status.FAIL and worst(features) is None else [*said, told_]
         if golden.flips is not None and golden.plain["wrong"]:
             said.append(golden.flips.sentence())

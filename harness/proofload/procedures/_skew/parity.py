@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,11 @@ from proofload.analysis.feature_values import Kind, Values
 from proofload.analysis.parity import Differences, compare, strata
 from proofload.analysis.skew_diagnosis import CONVINCING, Diagnosis, diagnose, together
 from proofload.analysis.skew_rows import Joined, Misplaced, misplaced
+from proofload.analysis.skew_staleness import Stale
 from proofload.records import Status
 from proofload.verdict.skew import Ruling, rule_feature
 
 _EXAMPLES = 3
-_CHANCE = 0.3
-"""More rows that match a stranger's by coincidence say that a match means nothing."""
 _SCATTER = 400
 
 
@@ -37,6 +36,8 @@ class Compared:
     others_entity: NDArray[np.int64] | None = None
     instants: frozenset[str] = frozenset()
     """Columns of instants: a log may have its own, so only a shift by whole hours counts against them."""
+    unknown: str = ""
+    """What is not known of the rows, and what an old value would be recognised by; empty: nothing is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def judge_features(
     if bad:
         joined = _all_that_is_known(compared, bad, rtol)
         elsewhere = misplaced(joined) if joined.bad else None
-        causes = _settled(causes, bad, elsewhere)
+        causes = _settled(causes, bad, elsewhere, compared)
     each = alpha_fail / max(1, len(found))
     features = []
     for name, (wanted, got) in sides.items():
@@ -159,28 +160,45 @@ def drawing(feature: Feature, compared: Compared) -> dict[str, Any]:
 
 
 def _settled(
-    causes: Mapping[str, Diagnosis], bad: Mapping[str, NDArray[np.bool_]], elsewhere: Misplaced | None
+    causes: Mapping[str, Diagnosis],
+    bad: Mapping[str, NDArray[np.bool_]],
+    elsewhere: Misplaced | None,
+    compared: Compared,
 ) -> dict[str, Diagnosis]:
     """Rows that are somebody else's explain all their features at once; else each feature has its own error, and
     those without one follow another."""
+    whose = compared.entity is not None
     if elsewhere is not None and elsewhere.tested:
-        stale = elsewhere.stale >= CONVINCING and elsewhere.by_chance <= _CHANCE
-        if stale and elsewhere.foreign < elsewhere.stale:
-            how = f"the row {elsewhere.lag} before" if elsewhere.lag else "an earlier row of the same entity"
-            says = f"serving has the values of {how} in {elsewhere.stale:.0%} of the rows that differ"
-            return _unless_told_better(causes, Diagnosis("staleness", says, elsewhere.stale))
+        stale = elsewhere.stale
+        if stale.convincing and elsewhere.foreign < stale.share:
+            says = (
+                f"serving has the values of {_earlier(stale, whose=whose)} in {stale.share:.0%} of the rows that differ"
+            )
+            return _unless_told_better(causes, Diagnosis("staleness", says, stale.share))
         if elsewhere.foreign >= CONVINCING:
             says = f"serving has all values of another row in {elsewhere.foreign:.0%} of the rows that differ"
             return _unless_told_better(causes, Diagnosis("cross-talk", says, elsewhere.foreign))
-        causes = {name: _stale_or(one, elsewhere.stale_features.get(name, 0.0)) for name, one in causes.items()}
+        causes = {name: _stale_or(one, elsewhere.stale_features.get(name), whose=whose) for name, one in causes.items()}
+    if compared.unknown:
+        causes = {
+            name: one if one.cause else replace(one, says=f"{one.says} ({compared.unknown})")
+            for name, one in causes.items()
+        }
     return together(causes, bad)
 
 
-def _stale_or(one: Diagnosis, share: float) -> Diagnosis:
-    if share < CONVINCING or one.explains > share:
+def _stale_or(one: Diagnosis, stale: Stale | None, *, whose: bool) -> Diagnosis:
+    if stale is None or one.explains > stale.share:
         return one
-    says = f"serving has the value of an earlier event of the same entity in {share:.0%} of the rows that differ"
-    return Diagnosis("staleness", says, share)
+    says = f"serving has the value of {_earlier(stale, whose=whose)} in {stale.share:.0%} of the rows that differ"
+    return Diagnosis("staleness", says, stale.share)
+
+
+def _earlier(stale: Stale, *, whose: bool) -> str:
+    if not stale.lag:
+        return "another event of the same entity"
+    before = "the event before" if stale.lag == 1 else f"{stale.lag} events before"
+    return f"{before}, of the same entity," if whose else before.replace("event", "row")
 
 
 def _unless_told_better(causes: Mapping[str, Diagnosis], common: Diagnosis) -> dict[str, Diagnosis]:
