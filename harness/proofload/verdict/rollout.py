@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from proofload.analysis.assignment import SplitSeen, share_bounds, too_many
 from proofload.analysis.guard_margins import Excess
-from proofload.analysis.guard_rules import TAILS
+from proofload.analysis.guard_rules import SLOWER, TAILS
 from proofload.analysis.sequential import SHARES
 from proofload.records import Check, Interval, Status
 
@@ -216,8 +216,10 @@ def untold_check(untold: int, n: int) -> Check:
     return Check("who-answered", Status.INCONCLUSIVE, untold / n, TOLERATED, "share", NOTHING, evidence, settle)
 
 
-def never_started(what: str) -> Check:
-    return Check("canary-up", Status.FAIL, None, None, "", NOTHING, what, cause="canary-down")
+def never_started(what: str, why: str = "") -> Check:
+    """`why`: what is known of the reason, the end of its log, say."""
+    told = "; ".join(filter(None, (what, why)))
+    return Check("canary-up", Status.FAIL, None, None, "", NOTHING, told, cause="canary-down")
 
 
 def answers_to_trip(limit: float, tolerated: float) -> int:
@@ -233,8 +235,9 @@ def _at_most(seen: GuardSeen) -> str:
     tolerated = f"{seen.margin:.2%} is tolerated ({seen.margin_key})"
     if seen.excess.upper is None:
         return f"How much worse it may be is not known; {tolerated}"
-    than = f" more of its answers than of the baseline's ({seen.excess.baseline:.2%})" if seen.excess.baseline else ""
-    what = "begin a spell of slow ones" if seen.excess.of_spells else "are bad"
+    than = f" more than the baseline's {seen.excess.baseline:.2%}" if seen.excess.baseline else ""
+    what = "are slow" if seen.name in SLOWER else "are bad"
+    what = "begin a spell of slow ones" if seen.excess.of_spells else what
     return f"At most {seen.excess.upper:.2%}{than} {what} ({seen.excess.confidence:.0%} confidence); {tolerated}"
 
 

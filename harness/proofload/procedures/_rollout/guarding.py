@@ -10,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proofload.analysis.frozen_baseline import Reference, freeze
-from proofload.analysis.guard_rules import ANSWERED, SLOWER, Rules
+from proofload.analysis.guard_rules import ANSWERED, Rules
 from proofload.analysis.guards import GuardWatch
 from proofload.clock import NS_PER_MS
 from proofload.procedures._rollout.moving import Trip
 from proofload.records import SAMPLE_DTYPE, Samples
+from proofload.report import numbers
 
 SETTLED_NS = 50 * NS_PER_MS
 """Blocks begin this long after a move: requests that were dispatched just before it are not mixed in."""
+FAR = "slower-tail"
+"""The guard on latency that has a factor of its own."""
 UNKNOWN = 65_535
 """Stands for a stamp that no answer has borne so far."""
 
@@ -158,8 +161,15 @@ def told(watch: GuardWatch, guard: str) -> str:
         return f"{bad:,} of {n:,} {what}"
     if guard not in watch.rules.sign_guards:
         return "the canary answered nothing while the baseline did"
-    what = "slower than the baseline was" if guard in SLOWER else "bad"
-    return f"{bad:,} of {n:,} of the canary's requests {what}, {beside:,} of as many of the baseline's"
+    if guard in watch.reference.slower_ns:
+        limit = f"{numbers.significant(watch.reference.slower_ns[guard] / NS_PER_MS)} ms ({slow_keys(guard)})"
+        return f"{bad:,} of {n:,} to the canary took over {limit}, {beside:,} of as many to the baseline"
+    return f"{bad:,} of {n:,} of the canary's requests bad, {beside:,} of as many of the baseline's"
+
+
+def slow_keys(guard: str) -> str:
+    """The scenario's keys for what a guard on latency calls slow."""
+    return f"{'tail_factor' if guard == FAR else 'slower'}, slower_ms"
 
 
 def tally(watch: GuardWatch, guard: str) -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,10 +18,11 @@ from proofload.clock import NS_PER_MS, NS_PER_S
 from proofload.procedures import Circumstances, Evidence, Findings, ended_early
 from proofload.procedures._measured_phase import MeasuredPhase, measure
 from proofload.procedures._rollout.guarding import SETTLED_NS, frozen, tally, told, versions_in
+from proofload.procedures._rollout.latencies import Slow, by_stage, slow
 from proofload.procedures._rollout.moving import BASELINE, CANARY, WARM_UP
-from proofload.procedures._rollout.reading import Story, known_afterwards, story_of
+from proofload.procedures._rollout.reading import Move, Story, known_afterwards, story_of
 from proofload.procedures._rollout.settings import RolloutSettings
-from proofload.procedures._rollout.telling import headline, radius, series, times
+from proofload.procedures._rollout.telling import as_measured, did_not_start, headline, radius, series, times
 from proofload.procedures._rollout.versions_judging import binding, does_not_serve
 from proofload.records import SAMPLE_DTYPE, Check, Outcome, Phase, Samples, Status
 from proofload.verdict.rollout import (
@@ -64,6 +65,8 @@ class Replay:
     """Users' requests, those of the baseline alone included."""
     untold: int
     """Requests of which nobody told who answered them."""
+    slow: Mapping[str, Slow]
+    """What each guard on latency calls slow, and watches."""
 
 
 def judged(
@@ -71,15 +74,19 @@ def judged(
 ) -> Findings:
     story = story_of(evidence)
     if story.never_started:
-        reason = f"The canary never started: {story.never_started}."
-        return Findings((), (never_started(story.never_started),), (), headline=(reason,))
+        why = story.its_last_words
+        down = never_started(story.never_started, why)
+        return Findings((), (down,), (), headline=(did_not_start(story.never_started, why),))
     measured = _measured(evidence, scenario)
     if not measured or not story.moves:
         return Findings.nothing(evidence)
     replay = replayed(evidence, scenario, story, rules)
     ended = ended_early(evidence)
     serving = CANARY if story.rolled is None else BASELINE
-    checks = (*_checks(replay, scenario, tolerances, len(stages), ended), *_slo(replay, scenario, evidence, serving))
+    checks = (
+        *_checks(replay, scenario, tolerances, len(stages), ended),
+        *_slo(replay, scenario, evidence, serving),
+    )
     whole = _whole(evidence, scenario)
     validity = whole.validity if whole is not None else ()
     status = overall(validity, checks)
@@ -93,14 +100,19 @@ def judged(
         "limit": replay.watch.rules.limit,
         "answers_checked": replay.watch.rules.answers_checked,
         "mirrored": story.mirrored,
+        "latency": by_stage(story, replay.every, scenario.timeout_s),
+        "slow": {name: {**one.figures(), **_tallied(replay.watch, name)} for name, one in replay.slow.items()},
     }
-    first = does_not_serve(_slo(replay, scenario, evidence, BASELINE), checks)
+    said = as_measured(details)
+    if status is not Status.INVALID and not ended:
+        first = does_not_serve(_slo(replay, scenario, evidence, BASELINE), checks)
+        said = (*first, *headline(status, checks, details))
     return Findings(
         phases=tuple(one.summary for one in measured),
         checks=checks,
         validity=validity,
         client=whole.health if whole is not None else None,
-        headline=(*first, *headline(status, checks, details)) if status is not Status.INVALID else (),
+        headline=said,
         details=details,
     )
 
@@ -139,7 +151,8 @@ def replayed(evidence: Evidence, scenario: RolloutSettings, story: Story, asked:
         together = by_stamp(together, watch.rules.versions)
     own = own_requests(together, story.forced)
     untold = int(np.count_nonzero((together["arm"] == UNTOLD) & (together["outcome"] != Outcome.UNSENT)))
-    return Replay(story, watch, own[own["intended_ns"] >= first], before.users, own, untold)
+    rows = own[own["intended_ns"] >= first]
+    return Replay(story, watch, rows, before.users, own, untold, slow(watch, rows, scenario.timeout_s))
 
 
 def _measured(evidence: Evidence, scenario: RolloutSettings) -> list[MeasuredPhase]:
@@ -226,6 +239,7 @@ def _guards(replay: Replay, tolerances: Tolerances, stages: int, confidence: flo
     shifted = _median_shifted(watch)
     for name, path in watch.paths().items():
         bad, n, beside = tally(watch, name)
+        beside_it = replay.slow[name].told() if name in replay.slow else ""
         by_share = name in rules.share_guards
         compared = (
             sum(block.counts[name][1] for block in watch.blocks)
@@ -244,7 +258,7 @@ def _guards(replay: Replay, tolerances: Tolerances, stages: int, confidence: flo
                 baseline_bad=beside,
                 blocks=compared,
                 needed=needed,
-                told=told(watch, name),
+                told="; ".join(filter(None, (told(watch, name), beside_it))),
                 excess=open_still[name],
                 margin=tolerances.of(name, spells=open_still[name].of_spells)[0],
                 margin_key=tolerances.of(name, spells=open_still[name].of_spells)[1],
@@ -258,6 +272,11 @@ def _median_shifted(watch: GuardWatch) -> bool:
     """More than half of the canary's answers are slower than the baseline's median was, tolerance included."""
     bad, n, beside = tally(watch, next(iter(SLOWER)))
     return n > 0 and bad > n / 2 and bad > 1.2 * beside
+
+
+def _tallied(watch: GuardWatch, guard: str) -> dict[str, int]:
+    bad, n, beside = tally(watch, guard)
+    return {"canary": bad, "of": n, "baseline": beside}
 
 
 def _counts(replay: Replay) -> dict[str, tuple[int, int]]:
@@ -314,7 +333,18 @@ def _switches(replay: Replay, alpha: float, tolerated: float) -> list[Check]:
         around &= rows["sent_ns"] < min(ends) - _AROUND_NS
     usually = silent[~around & (rows["sent_ns"] < min(ends, default=2**62))]
     moved = int(np.count_nonzero(around)), int(np.count_nonzero(around & silent))
-    return [*checks, _moves(usually, Switch("moves", *moved, story.routed), alpha, tolerated)]
+    moves = _moves(usually, Switch("moves", *moved, story.routed), alpha, tolerated)
+    refused = _refused(rows[silent], story.stages)
+    if refused:
+        moves = replace(moves, evidence=f"{moves.evidence}; {refused:,} more found no connection to be sent on")
+    return [*checks, moves]
+
+
+def _refused(silent: NDArray[np.void], stages: Sequence[Move]) -> int:
+    """Of requests that were lost: those dispatched around a move, and never sent."""
+    at = silent["dispatched_ns"][silent["sent_ns"] == 0]
+    near = [(at > move.asked_ns - _AROUND_NS) & (at < move.done_ns + _AROUND_NS) for move in stages]
+    return int(np.count_nonzero(np.any(near, axis=0))) if near else 0
 
 
 def _moves(usually: NDArray[np.bool_], seen: Switch, alpha: float, tolerated: float) -> Check:

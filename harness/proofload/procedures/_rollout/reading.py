@@ -61,6 +61,9 @@ class Story:
     rolled: Rolled | None
     retired: tuple[Retired, ...]
     never_started: str
+    """What became of the canary's start, where it did not come up; else empty."""
+    its_last_words: str
+    """What is known of why: the end of its log, say."""
     routed: bool
     forced: tuple[int, ...]
     mirrored: bool
@@ -82,7 +85,7 @@ def story_of(evidence: Evidence) -> Story:
     moves: list[Move] = []
     rolled: Rolled | None = None
     retired: list[Retired] = []
-    never, routed, forced, mirrored, stamped = "", False, (), False, False
+    never, words, routed, forced, mirrored, stamped = "", "", False, (), False, False
     for event in evidence.events:
         detail = event.detail
         match event.kind:
@@ -93,7 +96,7 @@ def story_of(evidence: Evidence) -> Story:
             case kind if kind == RETIRE:
                 retired.append(Retired(detail["arm"], detail["told_ns"], detail["stops"]))
             case kind if kind == NEVER_STARTED:
-                never = str(detail["what"])
+                never, words = str(detail["what"]), str(detail.get("evidence") or "").strip()
             case kind if kind == FORCED:
                 forced = tuple(detail["payloads"])
             case "driver":
@@ -104,7 +107,7 @@ def story_of(evidence: Evidence) -> Story:
             case _:
                 pass
     moves = [replace(move, applied_ns=_applied(evidence, move)) for move in moves]
-    return Story(tuple(moves), rolled, tuple(retired), never, routed, forced, mirrored, stamped)
+    return Story(tuple(moves), rolled, tuple(retired), never, words, routed, forced, mirrored, stamped)
 
 
 def _applied(evidence: Evidence, move: Move) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from proofload.analysis.guard_rules import ANSWERED, FAILED, TIMED
 from proofload.analysis.guards import GuardWatch
 from proofload.clock import NS_PER_MS, NS_PER_S
+from proofload.procedures._rollout.latencies import in_short
 from proofload.procedures._rollout.reading import Story
 from proofload.records import Check, Outcome, Status
 from proofload.verdict.causes import CAUSES
@@ -29,12 +30,11 @@ def times(story: Story, rows: NDArray[np.void]) -> dict[str, Any]:
         return {"detect_s": None, "roll_back_s": None}
     first, trip = story.stages[0].done_ns, story.rolled.t_ns
     back = next((move for move in story.moves if move.asked_ns >= trip), None)
-    sent = rows["sent_ns"]
-    after = rows[(sent > trip)]
-    there = after["sent_ns"][after["arm"] == 1]
+    went, arm = _went_ns(rows), rows["arm"]
+    there = went[(went > trip) & (arm == 1)]
     last = int(there.max()) if len(there) else trip
     answered = rows["done_ns"][(rows["arm"] == 1) & np.isin(rows["outcome"], ANSWERED)]
-    on = after["sent_ns"][(after["arm"] == 0) & (after["sent_ns"] > last)]
+    on = went[(arm == 0) & (went > last)]
     following = int(on.min()) if len(on) else None
     return {
         "detect_s": (trip - first) / NS_PER_S,
@@ -50,9 +50,10 @@ def times(story: Story, rows: NDArray[np.void]) -> dict[str, Any]:
 
 
 def radius(story: Story, rows: NDArray[np.void], users: NDArray[np.int64]) -> dict[str, Any]:
-    """What the canary got to do with: requests of users sent to it, those that went wrong, users touched."""
+    """What the canary got to do with: requests of users sent to it, those that went wrong, users touched. Those to
+    which it refused a connection are among them. `rows`: none that was never dispatched."""
     until = story.rolled.t_ns if story.rolled is not None else 2**62
-    there = rows[(rows["arm"] == 1) & (rows["sent_ns"] > 0)]
+    there = rows[rows["arm"] == 1]
     outcome = there["outcome"]
     known = users[there["payload"]] if len(users) else np.zeros(0, np.int64)
     failed = np.isin(outcome, FAILED)
@@ -63,9 +64,15 @@ def radius(story: Story, rows: NDArray[np.void], users: NDArray[np.int64]) -> di
         "failed": int(np.count_nonzero(failed)),
         "users": len(np.unique(known[known >= 0])) if len(known) else None,
         "users_in_all": len(np.unique(users[users >= 0])) if len(users) else None,
-        "after_the_trip": int(np.count_nonzero(there["sent_ns"] > until)),
+        "after_the_trip": int(np.count_nonzero(_went_ns(there) > until)),
         "share_of_all": len(there) / len(rows) if len(rows) else None,
     }
+
+
+def _went_ns(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """When requests went to their version: when they were sent, or dispatched, where no connection was to be had."""
+    went: NDArray[np.int64] = np.where(rows["sent_ns"] > 0, rows["sent_ns"], rows["dispatched_ns"])
+    return went
 
 
 def series(story: Story, watch: GuardWatch, rows: NDArray[np.void], start_ns: int) -> dict[str, Any]:
@@ -121,16 +128,32 @@ def _one(part: NDArray[np.void], columns: dict[str, list[float | None]]) -> None
     columns["p99_ms"].append(float(np.quantile(latency, 0.99)) if len(latency) >= _FOR_A_TAIL else None)
 
 
+def did_not_start(what: str, why: str) -> str:
+    """The sentence about a canary that never came up, with the last line of what is known of the reason."""
+    last = why.splitlines()[-1].strip() if why else ""
+    return f"The canary never started: {what}{f' ({last})' if last else ''}."
+
+
+def as_measured(details: Mapping[str, Any]) -> tuple[str, ...]:
+    """What was done in a run of which nothing may be concluded: it neither held nor failed."""
+    moved = [f"{move['share']:.0%}" for move in details["series"]["moves"] if move["why"].startswith("stage ")]
+    if not moved:
+        return ("What was done, without a verdict: the canary got no traffic.",)
+    end = f"then the guard {details['guard']} took it back" if details["rolled_back"] else "and no guard took it back"
+    return (f"What was done, without a verdict: the canary's share moved {' → '.join(moved)}, {end}.",)
+
+
 def headline(status: Status, checks: Sequence[Check], details: Mapping[str, Any]) -> tuple[str, ...]:
-    """One to three sentences."""
-    if status is Status.INVALID:
-        return ()  # the report says why, and no more
+    """One to three sentences about a run that is valid."""
     failed = [check for check in checks if check.status is Status.FAIL]
     if details["rolled_back"]:
         return (_rolled(failed, details), _touched(details))
     if failed:
-        said = "; ".join(dict.fromkeys(_meaning(check) for check in failed))
-        return (f"The rollout went through to its end, and yet it failed: {said}.", f"{failed[0].evidence}.")
+        causes: dict[str, str] = {}
+        for check in failed:
+            causes.setdefault(check.cause or check.name, _meaning(check, details))
+        first = f"The rollout went through to its end, and yet it failed: {'; '.join(causes.values())}."
+        return (first,) if _slow(failed[0], details) else (first, f"{failed[0].evidence}.")
     if status is Status.INCONCLUSIVE:
         open_ones = [check for check in checks if check.status is Status.INCONCLUSIVE]
         said = "; ".join(f"{check.name}: {check.evidence}" for check in open_ones[:2])
@@ -153,7 +176,7 @@ def headline(status: Status, checks: Sequence[Check], details: Mapping[str, Any]
 def _rolled(failed: Sequence[Check], details: Mapping[str, Any]) -> str:
     taken = details["times"]
     first = next((c for c in failed if details["guard"] in c.name), failed[0] if failed else None)
-    cause = _meaning(first) if first is not None else f"the guard {details['guard']} tripped"
+    cause = _meaning(first, details) if first is not None else f"the guard {details['guard']} tripped"
     high = (taken.get("roll_back_bounds_s") or [None, None])[1]
     until = f" ({1e3 * taken['roll_back_s']:.0f}–{1e3 * high:.0f} ms)" if high is not None else ""
     return (
@@ -188,5 +211,17 @@ def _not_compared(details: Mapping[str, Any]) -> tuple[str, ...]:
     return (told,)
 
 
-def _meaning(check: Check) -> str:
-    return CAUSES[check.cause].meaning if check.cause else f"{check.name} failed"
+def _meaning(check: Check, details: Mapping[str, Any]) -> str:
+    """Of a guard on latency with what it saw. One that is not about the median counts slow answers, however slow."""
+    seen = _slow(check, details)
+    if seen is None or not check.cause:
+        return CAUSES[check.cause].meaning if check.cause else f"{check.name} failed"
+    shifted = check.cause == "canary-slower"
+    what = CAUSES[check.cause].meaning if shifted else "more of the canary's answers are slow than of the baseline's"
+    return f"{what}: {in_short(seen)}"
+
+
+def _slow(check: Check, details: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """What the guard on latency saw that a check is about; None for any other check."""
+    seen: Mapping[str, Any] | None = details["slow"].get(check.name.removeprefix("guard-"))
+    return seen

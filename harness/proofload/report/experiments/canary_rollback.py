@@ -10,6 +10,7 @@ from proofload.records import Result, Status
 from proofload.report import numbers
 from proofload.report.document import Block, Column, Note, Picture, table
 from proofload.report.pictures.rollout import rollout_picture
+from proofload.store.result_json import distribution_from_json
 
 if TYPE_CHECKING:
     from proofload.report.sections.page import Page
@@ -48,6 +49,8 @@ class RolloutExperiment:
                 sketch=told + back,
             ),
             table("What the rollout took", ("what", Column("value", "number"), "meaning"), _figures(found)),
+            *_slow(found),
+            *_latencies(found),
         )
 
 
@@ -69,10 +72,54 @@ def _figures(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [
         *rows,
         ("requests it was sent", numbers.count(radius["requests"]), f"{numbers.share(radius['share_of_all'])} of all"),
-        ("failed", numbers.count(radius["failed"]), "errors, refusals and time-outs among them"),
+        ("failed", numbers.count(radius["failed"]), "errors, refused connections, refusals and time-outs among them"),
         ("wrong", *_wrong(found)),
         ("users touched", users, of),
     ]
+
+
+def _slow(found: Mapping[str, Any]) -> tuple[Block, ...]:
+    """What each guard on latency calls slow, why, and how many answers were."""
+    rows = [
+        (
+            guard,
+            numbers.significant(one["from_ms"]),
+            _reckoned(one),
+            *(numbers.count(one[side]) for side in ("canary", "baseline", "of")),
+        )
+        for guard, one in found.get("slow", {}).items()
+    ]
+    if not rows:
+        return ()
+    counts = (Column("canary's", "number"), Column("baseline's", "number"), Column("of as many of each", "number"))
+    return (table("Slow answers", ("guard", Column("slow: longer than (ms)", "number"), "that is", *counts), rows),)
+
+
+def _reckoned(one: Mapping[str, Any]) -> str:
+    alone = f"{numbers.significant(one['alone_ms'])} ms, the baseline's {one['quantile']} in the first half of its time"
+    return f"{numbers.plain(one['factor'])} × {alone} alone, + {numbers.plain(one['extra_ms'])} ms ({one['keys']})"
+
+
+def _latencies(found: Mapping[str, Any]) -> tuple[Block, ...]:
+    """Both versions side by side; the tables further down are over both together."""
+    rows = []
+    for one in found.get("latency", ()):
+        spread = distribution_from_json(one["latency"])
+        cells: list[str] = []
+        for name in ("p50", "p95", "p99"):
+            quantile = spread.quantiles[name]
+            cells += [numbers.quantile(quantile), numbers.interval(quantile.interval)]
+        stage = "before it" if one["share"] is None else f"{one['share']:.0%}"
+        shares = (numbers.share(one["shed"]), numbers.share(one["errors"]))
+        rows.append((stage, one["version"], numbers.count(spread.n), *cells, *shares))
+    if not rows:
+        return ()
+    quantiles = [
+        Column(title, "number") for name in ("p50", "p95", "p99") for title in (f"{name} (ms)", "99 % interval")
+    ]
+    first = (Column("canary's share"), Column("version"), Column("n", "number"))
+    said = "Latency by version, from the due time, over ok, wrong, late and timed-out requests"
+    return (table(said, (*first, *quantiles, Column("shed", "number"), Column("errors", "number")), rows),)
 
 
 def _wrong(found: Mapping[str, Any]) -> tuple[str, str]:
