@@ -87,6 +87,14 @@ def test_an_invalid_run_says_so_first_and_why(make_run: Callable[..., Any], proc
     assert not any("$" in text for text in headline(result))
 
 
+@pytest.mark.parametrize("procedure", ["load", "one-that-came-later"])
+def test_an_invalid_run_fails_nobody(make_run: Callable[..., Any], procedure: str) -> None:
+    failing = make_run("flask", procedure=procedure, status=Status.FAIL, limit_ms=9).result
+    said = headline(dataclasses.replace(failing, status=Status.INVALID))
+    assert not any(text.startswith("Failed") for text in said)
+    assert any(text.startswith("As measured, and not to be relied on: p99 is") for text in said)
+
+
 @pytest.mark.parametrize("procedure", ["load", "capacity"])
 def test_an_inconclusive_run_says_so_first_and_what_would_settle_it(
     make_run: Callable[..., Any], procedure: str

@@ -137,7 +137,7 @@ def _capacity(result: Result) -> tuple[str, ...]:
         return (_nothing_held(found, who, within), *_broken(result))
     rate = f"{numbers.significant(found.rate_rps)} requests/s{numbers.bracketed(found.interval)}"
     if result.status is Status.INVALID:
-        bound = f"As measured, and not to be relied on: {who} at {rate}{within}"
+        bound = f"{_UNRELIABLE}: {who} at {rate}{within}"
     elif not found.confirmed or result.status is Status.INCONCLUSIVE:
         bound = f"{who} got through the search at {rate}{within}, but no confirmation run passed{_limited(found)}"
     elif found.censored == "client":
@@ -208,9 +208,13 @@ BY_PROCEDURE: Mapping[str, Callable[[Result], tuple[str, ...]]] = {"load": _load
 """The answer of each procedure. The warning of an invalid or inconclusive run is put before it."""
 
 
+_UNRELIABLE = "As measured, and not to be relied on"
+
+
 def _broken(result: Result) -> tuple[str, ...]:
-    """One sentence per failed check, with its evidence."""
-    return tuple(_failure(check) for check in result.checks if check.status is Status.FAIL)
+    """One sentence per failed check, with its evidence. An invalid run fails nobody."""
+    begin = _UNRELIABLE if result.status is Status.INVALID else "Failed"
+    return tuple(f"{begin}: {_failure(check)}." for check in result.checks if check.status is Status.FAIL)
 
 
 def _failure(check: Check) -> str:
@@ -218,9 +222,9 @@ def _failure(check: Check) -> str:
     evidence = printable(check.evidence, 240).rstrip(".")
     name = percentile or printable(check.name.removeprefix("slo."), 80).replace("_", " ").replace("-", " ")
     if check.observed is None or check.limit is None:
-        return f"Failed: {name}{': ' + evidence if evidence else ''}."
+        return f"{name}{': ' + evidence if evidence else ''}"
     because = f": {CAUSES[check.cause].meaning}" if check.cause in CAUSES else ""
-    return f"Failed: {name} is {observed_phrase(check)}, the limit is {limit_text(check)}{because}."
+    return f"{name} is {observed_phrase(check)}, the limit is {limit_text(check)}{because}"
 
 
 def observed_phrase(check: Check) -> str:
