@@ -14,6 +14,7 @@ from proofload.judging import judge
 from proofload.procedures import soak
 from proofload.procedures._soak import allotment
 from proofload.records import Check, Result, Status
+from proofload.report.numbers import significant
 from proofload.report.sections import report_document
 from proofload.report.view import view
 from proofload.store.record import RunRecord
@@ -74,10 +75,15 @@ def causes(result: Result) -> set[str]:
     return {check.cause for check in result.checks if check.status is Status.FAIL}
 
 
-def test_a_healthy_server_passes_and_says_what_it_could_not_have_seen(tmp_path: Path) -> None:
+def test_a_healthy_server_passes_and_says_what_leak_its_run_still_allows(tmp_path: Path) -> None:
     result = soaked(tmp_path, HEALTHY)
     assert result.status is Status.PASS
-    assert "within 6 min: no steady leak of memory above" in result.headline[0]
+    high_mib = named(result)["memory-growth"].interval.high
+    assert high_mib is not None
+    [memory] = [one for one in result.details["signals"] if one["name"] == "memory"]
+    shown = high_mib / memory["window_s"] * 360.0
+    assert "within 6 min: in 38.0 s at 300 requests/s its memory grew by no more than" in result.headline[0]
+    assert f"which would be {significant(shown)} MiB in 6 min;" in result.headline[0]
     assert "that it holds for 24 h is not shown: run the full form" in result.headline[0]
     assert all(signal["smallest_per_s"] for signal in result.details["signals"])
 
@@ -173,6 +179,27 @@ def test_what_piles_up_is_named(tmp_path: Path, grows: Mapping[str, float], caus
     result = soaked(tmp_path, {**HEALTHY, **leaking})
     assert result.status is Status.FAIL
     assert cause in causes(result)
+
+
+def test_threads_that_pile_up_with_processes_are_told_as_these(tmp_path: Path) -> None:
+    each = {"threads": 1.0, "processes": 1.0, "births": 1.0, "uss_bytes": 40_000.0}
+    plain = {**HEALTHY, "processes": lambda t: 1.0}
+    result = soaked(tmp_path, {**plain, **{name: piling(plain[name], more) for name, more in each.items()}})
+    assert causes(result) == {"process-leak"}
+    assert "processes pile up" in result.headline[0]
+    assert "they are those of new processes" in named(result)["threads-growth"].evidence
+    assert "joined" not in named(result)["threads-growth"].evidence
+
+
+def test_processes_that_begin_to_pile_up_late_are_no_restart_that_hides_them(tmp_path: Path) -> None:
+    late = {name: lambda t: 12.0 + 5.0 * max(0.0, min(t, 30.0) - 8.0) for name in ("threads", "processes", "births")}
+    result = soaked(tmp_path, {**HEALTHY, **late})
+    assert all(one["restarts"] == 0 for one in result.details["signals"])
+
+
+def test_several_open_questions_are_open(tmp_path: Path) -> None:
+    [first] = soaked(tmp_path, {}).headline
+    assert first.endswith("sockets growth are open.")
 
 
 def test_a_limit_that_is_nearly_reached_fails_though_nothing_grows_any_more(tmp_path: Path) -> None:

@@ -51,6 +51,12 @@ _ALL = (
         "dump the stacks (py-spy dump): threads that wait for ever were started per request",
     ),
     Cause(
+        "process-leak",
+        "processes pile up",
+        "list its children (`ps --ppid PID -o pid,stat,args`): they were started per request and never ended, or ended "
+        "and were never waited for (stat Z)",
+    ),
+    Cause(
         "socket-leak",
         "sockets pile up that no client holds",
         "look at `ss -tnp` for the peer they lead to; close or reuse clients",

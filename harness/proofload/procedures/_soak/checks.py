@@ -189,7 +189,8 @@ def _evidence(one: Judged, run_s: float) -> str:
         scale, unit = _scaled(one)
         parts.append(f"{growth.steps} steps upwards ({numbers.significant(growth.stepped / scale)} {unit}) left out")
     if one.signal.restarts:
-        parts.append(f"processes joined {one.signal.restarts} times")
+        often = "once" if one.signal.restarts == 1 else f"{one.signal.restarts} times"
+        parts.append(f"processes joined {often}")
     if one.signal.own:
         parts.append(one.signal.own)
     if one.smallest is not None and one.status is not Status.FAIL:

@@ -19,6 +19,7 @@ from proofload.procedures._soak.checks import WRITTEN, creep_check, failures_che
 from proofload.procedures._soak.creep import creep_of
 from proofload.procedures._soak.exhaustion import Reached, foretold
 from proofload.procedures._soak.growth import Course, Judged, Span, judged
+from proofload.procedures._soak.processes import as_processes
 from proofload.procedures._soak.signals import MIB, Readings, Signal, highest, latest, signals
 from proofload.procedures._soak.telling import details, headline
 from proofload.procedures._soak.writing import written_check
@@ -68,7 +69,7 @@ def conclude(evidence: Evidence, settings: Settings, *, planned_windows: int) ->
     checks = [growth_check(one, found, run_s=main.end_s - main.begin_s) for one in found.values()]
     why = "no process is known" if not _has_process(readings) else "the probe could not read it"
     checks += [unseen(name, why) for name in EXPECTED if name not in found]
-    checks = [_with_exhaustion(check, ran_out) for check in checks]
+    checks = as_processes([_with_exhaustion(check, ran_out) for check in checks], readings, course)
     wrote = written_check(readings, course, found.get("disk"), _disk_per_s(settings), evidence.path)
     checks += [] if wrote is None else [wrote]
     checks += [creep_check(name, creep) for name, creep in creeps.items()]

@@ -30,6 +30,10 @@ _TOLD = {
     "memory_bytes": "working set of its container: what it reads and writes of files is in it",
     "rss_bytes": "resident memory: private memory may not be read here",
 }
+MANY_BIRTHS = 8
+PILED = 0.5
+"""Where so many join close together and more than this share of them stays beside those that were there, they are no
+restart."""
 _LEVEL = 3
 _FLAT = 2.0
 
@@ -111,12 +115,31 @@ def _signal(name: str, unit: str, series: Series, start_ns: int, told: str = "")
 
 
 def _births(readings: Readings, start_ns: int) -> Column:
-    """Instants at which processes joined the tree."""
+    """Instants at which processes joined the tree to take the place of others; those that pile up do not count."""
     series = readings.get((0, "process", "births"))
     if series is None or len(series.values) < 2:
         return np.zeros(0)
-    joined = np.flatnonzero(np.diff(series.values) > 0) + 1
-    return (series.t_ns[joined] - start_ns) / NS_PER_S
+    came = np.diff(series.values)
+    joined = np.flatnonzero(came > 0) + 1
+    births = (series.t_ns[joined] - start_ns) / NS_PER_S
+    piled = np.zeros(len(births), np.bool_)
+    for first, last in _groups(births):
+        own = (births >= first) & (births <= last)
+        many = float(came[joined - 1][own].sum())
+        stayed = added(readings, start_ns, first - _FLAT, last + _UNSETTLED_S)
+        if many >= MANY_BIRTHS and stayed >= PILED * many:
+            piled |= own
+    return births[~piled]
+
+
+def added(readings: Readings, start_ns: int, begin_s: float, end_s: float) -> float:
+    """By how many processes the tree grew between these instants; 0 where that was not read."""
+    series = readings.get((0, "process", "processes"))
+    if series is None:
+        return 0.0
+    t_s = (series.t_ns - start_ns) / NS_PER_S
+    inside = series.values[(t_s >= begin_s) & (t_s <= end_s) & np.isfinite(series.values)]
+    return float(inside[-1] - inside[0]) if len(inside) else 0.0
 
 
 def _inbound(readings: Readings, start_ns: int) -> tuple[Column, Column] | None:
