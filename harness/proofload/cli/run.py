@@ -190,8 +190,8 @@ def _leaving_what_was_recorded(folder: Path, json_to: str | None) -> Iterator[No
 def _recorded(folder: Path) -> list[Result]:
     from proofload.store.record import RunRecord
 
-    paths = sorted(folder.glob("result.json")) or sorted(folder.glob("*/result.json"))
-    return [RunRecord(path.parent).result for path in paths]
+    paths = list(folder.glob("result.json")) or folder.glob("*/result.json")
+    return sorted((RunRecord(path.parent).result for path in paths), key=lambda result: result.started_at)
 
 
 def _measured(

@@ -174,7 +174,7 @@ class HttpTransport:
                     ssl=self._tls,
                     server_hostname=self._host if self._tls else None,
                 )
-        except (OSError, TimeoutError) as exc:
+        except (OSError, TimeoutError, UnicodeError) as exc:  # the last: a host that is no name
             self._connecting -= 1
             self._open -= 1
             self._could_not_connect(exc)

@@ -271,7 +271,8 @@ def _scale_out(run: ColdRun, seen: Seen, scenario: Settings, demand: Demand) -> 
             cause="scale-out-errors" if joining.died else "",
         )  # fmt: skip
     requests = requests_of(joining.samples)
-    since = requests.between(joining.starting_ns, int(requests.due_ns[-1]) + 1)
+    last_ns = int(requests.due_ns[-1]) if len(requests) else joining.starting_ns
+    since = requests.between(joining.starting_ns, last_ns + 1)
     bad = int(np.count_nonzero(since.bad))
     ruling = joined_well(since.bad, scenario.slo.ok_share, alpha_pass=scenario.alpha_pass, alpha_fail=demand.alpha)
     newcomer = requests_of(joining.samples, arm=1)
