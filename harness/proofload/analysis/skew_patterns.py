@@ -217,7 +217,8 @@ def _coarser(exact: Numbers, coarse: Numbers) -> tuple[float, str]:
         dust = np.maximum(np.abs(coarse) * 1.2e-7 / step, 1e-9)
         places = coarse / step
         on_grid = (dust < 0.05) & (np.abs(places - np.round(places)) <= dust)
-        unit = f"{decimals} decimals" if decimals > 0 else ("whole numbers" if decimals == 0 else f"steps of {step:g}")
+        places_told = "1 decimal" if decimals == 1 else f"{decimals} decimals"
+        unit = places_told if decimals > 0 else ("whole numbers" if decimals == 0 else f"steps of {step:g}")
         near = on_grid & (off <= step * 0.5 * (1 + 1e-6) + dust * step)
         cut = on_grid & (off < step * (1 + 1e-9))
         same_side = max(np.mean(coarse[cut] <= exact[cut]), np.mean(coarse[cut] >= exact[cut])) if cut.any() else 0.0
