@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, cast
 
-_PATIENCE_S = 40.0
+_PATIENCE_S = 60.0
 
 
 class Tab:

@@ -19,9 +19,11 @@ from tests.locust.browser import browsing
 from proofload.records import Outcome
 from proofload.store.record import RunRecord
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 TARGET = 'name = "{name}"\ntransport = "http"\nurl = "{url}"\n'
 STATE = "(await (await fetch('./proofload/state')).json())"
+KNOWS_THE_STATE = "performance.getEntriesByType('resource').some((one) => one.name.includes('stats/requests'))"
+"""Locust's page asks for it once when it is opened. "Ready", answered after the start, would bring back the form."""
 
 
 @contextmanager
@@ -69,9 +71,10 @@ def test_a_target_is_chosen_watched_stopped_and_reported(
 ) -> None:
     browser = required_program("chromium", "chromium-browser", "google-chrome")
     with (
-        page(tmp_path, url, payloads, "--rate", "50", "--set", "duration_s=300") as address,
+        page(tmp_path, url, payloads, "--rate", "50", "--set", "duration_s=300", "--set", "timeout_s=60") as address,
         browsing(browser, address, tmp_path / "profile") as tab,
     ):
+        tab.wait_for(KNOWS_THE_STATE)
         # By the engine.
         tab.choose("target", "second")
         tab.click("Start")
