@@ -59,7 +59,10 @@ def headline(
         cause = next((one for one in _MOST_TELLING if one in causes), next(iter(causes)))
         first = f"{name} ages under {numbers.plain(main.rate_rps)} requests/s: {CAUSES[cause].meaning}"
         wrote = next((check.evidence for check in failed if check.name == WRITTEN and check.cause == cause), "")
-        return (f"{first}{f': {wrote}' if wrote else _by_how_much(cause, found, creeps)}.", *_caveat(found, main))
+        return (
+            f"{first}{f': {wrote}' if wrote else _by_how_much(cause, found, creeps)}.",
+            *_caveat(cause, found, main),
+        )
     growing = [check for check in checks if check.name in OTHERS and check.status is Status.INCONCLUSIVE]
     if growing and not failed:
         unknown = ", ".join(check.name.replace("-", " ") for check in growing)
@@ -132,8 +135,8 @@ def _by_how_much(cause: str, found: Mapping[str, Judged], creeps: Mapping[str, C
     return "".join(parts)
 
 
-def _caveat(found: Mapping[str, Judged], main: Span) -> tuple[str, ...]:
-    return (*_short(found, main), *_near(found))
+def _caveat(cause: str, found: Mapping[str, Judged], main: Span) -> tuple[str, ...]:
+    return (*(_short(found, main) if cause == "memory-leak" else ()), *_near(found))
 
 
 def _short(found: Mapping[str, Judged], main: Span) -> tuple[str, ...]:
