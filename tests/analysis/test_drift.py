@@ -201,3 +201,13 @@ def test_few_whole_numbers_are_categories(distinct: int, measure_of_it: str) -> 
     found = measure(left, right, RNG)
     assert found is not None
     assert found.measure == measure_of_it
+
+
+@pytest.mark.parametrize(("value", "worth"), [(1.0, 2000.0), (0.0, 2000.0), (0.5, 1 / 0.4**2)])
+def test_whole_numbers_among_decimals_are_no_event_that_comes_again(value: float, worth: float) -> None:
+    """Two in five are one value: probabilities at rest at a bound are many events, half a unit may be one."""
+    rng = np.random.default_rng(4)
+    values = Values.of_numbers(np.where(rng.random(2000) < 0.4, value, rng.random(2000)))
+    found = measure(values, values, rng)
+    assert found is not None
+    assert found.effective[0] == pytest.approx(worth, rel=0.1)
