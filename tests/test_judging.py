@@ -112,6 +112,35 @@ def test_a_death_under_load_is_told_first_with_how_when_and_at_what_rate(folder:
     assert "4.00 s into “load”" in result.checks[0].evidence
 
 
+def test_a_death_while_the_last_requests_were_on_their_way_names_the_phase_before(folder: Path) -> None:
+    writer = RunFolder(folder, RunRecord(folder).run)
+    told = {"what": "target x died during the run", "cause": "it was started elsewhere", "evidence": "gone"}
+    writer.add_event(Event(2**62, "target-died", told))
+    writer.close()
+    said = judged(folder).headline[0]
+    assert said.endswith("died under load: after “load”, which was at about 500 requests/s; it was started elsewhere.")
+
+
+def test_a_death_on_a_ramp_is_told_at_the_rate_of_its_last_second(tmp_path: Path) -> None:
+    scenario = load.Settings.model_validate(
+        {
+            "name": "load",
+            "procedure": "load",
+            "arrival": "ramp",
+            "rate_rps": 100,
+            "shape": {"to_rps": 300},
+            "duration_s": 20,
+            "warmup_s": 0,
+        }
+    )
+    with simulated_run(tmp_path, scenario, queue(0.0005)) as bench:
+        load.create().conduct(bench, scenario)
+    said = died(tmp_path, at_s=15.0, evidence="").headline[0]
+    rate = re.search(r"at about (\d+) requests/s", said)
+    assert rate is not None
+    assert 230 < int(rate[1]) < 260
+
+
 def test_what_a_death_left_open_is_not_to_be_settled_by_other_settings(folder: Path) -> None:
     for path in (folder / "samples").iterdir():
         path.unlink()

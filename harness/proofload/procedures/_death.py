@@ -36,27 +36,21 @@ class Death:
     why: str
     last_words: str
     when: str
-    """"902 ms into “burst 1”"."""
-    rate_rps: float | None
-    """At which requests were due when it died."""
+    """"902 ms into “burst 1”, at about 479 requests/s"."""
     cause: str
     what: str
     log: str
 
     def check(self) -> Check:
-        evidence = "; ".join(filter(None, (self.what, self._where(), self.why, self.log)))
+        evidence = "; ".join(filter(None, (self.what, self.when, self.why, self.log)))
         return Check(STAYS_UP, Status.FAIL, None, None, "", Interval(None, None), evidence, cause=self.cause)
 
     def sentences(self) -> tuple[str, ...]:
-        how = ", ".join(filter(None, (f"it {self.ended}" if self.ended else "", self._where())))
+        how = ", ".join(filter(None, (f"it {self.ended}" if self.ended else "", self.when)))
         said = [f"{self.who} died under load{': ' if how else ''}{how}{'; ' if self.why else ''}{self.why}."]
         if self.last_words:
             said.append(f"Its last words: “{self.last_words}”.")
         return (*said, f"Next: {CAUSES[self.cause].remedy}.")
-
-    def _where(self) -> str:
-        rate = "" if self.rate_rps is None else f"at about {numbers.significant(self.rate_rps)} requests/s"
-        return ", ".join(filter(None, (self.when, rate)))
 
 
 def death_of(evidence: Evidence, kind: str = "target-died") -> Death | None:
@@ -71,8 +65,7 @@ def death_of(evidence: Evidence, kind: str = "target-died") -> Death | None:
         ended=what.partition(": it ")[2],
         why=printable(event.detail.get("cause", ""), _WORDS),
         last_words=_last_words(log),
-        when="" if phase is None else _when(phase, at_ns),
-        rate_rps=None if phase is None else _rate_rps(evidence, phase, at_ns),
+        when="" if phase is None else _when(evidence, phase, at_ns),
         cause="out-of-memory" if killed_at_its_limit(event) else CAUSE,
         what=what,
         log=log,
@@ -104,17 +97,19 @@ def _where(evidence: Evidence, event: Event) -> tuple[Phase | None, int]:
     return phase, min(event.t_ns, _end_ns(phase)) if cut else event.t_ns
 
 
-def _when(phase: Phase, at_ns: int) -> str:
-    name = printable(phase.name, 60)
-    if at_ns > _end_ns(phase):
-        return f"after “{name}”"
-    return f"{numbers.seconds((at_ns - phase.start_ns) / NS_PER_S)} into “{name}”"
+def _when(evidence: Evidence, phase: Phase, at_ns: int) -> str:
+    """In the phase, or after it: while its last requests were on their way, or at rest."""
+    name, end_ns = printable(phase.name, 60), _end_ns(phase)
+    rate_rps = _rate_rps(evidence, phase, min(at_ns, end_ns))
+    rate = "" if rate_rps is None else f"at about {numbers.significant(rate_rps)} requests/s"
+    if at_ns > end_ns:
+        return f"after “{name}”{f', which was {rate}' if rate else ''}"
+    into = f"{numbers.seconds((at_ns - phase.start_ns) / NS_PER_S)} into “{name}”"
+    return f"{into}{f', {rate}' if rate else ''}"
 
 
 def _rate_rps(evidence: Evidence, phase: Phase, at_ns: int) -> float | None:
-    """As planned; where that changes in the course of the phase, of the last second."""
-    if at_ns > _end_ns(phase):
-        return None
+    """At which requests were due: as planned; where that changes in the course of the phase, of the last second."""
     if phase.arrival in _STEADY:
         return phase.rate_rps
     begin_ns = max(phase.start_ns, at_ns - NS_PER_S)
