@@ -22,9 +22,15 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that start servers come first: they mostly wait, and no worker shall wait for them alone at the end."""
-    waiting = {item.path for item in items if item.get_closest_marker("real")}
-    items.sort(key=lambda item: item.path not in waiting)
+    """Files that start servers, which mostly wait, are spread evenly among those that compute, so that several workers
+    have something of both all the time; they are through a little before the others, so that none is waited for alone.
+    """
+    files = list(dict.fromkeys(item.path for item in items))
+    waiting = list(dict.fromkeys(item.path for item in items if item.get_closest_marker("real")))
+    computing = [path for path in files if path not in set(waiting)]
+    place = {path: (number + 0.5) / len(computing) for number, path in enumerate(computing)}
+    place |= {path: 0.9 * (number + 0.5) / len(waiting) for number, path in enumerate(waiting)}
+    items.sort(key=lambda item: place[item.path])
 
 
 REQUIRE_ALL = "PROOFLOAD_REQUIRE_ALL"
