@@ -12,7 +12,15 @@ from proofload.clock import NS_PER_S
 from proofload.discovery import module_for
 from proofload.errors import ProofloadError, RunFolderError
 from proofload.procedures import Circumstances, Findings, Procedure, ended_early
-from proofload.procedures._container_readings import Readings, arms, counted, kills, last, throttled_share
+from proofload.procedures._container_readings import (
+    Readings,
+    arms,
+    asked_memory_bytes,
+    counted,
+    kills,
+    last,
+    throttled_share,
+)
 from proofload.procedures._death import STAYS_UP, Death, cut_off, death_of, left_open
 from proofload.procedures._stream_delivery import with_delivery
 from proofload.records import Check, Cost, Event, Interval, PhaseSummary, Result, Status, Validity
@@ -152,7 +160,7 @@ def _with_limits(record: RunRecord, checks: tuple[Check, ...], phases: tuple[Pha
     own = [
         check
         for arm in sorted({*arms(readings), *_started(record)})
-        for check in _of_container(readings, arm, _memory_limit(record.run, arm), died=died and arm == 0)
+        for check in _of_container(readings, arm, asked_memory_bytes(record.run, arm), died=died and arm == 0)
     ]
     return (*own, *checks)
 
@@ -162,13 +170,6 @@ def _started(record: RunRecord) -> set[int]:
     return {
         event.detail["arm"] for event in record.events if event.kind == "server" and event.detail["what"] == "started"
     }
-
-
-def _memory_limit(run: Mapping[str, Any], arm: int) -> float | None:
-    """As asked for, in bytes."""
-    target = (run.get("canary") if arm else None) or run["target"]
-    asked = (target.get("limits") or {}).get("memory_mib")
-    return None if asked is None else asked * 2.0**20
 
 
 def _mostly_late(phases: tuple[PhaseSummary, ...]) -> bool:

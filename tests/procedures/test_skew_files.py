@@ -136,16 +136,19 @@ def test_a_small_count_that_is_one_event_old_is_stale_where_whose_and_when_are_k
     assert "the event before, of the same entity" in result.headline[0]
 
 
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({}, "only with `entity` and `timestamp` set"),
+        ({"entity": "whom", "timestamp": "at"}, "training has no column whom"),
+    ],
+)
 def test_an_old_count_of_nobody_knows_whom_is_not_called_old_and_what_it_takes_is_said(
-    compared: Compare, ordered: pd.DataFrame
+    compared: Compare, ordered: pd.DataFrame, keys: dict[str, str], says: str
 ) -> None:
-    old = one_event_old(ordered, of=1)
-    result = compared(old, reference=ordered)
+    result = compared(one_event_old(ordered, of=1), reference=ordered, **keys)
     assert failed(result) == {"parity of orders": "", "prediction parity": ""}
-    assert "only with `entity` and `timestamp` set" in result.headline[0]
-    result = compared(old, reference=ordered, entity="whom", timestamp="at")
-    assert failed(result) == {"parity of orders": "", "prediction parity": ""}
-    assert "training has no column whom" in result.headline[0]
+    assert says in result.headline[0]
 
 
 def test_predictions_that_are_wrong_where_an_unknown_error_is_follow_from_it(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,13 @@ def cpu_limit_cores(readings: Readings, arm: int = 0) -> float | None:
 def last(readings: Readings, name: str, arm: int = 0) -> float | None:
     _, values = _read(readings, name, arm)
     return float(values[-1]) if len(values) else None
+
+
+def asked_memory_bytes(run: Mapping[str, Any], arm: int = 0) -> float | None:
+    """The memory limit that an arm's target file asks for."""
+    target = (run.get("canary") if arm else None) or run["target"]
+    asked = (target.get("limits") or {}).get("memory_mib")
+    return None if asked is None else asked * 2.0**20
 
 
 def counted(readings: Readings, name: str, arm: int = 0) -> int | None:

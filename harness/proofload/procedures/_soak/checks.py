@@ -41,7 +41,7 @@ def growth_check(one: Judged, all_judged: Mapping[str, Judged], *, run_s: float)
         name=f"{one.signal.name}-growth",
         status=status,
         observed=None if one.missing else growth.growth / scale,
-        limit=_rounded(one.rule.margin / scale),
+        limit=rounded(one.rule.margin / scale),
         unit=unit,
         interval=Interval(finite(growth.low / scale), finite(growth.high / scale)),
         evidence=_evidence(one, run_s),
@@ -99,7 +99,7 @@ def creep_check(name: str, creep: Creep) -> Check:
         name=f"{name}-creep",
         status=creep.status,
         observed=finite(creep.growth_ms),
-        limit=_rounded(creep.allowed_ms),
+        limit=rounded(creep.allowed_ms),
         unit="ms",
         interval=Interval(finite(creep.low_ms), finite(creep.high_ms)),
         evidence=told,
@@ -218,6 +218,6 @@ def _scaled(one: Judged) -> tuple[float, str]:
     return (_MIB, "MiB") if one.signal.unit == "bytes" else (1.0, "")
 
 
-def _rounded(value: float) -> float | None:
+def rounded(value: float) -> float | None:
     """A limit that was computed, to three figures."""
     return float(f"{value:.3g}") if math.isfinite(value) else None

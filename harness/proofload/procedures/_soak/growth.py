@@ -32,6 +32,11 @@ class Span:
     end_s: float
     rate_rps: float
 
+    @property
+    def settled_s(self) -> float:
+        """When what a target holds is taken to have settled."""
+        return self.begin_s + SETTLING * (self.end_s - self.begin_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Course:
@@ -125,7 +130,7 @@ def judged(
 
 
 def _missing(whole: Signal, main: Span) -> str:
-    begin = main.begin_s + SETTLING * (main.end_s - main.begin_s)
+    begin = main.settled_s
     inside = int(((whole.read_s >= begin) & (whole.read_s <= main.end_s)).sum())
     if inside < LEAST_READINGS:
         return f"{inside} readings are too few"

@@ -12,7 +12,7 @@ from proofload.analysis.ageing import Cell, cells_of
 from proofload.analysis.trend import SETTLING
 from proofload.clock import NS_PER_S
 from proofload.procedures import Circumstances, Evidence, Findings, ended_early
-from proofload.procedures._container_readings import killed_at_its_limit, memory_kill_ns
+from proofload.procedures._container_readings import asked_memory_bytes, killed_at_its_limit, memory_kill_ns
 from proofload.procedures._measured_phase import MeasuredPhase, measure
 from proofload.procedures._soak import allotment
 from proofload.procedures._soak.checks import WRITTEN, creep_check, failures_check, growth_check, unseen
@@ -174,9 +174,9 @@ def _limit(
     inside = signal.between(main.begin_s, main.end_s).values
     most = float(inside.max()) if len(inside) else 0.0
     if name == "memory":
-        named = run["target"].get("limits", {}).get("memory_mib")
+        named = asked_memory_bytes(run)
         group = latest(readings, "process", "memory_limit_bytes")
-        limit = latest(readings, "container", "memory_limit_bytes") or (float(named) * MIB if named else group)
+        limit = latest(readings, "container", "memory_limit_bytes") or (named or group)
         if limit is not None:
             return limit, f"its memory limit of {limit / MIB:,.0f} MiB", most / limit
     if name == "fds":
@@ -213,8 +213,7 @@ def _disk_per_s(settings: Settings) -> float:
 
 def _steady(signal: Signal, main: Span) -> float:
     """What it holds once it has settled, before it can have grown much."""
-    begin = main.begin_s + SETTLING * (main.end_s - main.begin_s)
-    early = signal.between(begin, begin + 0.1 * (main.end_s - main.begin_s)).values
+    early = signal.between(main.settled_s, main.settled_s + 0.1 * (main.end_s - main.begin_s)).values
     return float(np.median(early)) if len(early) else 0.0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from proofload.analysis.trend import SETTLING
 from proofload.procedures._soak.growth import Course
 from proofload.procedures._soak.signals import PILED, Readings, added
 from proofload.records import Check, Status
@@ -16,9 +15,7 @@ LEAK = "process-leak"
 def as_processes(checks: Sequence[Check], readings: Readings, course: Course) -> list[Check]:
     """The checks; where most of the threads that pile up are those of new processes, these are the cause, also of what
     is owed to the threads."""
-    main = course.main
-    begin_s = main.begin_s + SETTLING * (main.end_s - main.begin_s)
-    more = added(readings, course.start_ns, begin_s, main.end_s)
+    more = added(readings, course.start_ns, course.main.settled_s, course.main.end_s)
     threads = next((check for check in checks if check.name == "threads-growth"), None)
     grown = threads.observed if threads is not None and threads.status is Status.FAIL else None
     if grown is None or more < PILED * grown:

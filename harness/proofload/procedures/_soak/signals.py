@@ -134,12 +134,17 @@ def _births(readings: Readings, start_ns: int) -> Column:
 
 def added(readings: Readings, start_ns: int, begin_s: float, end_s: float) -> float:
     """By how many processes the tree grew between these instants; 0 where that was not read."""
-    series = readings.get((0, "process", "processes"))
-    if series is None:
-        return 0.0
-    t_s = (series.t_ns - start_ns) / NS_PER_S
-    inside = series.values[(t_s >= begin_s) & (t_s <= end_s) & np.isfinite(series.values)]
+    inside = between(readings, "processes", start_ns, begin_s, end_s)
     return float(inside[-1] - inside[0]) if len(inside) else 0.0
+
+
+def between(readings: Readings, name: str, start_ns: int, begin_s: float, end_s: float) -> Column:
+    """What the probe of its processes read from one instant to another, as far as it is numbers."""
+    series = readings.get((0, "process", name))
+    if series is None:
+        return np.zeros(0)
+    t_s = (series.t_ns - start_ns) / NS_PER_S
+    return series.values[(t_s >= begin_s) & (t_s <= end_s) & np.isfinite(series.values)]
 
 
 def _inbound(readings: Readings, start_ns: int) -> tuple[Column, Column] | None:

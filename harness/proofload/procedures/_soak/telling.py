@@ -10,7 +10,6 @@ import numpy as np
 
 from proofload.analysis.ageing import Cell, percentile_ms
 from proofload.analysis.finite import finite
-from proofload.analysis.trend import SETTLING
 from proofload.clock import NS_PER_S
 from proofload.procedures._soak.allotment import OTHERS
 from proofload.procedures._soak.checks import (
@@ -165,7 +164,7 @@ def details(
     main, others, start_ns = course.main, course.others, course.start_ns
     return {
         "main_s": [main.begin_s, main.end_s],
-        "settled_s": main.begin_s + SETTLING * (main.end_s - main.begin_s),
+        "settled_s": main.settled_s,
         "rate_rps": main.rate_rps,
         "others": [{"begin_s": one.begin_s, "end_s": one.end_s, "rate_rps": one.rate_rps} for one in others],
         "signals": [_signal(one) for one in found.values()],

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from proofload.analysis.trend import SETTLING, Column
-from proofload.clock import NS_PER_S
-from proofload.procedures._soak.checks import CAUSES, WRITTEN
+from proofload.analysis.trend import Column
+from proofload.procedures._soak.checks import CAUSES, WRITTEN, rounded
 from proofload.procedures._soak.growth import Course, Judged
-from proofload.procedures._soak.signals import MIB, Readings
+from proofload.procedures._soak.signals import MIB, Readings, between
 from proofload.records import Check, Interval, Status
 from proofload.report import numbers
 
@@ -29,15 +28,14 @@ def written_check(
     (/proc/PID/io). They fill it, or replace what was there: how full its file systems got tells which, unless others
     write to them too.
     """
-    begin_s = course.main.begin_s + SETTLING * (course.main.end_s - course.main.begin_s)
-    span = begin_s, course.main.end_s
-    written = _gained(readings, "written_bytes", course.start_ns, span, only_up=True)
+    span = course.start_ns, course.main.settled_s, course.main.end_s
+    written = _gained(between(readings, "written_bytes", *span), only_up=True)
     if written is None or (disk is not None and disk.status is Status.FAIL):
         return None
-    seconds = span[1] - span[0]
+    seconds = course.main.end_s - course.main.settled_s
     held = max(0.0, disk.growth.growth) if disk is not None and np.isfinite(disk.growth.growth) else 0.0
     elsewhere = max(0.0, written - held) / seconds
-    filled = _gained(readings, "disk_used_bytes", course.start_ns, span)
+    filled = _gained(between(readings, "disk_used_bytes", *span))
     own = _size(folder) / max(course.main.end_s, seconds)
     by_others = None if filled is None else filled / seconds - own
     status, told = _ruled(elsewhere, by_others, own, allowed_per_s)
@@ -45,7 +43,7 @@ def written_check(
         name=WRITTEN,
         status=status,
         observed=elsewhere / MIB,
-        limit=float(f"{allowed_per_s / MIB:.3g}"),
+        limit=rounded(allowed_per_s / MIB),
         unit="MiB/s",
         interval=Interval(None, None),
         evidence=f"it wrote {_rate(elsewhere)} to files that it does not hold open{told}",
@@ -67,16 +65,9 @@ def _ruled(elsewhere: float, filled: float | None, own: float, allowed: float) -
     return Status.INCONCLUSIVE, f"; its disk filled by {_rate(filled)}, which others may have written"
 
 
-def _gained(
-    readings: Readings, name: str, start_ns: int, span: tuple[float, float], *, only_up: bool = False
-) -> float | None:
-    """By how much it grew within the span; None for fewer than two readings. `only_up`: a counter, which falls when a
-    process leaves the tree unnoticed."""
-    series = readings.get((0, "process", name))
-    if series is None:
-        return None
-    t_s = (series.t_ns - start_ns) / NS_PER_S
-    values: Column = series.values[np.isfinite(series.values) & (t_s >= span[0]) & (t_s <= span[1])]
+def _gained(values: Column, *, only_up: bool = False) -> float | None:
+    """By how much they grew; None for fewer than two. `only_up`: a counter, which falls when a process leaves the tree
+    unnoticed."""
     if len(values) < 2:
         return None
     return float(np.diff(values).clip(min=0.0).sum()) if only_up else float(values[-1] - values[0])
