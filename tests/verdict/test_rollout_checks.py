@@ -38,7 +38,7 @@ def guard(
     name: str = "errors", *, tripped: bool = False, blocks: int = 40, shifted: bool = False, excess: Excess = SMALL
 ) -> GuardSeen:
     log_e, told = LIMIT + 1 if tripped else 0.5, "20 of 1,000 bad"
-    return GuardSeen(name, log_e, LIMIT, tripped, 20, 1000, 0, blocks, 17, told, excess, 0.005, "error_margin", shifted)
+    return GuardSeen(name, log_e, LIMIT, tripped, 20, 1000, blocks, 17, told, excess, 0.005, "error_margin", shifted)
 
 
 def test_a_guard_that_had_time_to_trip_and_did_not_passes() -> None:

@@ -57,7 +57,6 @@ class GuardSeen:
     tripped: bool
     bad: int
     n: int
-    baseline_bad: int
     blocks: int
     """Blocks that compared anything."""
     needed: int

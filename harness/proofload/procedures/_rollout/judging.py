@@ -238,7 +238,7 @@ def _guards(replay: Replay, tolerances: Tolerances, stages: int, confidence: flo
     open_still = excesses(watch, replay.rows, margins, confidence, longest=tolerances.slower)
     shifted = _median_shifted(watch)
     for name, path in watch.paths().items():
-        bad, n, beside = tally(watch, name)
+        bad, n, _ = tally(watch, name)
         beside_it = replay.slow[name].told() if name in replay.slow else ""
         by_share = name in rules.share_guards
         compared = (
@@ -255,7 +255,6 @@ def _guards(replay: Replay, tolerances: Tolerances, stages: int, confidence: flo
                 tripped=name in tripped,
                 bad=bad,
                 n=n,
-                baseline_bad=beside,
                 blocks=compared,
                 needed=needed,
                 told="; ".join(filter(None, (told(watch, name), beside_it))),

@@ -95,7 +95,6 @@ class History:
             tripped=crossing(path, GUARD_LIMIT) is not None,
             bad=int(bad[arm].sum()),
             n=n,
-            baseline_bad=0,
             blocks=len(signs),
             needed=_NEEDED,
             told="",

@@ -104,7 +104,6 @@ def _pairs(share: float, pairs: float = _PAIRS) -> Decide:
             tripped=crossing(path, GUARD_LIMIT) is not None,
             bad=int(hits.sum()),
             n=int(trials.sum()),
-            baseline_bad=0,
             blocks=int(trials.sum()),
             needed=_NEEDED,
             told="",
